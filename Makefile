@@ -1,0 +1,56 @@
+# make demo   set up, render a small data set, run all four steps and the plots
+# make test   set up, lint and test
+PYTHON ?= python3
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+RUN := $(BIN)/python
+
+.PHONY: setup demo test lint format clean
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: expected Python 3.11 or newer, found " + sys.version.split()[0] + ": run make with PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+# The demo has its own folders; chosen to learn on little data: leaky ReLU and a small batch.
+DEMO := $(CURDIR)/demo
+MODEL := -m model_leaky -o adam -d 1
+LEARN := -e 8 -b 32
+
+demo: export INSTREC_DATA_PATH := $(DEMO)/data
+demo: export INSTREC_FEATURE_PATH := $(DEMO)/features
+demo: export INSTREC_MODEL_PATH := $(DEMO)/models
+demo: setup
+	$(RUN) render_dataset.py -d 1
+	$(RUN) create_encoding.py -d 1
+	$(RUN) generate_dataset.py -d 1
+	$(RUN) train.py $(MODEL) -i 2 $(LEARN)
+	$(RUN) plot_history.py $(MODEL)
+	$(RUN) evaluate.py $(MODEL) -O 1 -i 1 $(LEARN)
+	$(RUN) plot_conf_mat.py $(MODEL)
+	$(RUN) evaluate.py $(MODEL) -O 2 -i 2
+	$(RUN) plot_perf_metrics.py $(MODEL)
+	$(RUN) evaluate.py $(MODEL) -O 3 -i 2
+	@echo "Figures are in $(DEMO)/models/irmas_1024/model_leaky/figures"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: lint
+	$(RUN) -m pytest
+
+clean:
+	rm -rf $(VENV) demo

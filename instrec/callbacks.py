@@ -1,0 +1,131 @@
+"""Keras callbacks of a training that can be killed at any moment and go on.
+
+Each is given the history of the epochs that are done, and starts from it.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from instrec import command, storage
+from instrec.backend import keras
+
+
+class EarlyStopping(keras.callbacks.EarlyStopping):
+    """Stop once the validation loss has not improved for `patience` epochs."""
+
+    def __init__(self, history: np.ndarray, patience: int) -> None:
+        super().__init__(monitor="val_loss", patience=patience, mode="min")
+        self._losses = history["val_loss"]
+        self._patience = patience
+
+    def is_over(self, epochs: int) -> bool:
+        """Tell whether the epochs that are done were the last."""
+        done = len(self._losses)
+        since_best = done - 1 - int(np.argmin(self._losses)) if done else 0
+        return done >= epochs or since_best >= self._patience
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Start where the history ends."""
+        super().on_train_begin(logs)
+        if len(self._losses):
+            self.best = float(self._losses.min())
+            self.wait = len(self._losses) - 1 - int(np.argmin(self._losses))
+
+
+class BestCheckpoint(keras.callbacks.Callback):
+    """Save the network whenever its validation accuracy is better than ever before.
+
+    Keras 3's ModelCheckpoint refuses the documented ending `.hdf5`.
+    """
+
+    def __init__(self, history: np.ndarray, path: Path) -> None:
+        super().__init__()
+        self._best = history["val_accuracy"].max(initial=-np.inf)
+        self._path = path
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        """Save the network if this epoch is the best."""
+        if logs["val_accuracy"] > self._best:
+            self._best = logs["val_accuracy"]
+            with storage.whole(self._path) as partial:
+                self.model.save(partial, include_optimizer=False)
+
+
+class StateSaver(keras.callbacks.Callback):
+    """Save all that the training needs to go on, in one file, after every epoch."""
+
+    def __init__(self, history: np.ndarray, path: Path, made_of: dict) -> None:
+        super().__init__()
+        self.history = history
+        self._path, self._made_of = path, json.dumps(made_of)
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        """Add the epoch to the history and save."""
+        row = np.array([tuple(logs[name] for name in self.history.dtype.names)], self.history.dtype)
+        self.history = np.concatenate([self.history, row])
+        variables = {f"v{i}": v.numpy() for i, v in enumerate(_variables(self.model))}
+        storage.save_arrays(self._path, made_of=self._made_of, history=self.history, **variables)
+
+
+class Progress(keras.callbacks.Callback):
+    """Show a bar within each epoch and a line after it."""
+
+    def __init__(self, name: str, epochs: int, steps: int) -> None:
+        super().__init__()
+        self._name, self._epochs, self._steps = name, epochs, steps
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Open the bar."""
+        description = f"{self._name} epoch {epoch + 1}/{self._epochs}"
+        self._bar = command.progress(total=self._steps, unit="batch", desc=description)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Move the bar."""
+        self._bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        """Close the bar and print the epoch."""
+        self._bar.close()
+        print(
+            f"epoch {epoch + 1}: loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.3f}, "
+            f"validation loss {logs['val_loss']:.4f}, accuracy {logs['val_accuracy']:.3f}",
+            flush=True,
+        )
+
+
+class PredictionBar(keras.callbacks.Callback):
+    """Show a bar while a network predicts."""
+
+    def __init__(self, name: str, steps: int) -> None:
+        super().__init__()
+        self._bar = command.progress(total=steps, unit="batch", desc=name)
+
+    def on_predict_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Move the bar."""
+        self._bar.update()
+
+    def on_predict_end(self, logs: dict | None = None) -> None:
+        """Close the bar."""
+        self._bar.close()
+
+
+def read_state(path: Path) -> tuple[dict, np.ndarray, list[np.ndarray]]:
+    """Return what a state was made of, its history, and the values of all variables."""
+    remedy = "the same command again"
+    with storage.refuse_damaged(path, remedy):
+        state = storage.load_arrays(path, remedy)
+        values = [state[f"v{i}"] for i in range(len(state) - 2)]
+        return json.loads(str(state["made_of"])), state["history"], values
+
+
+def assign(network: keras.Model, values: list[np.ndarray]) -> None:
+    """Put saved values into the variables of a compiled network and its optimizer."""
+    for variable, value in zip(_variables(network), values, strict=True):
+        variable.assign(value)
+
+
+def _variables(network: keras.Model) -> list[keras.Variable]:
+    """Weights, states of the random generators, and the optimizer's variables."""
+    return [*network.variables, *network.optimizer.variables]

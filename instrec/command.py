@@ -1,0 +1,167 @@
+"""What the scripts share on the command line: options, the menu of data sets, and plain errors."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import settings
+from instrec import InputError
+
+
+def new_parser(docstring: str) -> argparse.ArgumentParser:
+    """Return a parser that explains the script by its docstring and takes `-d`."""
+    parser = argparse.ArgumentParser(
+        description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "-d",
+        "--dataset",
+        type=int,
+        metavar="ID",
+        help="data set, by its id in settings.py; without it, settings.dataset, "
+        "and if that is None, a menu",
+    )
+    return parser
+
+
+def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add the documented options that name a trained model."""
+    parser.add_argument(
+        "-m",
+        "--model",
+        required=required,
+        metavar="MODEL_NAME",
+        help="model_baseline, model_leaky, model_two_branch, model_multi_res, "
+        "or another module in models/",
+    )
+    parser.add_argument(
+        "-o", "--optimizer", required=required, choices=("adam", "sgd"), help="optimizer"
+    )
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a training, most of which override settings.py for one run."""
+    group = parser.add_argument_group("training")
+    group.add_argument(
+        "-c",
+        "--class-weight",
+        choices=("y", "n"),
+        default="n",
+        help="weight the classes by their number of patches (n)",
+    )
+    group.add_argument(
+        "-e",
+        "--epochs",
+        type=int,
+        metavar="N",
+        help=f"epochs at most (nb_epochs, {settings.nb_epochs})",
+    )
+    group.add_argument(
+        "-b",
+        "--batch-size",
+        type=int,
+        metavar="N",
+        help=f"patches a mini-batch (batch_size, {settings.batch_size})",
+    )
+    group.add_argument(
+        "--overwrite", action="store_true", help="replace models trained with other settings"
+    )
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which trainings are meant."""
+    parser.add_argument(
+        "-i",
+        "--iterations",
+        type=int,
+        metavar="N",
+        help=f"trainings from different random weights (iter_num, {settings.iter_num})",
+    )
+    parser.add_argument(
+        "-s",
+        "--split",
+        type=float,
+        metavar="SHARE",
+        help=f"share of the training data that trains (val_split, {settings.val_split})",
+    )
+
+
+def select_data_set(chosen: int | None) -> settings.DataSet:
+    """Make `-d`, else `settings.dataset`, else the answer to a menu the selected data set."""
+    if chosen is not None:
+        settings.dataset = chosen
+    elif settings.dataset is None:
+        if not sys.stdin.isatty():
+            raise InputError("no data set is chosen: give -d ID, or set `dataset` in settings.py")
+        settings.dataset = _ask()
+    return settings.selected()
+
+
+def _ask() -> int:
+    print("Data sets:")
+    for id_, data_set in settings.DATA_SETS.items():
+        source = f", separated from {data_set.source}" if data_set.source else ""
+        model = f" (only with {data_set.model})" if data_set.model else ""
+        print(f"  [{id_:2}] {data_set.title}: {len(data_set.labels)} labels{source}{model}")
+    answer = ""
+    try:
+        answer = input("Select the data set: ")
+        return int(answer)
+    except (ValueError, EOFError):
+        raise InputError(f"expected the number of a data set, found {answer!r}") from None
+
+
+def positive(name: str, value: int) -> int:
+    """Refuse a count below 1."""
+    if value < 1:
+        raise InputError(f"expected {name} to be 1 or more, found {value}")
+    return value
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script's `main`; what a user can mend ends it with one line and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a terminal may lack letters of file names
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except BrokenProcessPool:
+        sys.exit("error: a worker process was killed, perhaps for lack of memory; run again")
+    except KeyboardInterrupt:
+        print("\nstopped: the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = f" while writing {error.filename}" if error.filename else ""
+            sys.exit(f"error: the disk is full{where}; free some space and run the same again")
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            sys.exit(
+                f"error: no permission for {error.filename}: change that, or choose other folders "
+                "with INSTREC_DATA_PATH, INSTREC_FEATURE_PATH and INSTREC_MODEL_PATH"
+            )
+        sys.exit(f"error: {error}")
+
+
+def progress(*args: Any, **kwargs: Any) -> "tqdm.tqdm":  # noqa: ANN401, F821
+    """Return a tqdm bar; where no terminal shows it move, it prints a line now and then."""
+    import tqdm
+
+    interval = 0.1 if sys.stderr.isatty() else 30  # seconds
+    return tqdm.tqdm(*args, mininterval=interval, leave=None, dynamic_ncols=True, **kwargs)
+
+
+def print_table(header: tuple[str, ...], rows: list[tuple]) -> None:
+    """Print rows under a header: the first column to the left, the others to the right."""
+    cells = [tuple(map(str, row)) for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        first, *others = zip(row, widths, strict=True)
+        print("  ".join([first[0].ljust(first[1]), *(cell.rjust(w) for cell, w in others)]))

@@ -1,0 +1,29 @@
+"""The plotting scripts as the documentation calls them: `cd <MODEL_PATH>/<model_name>` first."""
+
+from pathlib import Path
+
+import settings
+from instrec import storage
+
+SCRIPTS = ("plot_conf_mat.py", "plot_perf_metrics.py", "plot_history.py")
+_LAUNCHER = '''"""Run {script} of instRecCnn on the results in this folder.
+
+Written by evaluate.py."""
+
+import runpy
+import sys
+from pathlib import Path
+
+ROOT = {root!r}
+sys.path.insert(0, ROOT)
+sys.argv[1:] = ["--folder", str(Path(__file__).resolve().parent), *sys.argv[1:]]
+runpy.run_path(str(Path(ROOT) / "{script}"), run_name="__main__")
+'''
+
+
+def write(folder: Path) -> None:
+    """Put a launcher of each plotting script into a folder of results."""
+    for script in SCRIPTS:
+        with storage.whole(folder / script) as partial:
+            content = _LAUNCHER.format(script=script, root=str(settings.ROOT))
+            partial.write_text(content, encoding="utf-8")

@@ -1,0 +1,163 @@
+"""From patch predictions to scores (thesis 4.1.4 and 5.3; Han et al. 2017, section III-D).
+
+Conventions: predictions are [patches x labels] and scores [clips x labels], in the order of the
+label set; `y_true` and `y_pred` are boolean [clips x labels]. A ratio whose denominator is zero,
+as for a label that no clip has, is 0 (scikit-learn's `zero_division=0`).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+THRESHOLDS = np.round(np.linspace(0, 1, 21), 2)  # 0.00, 0.05 ... 1.00
+F_SCORE = 2
+S2_WINDOW = 6  # patches
+S2_HOP = 3  # patches
+
+
+class Score(NamedTuple):
+    """Precision, recall and f-score: numbers, or arrays of one shape.
+
+    Results keep them in this order along a last axis; `F_SCORE` is the place of the f-score.
+    """
+
+    precision: np.ndarray
+    recall: np.ndarray
+    f_score: np.ndarray
+
+
+def s1(predictions: np.ndarray) -> np.ndarray:
+    """Average the patches of a clip, then divide by the strongest label.
+
+    Parameters
+    ----------
+    predictions : np.ndarray [shape=(patches, labels)]
+        Outputs of the network, 0 to 1.
+
+    Returns
+    -------
+    np.ndarray [shape=(labels,)]
+        Scores from 0 to 1; the strongest label has 1 (all have 0 if every output is 0).
+    """
+    mean = predictions.mean(axis=0, dtype=np.float64)
+    return mean / (mean.max() or 1.0)
+
+
+def s2(predictions: np.ndarray) -> np.ndarray:
+    """Take the maximum over a sliding window of 6 patches with a hop of 3, then do as `s1`.
+
+    The last window holds what is left, so that every patch of a clip of any length counts.
+    """
+    starts = range(0, max(len(predictions) - S2_WINDOW, 0) + S2_HOP, S2_HOP)
+    return s1(np.stack([predictions[i : i + S2_WINDOW].max(axis=0) for i in starts]))
+
+
+STRATEGIES = {"s1": s1, "s2": s2}
+
+
+def aggregate(strategy: str, clips: Sequence[np.ndarray]) -> np.ndarray:
+    """Aggregate the patches of each clip: [patches x labels] a clip -> [clips x labels]."""
+    return np.stack([STRATEGIES[strategy](predictions) for predictions in clips])
+
+
+def precision_recall_f(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> Score:
+    """Compute precision, recall and f-score from counts of any shape."""
+    tp, fp, fn = (np.asarray(count, dtype=np.float64) for count in (tp, fp, fn))
+    return Score(_ratio(tp, tp + fp), _ratio(tp, tp + fn), _ratio(2 * tp, 2 * tp + fp + fn))
+
+
+def count(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Count true positives, false positives and false negatives of each label.
+
+    `y_pred` may have leading axes (such as thresholds): [... x clips x labels] -> [... x labels].
+    """
+    y_true, y_pred = np.asarray(y_true, dtype=bool), np.asarray(y_pred, dtype=bool)
+    tp = np.sum(y_true & y_pred, axis=-2)
+    return tp, np.sum(~y_true & y_pred, axis=-2), np.sum(y_true & ~y_pred, axis=-2)
+
+
+def classwise(y_true: np.ndarray, y_pred: np.ndarray) -> Score:
+    """Score each label by itself: [... x clips x labels] -> [... x labels]."""
+    return precision_recall_f(*count(y_true, y_pred))
+
+
+def micro(y_true: np.ndarray, y_pred: np.ndarray) -> Score:
+    """Score all decisions together: [... x clips x labels] -> [...]."""
+    return precision_recall_f(*(counts.sum(axis=-1) for counts in count(y_true, y_pred)))
+
+
+def macro(y_true: np.ndarray, y_pred: np.ndarray) -> Score:
+    """Average precision and recall over the labels; F = 2PR / (P + R) of these averages.
+
+    This is the thesis' definition (5.3); `macro_sklearn` is the more common one.
+    """
+    labels = classwise(y_true, y_pred)
+    precision, recall = labels.precision.mean(axis=-1), labels.recall.mean(axis=-1)
+    return Score(precision, recall, _ratio(2 * precision * recall, precision + recall))
+
+
+def macro_sklearn(y_true: np.ndarray, y_pred: np.ndarray) -> Score:
+    """Average precision, recall and f-score over the labels, as scikit-learn's 'macro'."""
+    return Score(*(values.mean(axis=-1) for values in classwise(y_true, y_pred)))
+
+
+AVERAGES = {"micro": micro, "macro": macro, "macro_sklearn": macro_sklearn}
+
+
+def decide(scores: np.ndarray, thresholds: np.ndarray | float) -> np.ndarray:
+    """Say which labels reach the threshold: one for all, or one a label."""
+    return np.asarray(scores) >= thresholds
+
+
+def decide_at_each(scores: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> np.ndarray:
+    """Decide at each threshold in turn: [clips x labels] -> [thresholds x clips x labels]."""
+    return decide(scores, np.asarray(thresholds)[:, None, None])
+
+
+def optimum(f_scores: np.ndarray) -> float:
+    """Return the threshold of the best f-score, the lowest if several are best.
+
+    Parameters
+    ----------
+    f_scores : np.ndarray [shape=(iterations, thresholds)]
+        Averaged over the iterations before the maximum is taken.
+    """
+    return float(THRESHOLDS[np.argmax(np.mean(f_scores, axis=0))])
+
+
+def confusion_matrix(true: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """Compute the confusion matrix, each row divided by its sum.
+
+    Parameters
+    ----------
+    true, predicted : np.ndarray [shape=(clips,), dtype=int]
+        Class of each clip.
+    num_classes : int
+        Number of labels.
+
+    Returns
+    -------
+    np.ndarray [shape=(num_classes, num_classes)]
+        Rows are true, columns predicted classes; the row of a class that no clip has is zero.
+    """
+    matrix = np.zeros((num_classes, num_classes))
+    np.add.at(matrix, (true, predicted), 1)
+    return _ratio(matrix, matrix.sum(axis=1, keepdims=True))
+
+
+def mean_accuracy(matrix: np.ndarray) -> float:
+    """Mean of the diagonal of a normalised confusion matrix, over the classes that occur."""
+    occurs = matrix.sum(axis=1) > 0
+    return float(np.diag(matrix)[occurs].mean()) if occurs.any() else 0.0
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
+    """Write the mean and the standard deviation over iterations."""
+    return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    zero = np.zeros(numerator.shape)
+    return np.divide(numerator, denominator, out=zero, where=denominator != 0)

@@ -1,0 +1,80 @@
+"""Work on many files at once, on every core, in bounded memory."""
+
+import collections
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+
+AHEAD = 4  # tasks a worker that may be waiting or done: bounds what the parent holds
+
+
+def ordered_map(
+    function: Callable, tasks: Iterable[tuple], *, workers: int | None = None
+) -> Iterator:
+    """Yield `function(*task)` for each task, in order, computed by `workers` processes.
+
+    Unlike `multiprocessing.Pool`, a worker that is killed raises `BrokenProcessPool` instead of
+    waiting forever, and results that nobody has asked for yet do not pile up.
+
+    Parameters
+    ----------
+    function : callable
+        A function of a module (processes are spawned, the same on every platform).
+    tasks : iterable of tuple
+        Arguments of each call.
+    workers : int, optional
+        Number of processes; `multiprocessing.cpu_count()` by default. 1 works in this process.
+    """
+    workers = workers or multiprocessing.cpu_count()
+    if workers == 1:
+        yield from (function(*task) for task in tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    try:
+        waiting: collections.deque = collections.deque()
+        for task in tasks:
+            with _interrupt_held():  # the first tasks start the workers
+                waiting.append(pool.submit(function, *task))
+            if len(waiting) >= AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _interrupt_held() -> Iterator[None]:
+    """Block Ctrl-C in workers that start here, who inherit that; this process hears it after.
+
+    Windows cannot: there, workers that are only just starting complain of it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, end when it is killed, and take one thread, not all."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import numpy  # noqa: F401  the limit holds for libraries that are loaded
+    import threadpoolctl
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threadpoolctl.threadpool_limits(1)
+
+
+def _end_with_parent() -> None:
+    """End this process once its parent is gone: a killed parent cannot tell it to."""
+    multiprocessing.parent_process().join()
+    os._exit(1)

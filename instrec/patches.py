@@ -1,0 +1,61 @@
+"""Feed patches from a memory map to Keras."""
+
+import numpy as np
+
+from instrec.backend import keras
+
+
+class Patches(keras.utils.PyDataset):
+    """Batches of patches, read from the memory map when they are needed.
+
+    Parameters
+    ----------
+    inputs : list of np.ndarray [shape=(patches, bands, frames, channels)]
+        Patches of each input of the network.
+    rows : np.ndarray [shape=(n,)]
+        The patches to use.
+    batch : int
+        Patches a batch; the last one may be smaller.
+    targets : np.ndarray [shape=(patches, labels)], optional
+        One-hot labels; none to predict.
+    shuffle_seed : sequence of int, optional
+        Shuffle before every epoch, by this seed and the number of the epoch.
+    epoch : int
+        Number of the first epoch, for training that goes on.
+    """
+
+    def __init__(
+        self,
+        inputs: list[np.ndarray],
+        rows: np.ndarray,
+        batch: int,
+        *,
+        targets: np.ndarray | None = None,
+        shuffle_seed: tuple[int, ...] | None = None,
+        epoch: int = 0,
+    ) -> None:
+        super().__init__()
+        self._inputs, self._rows, self._batch = inputs, np.asarray(rows), batch
+        self._targets, self._shuffle_seed, self._epoch = targets, shuffle_seed, epoch
+        self._order = self._shuffled()
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return -(-len(self._rows) // self._batch)
+
+    def __getitem__(self, index: int) -> tuple:
+        """Return one batch: inputs, and targets if there are any."""
+        rows = self._order[index * self._batch : (index + 1) * self._batch]
+        x = tuple(tensor[rows] for tensor in self._inputs)
+        x = x if len(x) > 1 else x[0]
+        return (x,) if self._targets is None else (x, self._targets[rows])
+
+    def on_epoch_end(self) -> None:
+        """Shuffle for the next epoch."""
+        self._epoch += 1
+        self._order = self._shuffled()
+
+    def _shuffled(self) -> np.ndarray:
+        if self._shuffle_seed is None:
+            return self._rows
+        return np.random.default_rng([*self._shuffle_seed, self._epoch]).permutation(self._rows)

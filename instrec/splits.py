@@ -1,0 +1,174 @@
+"""Which patch trains and which clip tests: seeded, balanced splits (thesis 5.2).
+
+Every function is pure and returns a boolean mask, so that a split is a small file beside a tensor
+and never a copy of it.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from instrec import InputError
+
+SPLIT_BY = ("patch", "file", "recording")
+
+
+def validation_mask(
+    class_id: Sequence[int],
+    file_id: Sequence[int],
+    fraction: float,
+    *,
+    recordings: Sequence[str] | None = None,
+    split_by: str = "patch",
+    seed: int = 0,
+    names: Sequence[str] = (),
+) -> np.ndarray:
+    """Choose the validation patches, balanced over the classes.
+
+    Parameters
+    ----------
+    class_id : sequence of int [shape=(n,)]
+        Class of each patch.
+    file_id : sequence of int [shape=(n,)]
+        File of each patch.
+    fraction : float
+        Share of each class that trains, 0 < fraction < 1; the training part is rounded down.
+    recordings : sequence of str, optional
+        Recording of each file, by file id; needed to split by recording.
+    split_by : {'patch', 'file', 'recording'}
+        What stays together. `'patch'` is how the published numbers were made: patches of one clip
+        land on both sides, which flatters validation. The others leak nothing, and come as close
+        to the fraction as whole files or recordings allow.
+    seed : int
+        Of the random order.
+    names : sequence of str, optional
+        Name of each class, for messages.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=bool]
+        True for validation, False for training.
+
+    Raises
+    ------
+    InputError
+        If the fraction or `split_by` is out of range, or a class has nothing to split.
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"expected a training share between 0 and 1, found {fraction}")
+    class_id, file_id = np.asarray(class_id), np.asarray(file_id)
+    if split_by == "patch":
+        group = np.arange(len(class_id))
+        key = random_keys(seed, file_id, _place_in_file(file_id))
+    elif split_by == "file":
+        group, key = file_id, random_keys(seed, file_id)
+    elif split_by == "recording":
+        _, recording_id = np.unique(np.asarray(recordings), return_inverse=True)
+        group = recording_id[file_id]
+        key = random_keys(seed, group)
+    else:
+        raise InputError(f"expected split_by to be one of {SPLIT_BY}, found {split_by!r}")
+
+    validation = np.zeros(len(class_id), dtype=bool)
+    for label in np.unique(class_id):
+        members = np.flatnonzero(class_id == label)
+        groups, first, sizes = np.unique(group[members], return_index=True, return_counts=True)
+        if len(groups) < 2:
+            name = names[label] if len(names) else f"class {label}"
+            raise InputError(
+                f"{name} has only one {split_by}: it takes two to train and to validate; "
+                "add files, or set split_by = 'patch' in settings.py"
+            )
+        order = np.argsort(key[members][first], kind="stable")
+        filled = np.cumsum(sizes[order])
+        # The tolerance keeps 0.85 * 20 from becoming 16.999...
+        train = np.count_nonzero(filled <= fraction * filled[-1] + 1e-9)
+        train = min(max(train, 1), len(groups) - 1)  # neither side is ever empty
+        validation[members] = np.isin(group[members], groups[order[train:]])
+    return validation
+
+
+def random_keys(seed: int, *ids: np.ndarray) -> np.ndarray:
+    """Give each combination of ids a random number that depends on nothing else.
+
+    Sorted by it, what is left of a list keeps its order when a part of the list is missing, as
+    after a separation that failed for single files.
+
+    Parameters
+    ----------
+    seed : int
+        Of the random numbers.
+    *ids : np.ndarray of int [shape=(n,)]
+        What each entry is.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=uint64]
+        By SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+    """
+    key = np.full(np.shape(ids[0]), seed, dtype=np.uint64)
+    for values in ids:
+        key += (np.asarray(values).astype(np.uint64) + 1) * np.uint64(0x9E3779B97F4A7C15)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            key = (key ^ (key >> np.uint64(shift))) * np.uint64(factor)
+        key ^= key >> np.uint64(31)
+    return key
+
+
+def _place_in_file(file_id: np.ndarray) -> np.ndarray:
+    """Count the patches of each file from 0: [5, 5, 5, 7, 7] -> [0, 1, 2, 0, 1]."""
+    order = np.argsort(file_id, kind="stable")
+    _, first, counts = np.unique(file_id[order], return_index=True, return_counts=True)
+    place = np.empty(len(file_id), dtype=np.int64)
+    place[order] = np.arange(len(file_id)) - np.repeat(first, counts)
+    return place
+
+
+def halves(labels: Sequence[Sequence[str]], *, seed: int = 0) -> np.ndarray:
+    """Halve clips at random, balanced over their labels.
+
+    Clips are dealt out at random; then pairs change sides, the best pair first, as long as that
+    makes the numbers of clips that have each label more even.
+
+    Parameters
+    ----------
+    labels : sequence of sequence of str
+        Labels of each clip.
+    seed : int
+        Of the random order.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=bool]
+        True for the clips of the first half. The halves differ by one clip at most; where clips
+        have one label, by one clip of each label at most.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    first = np.zeros(len(labels), dtype=bool)
+    first[order[::2]] = True
+    names = sorted({name for of_clip in labels for name in of_clip})
+    has_label = np.array([[name in of_clip for name in names] for of_clip in labels], dtype=int)
+    has_label = has_label.reshape(len(labels), len(names))
+    kinds, kind_of = np.unique(has_label, axis=0, return_inverse=True)
+    kind_of = kind_of.reshape(-1)
+    distance = (kinds[:, None] != kinds[None]).sum(axis=-1)  # [kinds x kinds]
+    while len(labels):
+        surplus = has_label[first].sum(axis=0) - has_label[~first].sum(axis=0)
+        in_first, in_second = (np.isin(np.arange(len(kinds)), kind_of[h]) for h in (first, ~first))
+        # A quarter of the change of the sum of squares of the surplus if two clips change sides.
+        pull = kinds @ surplus
+        change = distance - (pull[:, None] - pull[None])
+        change[~in_first, :] = change[:, ~in_second] = 0
+        leaving, coming = np.unravel_index(change.argmin(), change.shape)
+        if change[leaving, coming] >= 0:
+            break
+        ordered = kind_of[order]
+        first[order[np.argmax((ordered == leaving) & first[order])]] = False
+        first[order[np.argmax((ordered == coming) & ~first[order])]] = True
+    return first
+
+
+def recording_of(filename: str) -> str:
+    """Return the recording that a clip was cut from: its name without IRMAS' `__<number>`."""
+    return re.sub(r"__\d+(?=\.[^./]*$)", "", filename)

@@ -1,0 +1,56 @@
+"""The networks, one short module each: `train.py -m <module name>`.
+
+Add a network of your own as `models/<name>.py` with a function `get_model(input_shape,
+num_classes)` that returns an uncompiled Keras model, and train it by its name.
+
+This folder is also the default models root, so the trained models of a data set lie in
+`models/<result key>/<model name>/`.
+"""
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from instrec import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+
+def model_names() -> list[str]:
+    """Return the names of all networks in this folder."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("model_*.py"))
+
+
+def check_name(name: str) -> None:
+    """Refuse the name of a network that is not in this folder."""
+    if name not in model_names():
+        raise InputError(f"expected a model among {', '.join(model_names())}, found {name!r}")
+
+
+def get_model(name: str, input_shape: tuple[int, int, int], num_classes: int) -> "keras.Model":
+    """Build a network by its name.
+
+    Parameters
+    ----------
+    name : str
+        One of `model_names()`.
+    input_shape : tuple of int
+        Mel bands, frames and channels of a patch.
+    num_classes : int
+        Number of labels.
+
+    Returns
+    -------
+    keras.Model
+        With random weights, not compiled; its `name` is `name`.
+
+    Raises
+    ------
+    InputError
+        If there is no such network.
+    """
+    check_name(name)
+    import instrec.backend  # noqa: F401  before anything imports Keras
+
+    return importlib.import_module(f"models.{name}").get_model(input_shape, num_classes)

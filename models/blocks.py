@@ -1,0 +1,64 @@
+"""What the networks share: the convolutions and the classifier of Han et al. 2017, table I.
+
+Channels last. Every layer is written as the published model file has it: a 1x1 zero padding
+before each convolution, which itself is padded to 'same', so each convolution widens its map by 2.
+"""
+
+from collections.abc import Callable
+
+import keras
+from keras import layers
+
+import settings
+
+FILTERS = (32, 64, 128, 256)  # of the four blocks of two convolutions
+KERNEL = 3
+POOL = 3
+BLOCK_DROPOUT = 0.25
+DENSE = 1024
+DENSE_DROPOUT = 0.5
+
+
+def relu() -> layers.Layer:
+    """Return a rectified linear unit."""
+    return layers.ReLU()
+
+
+def leaky_relu() -> layers.Layer:
+    """Return a leaky rectified linear unit with the slope `settings.alpha`."""
+    return layers.LeakyReLU(negative_slope=settings.alpha)
+
+
+def convolutions(x: keras.KerasTensor, activation: Callable[[], layers.Layer]) -> keras.KerasTensor:
+    """Four blocks of two convolutions: (mel bands, frames, channels) -> (256,)."""
+    for filters in FILTERS:
+        for _ in range(2):
+            x = layers.ZeroPadding2D(1)(x)
+            x = layers.Conv2D(filters, KERNEL, padding="same")(x)
+            x = activation()(x)
+        if filters != FILTERS[-1]:
+            x = layers.MaxPooling2D(POOL, strides=POOL)(x)
+            x = layers.Dropout(BLOCK_DROPOUT)(x)
+    return layers.GlobalMaxPooling2D()(x)
+
+
+def classifier(
+    x: keras.KerasTensor, num_classes: int, activation: Callable[[], layers.Layer]
+) -> keras.KerasTensor:
+    """Dense layers and one sigmoid a label: (n,) -> (num_classes,)."""
+    x = layers.Dense(DENSE)(x)
+    x = activation()(x)
+    x = layers.Dropout(DENSE_DROPOUT)(x)
+    return layers.Dense(num_classes, activation="sigmoid")(x)
+
+
+def single_branch(
+    name: str,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    activation: Callable[[], layers.Layer],
+) -> keras.Model:
+    """Build the network of one input: convolutions, then the classifier."""
+    inputs = keras.Input(input_shape)
+    outputs = classifier(convolutions(inputs, activation), num_classes, activation)
+    return keras.Model(inputs, outputs, name=name)

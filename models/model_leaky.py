@@ -1,0 +1,10 @@
+"""Baseline network of Han et al. with leaky ReLU activations (thesis, section 4.1)."""
+
+import keras
+
+from models import blocks
+
+
+def get_model(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+    """Build the network; 1,446,123 parameters for 11 labels and one channel."""
+    return blocks.single_branch("model_leaky", input_shape, num_classes, blocks.leaky_relu)

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Picture both source separations on one excerpt, as figures 4.4 and 4.5 of the thesis do.
+
+  python3 plot_separation.py song.wav
+  python3 plot_separation.py song.wav --start 30 --seconds 8 --out pictures
+
+Writes separation_<name>.png and .pdf: log-mel spectrograms of the original, of its harmonic and
+percussive parts, and of its solo and accompaniment.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from instrec import InputError, command, features, figures
+
+SAMPLE_RATE = 44100  # Hz, of the separations in the thesis
+
+
+def excerpt_of(path: Path, start: float, seconds: float) -> np.ndarray:
+    """Read an excerpt in mono at 44.1 kHz.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, or ends before the excerpt starts.
+    """
+    y = features.load_audio(path, SAMPLE_RATE)
+    y = y[int(start * SAMPLE_RATE) : int((start + seconds) * SAMPLE_RATE)]
+    if not np.any(y):
+        raise InputError(f"nothing sounds from second {start:g} on")
+    return y
+
+
+def parts_of(y: np.ndarray) -> dict[str, np.ndarray]:
+    """Separate audio [n] in both ways; every part has the shape of `y`."""
+    import separation  # deferred: `--help` needs no scipy
+
+    harmonic, percussive = separation.harmonic_percussive(y, SAMPLE_RATE)
+    solo, accompaniment = separation.solo_accompaniment(y, SAMPLE_RATE)
+    return {
+        "original": y,
+        "harmonic": harmonic,
+        "percussive": percussive,
+        "solo": solo,
+        "accompaniment": accompaniment,
+    }
+
+
+def main() -> None:
+    """Separate and draw what the command line names."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="audio file")
+    parser.add_argument("--start", type=float, default=0, help="seconds into the file (0)")
+    parser.add_argument("--seconds", type=float, default=6, help="length of the excerpt (6)")
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder (here)")
+    arguments = parser.parse_args()
+    if arguments.start < 0 or arguments.seconds <= 0:
+        raise InputError("expected --start of 0 or more and --seconds above 0")
+    try:
+        y = excerpt_of(arguments.file, arguments.start, arguments.seconds)
+    except InputError as error:
+        raise InputError(f"{arguments.file}: {error}") from None
+    spectrograms = {
+        name: features.log_mel(features.resample(part, SAMPLE_RATE, 22050))
+        for name, part in parts_of(y).items()
+    }
+    figure = figures.spectrograms(spectrograms, f"Separation of {arguments.file.name}")
+    paths = figures.save(figure, arguments.out / f"separation_{arguments.file.stem}")
+    print(f"figure: {paths[0]} (and .pdf)")
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,202 @@
+"""What both separations share: checks, short-time Fourier transforms, and work in blocks.
+
+Spectrograms are time-major: (..., frames, bins). Frame `t` is centred on sample `t * hop_length`.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy.fft import irfft, rfft
+from scipy.signal import get_window
+
+REFERENCE_RATE = 44100  # Hz, at which the papers give their windows and hops in samples
+
+Parts = tuple[np.ndarray, np.ndarray]
+
+
+def check_audio(y: np.ndarray, sr: float) -> None:
+    """Refuse what cannot be separated.
+
+    Parameters
+    ----------
+    y : ndarray, shape (..., n)
+        Audio.
+    sr : float > 0
+        Sampling rate in Hz.
+
+    Raises
+    ------
+    ValueError
+        If `y` is no array of finite floating-point samples or `sr` no positive number.
+    """
+    if not np.issubdtype(np.asarray(y).dtype, np.floating) or np.ndim(y) == 0:
+        raise ValueError(
+            f"expected floating-point audio of shape (..., n), found {np.shape(y)} of "
+            f"{np.asarray(y).dtype}"
+        )
+    bad = np.size(y) - np.count_nonzero(np.isfinite(y))
+    if bad:
+        raise ValueError(f"expected finite audio, found {bad} samples that are NaN or infinite")
+    if not sr > 0:
+        raise ValueError(f"expected a sampling rate in Hz above 0, found {sr!r}")
+
+
+def check_positive(**parameters: float) -> None:
+    """Refuse parameters that are not above zero, by name."""
+    for name, value in parameters.items():
+        if not value > 0:
+            raise ValueError(f"expected {name} above 0, found {value!r}")
+
+
+def at_rate(samples: int, sr: float) -> int:
+    """Return the length at `sr` of what lasts `samples` at `REFERENCE_RATE`.
+
+    Scaled by the nearest power of two: transforms stay fast, and a hop still divides its window.
+    """
+    return max(1, int(samples * 2.0 ** np.round(np.log2(sr / REFERENCE_RATE))))
+
+
+def stft(y: np.ndarray, n_fft: int, hop_length: int) -> np.ndarray:
+    """Return the short-time Fourier transform with a Hann window, in single precision.
+
+    Parameters
+    ----------
+    y : ndarray, shape (..., n)
+        Audio.
+    n_fft, hop_length : int
+        Window and hop in samples.
+
+    Returns
+    -------
+    ndarray of complex64, shape (..., 1 + ceil(n / hop_length), 1 + n_fft // 2)
+    """
+    num_frames = 1 + -(-y.shape[-1] // hop_length)
+    right = (num_frames - 1) * hop_length + n_fft - n_fft // 2 - y.shape[-1]
+    padding = [(0, 0)] * (y.ndim - 1) + [(n_fft // 2, right)]
+    padded = np.pad(y.astype(np.float32), padding)
+    frames = sliding_window_view(padded, n_fft, axis=-1)[..., ::hop_length, :]
+    return rfft(frames * get_window("hann", n_fft).astype(np.float32), overwrite_x=True)
+
+
+def overlap_add(frames: np.ndarray, hop_length: int) -> np.ndarray:
+    """Add frames, shape (..., frames, window), at their places; the hop divides the window."""
+    *lead, num_frames, n_fft = frames.shape
+    pieces = frames.reshape(*lead, num_frames, n_fft // hop_length, hop_length)
+    out = np.zeros((*lead, num_frames - 1 + pieces.shape[-2], hop_length), frames.dtype)
+    for i in range(pieces.shape[-2]):
+        out[..., i : i + num_frames, :] += pieces[..., i, :]
+    return out.reshape(*lead, -1)
+
+
+def istft(spectrum: np.ndarray, n_fft: int, hop_length: int, length: int) -> np.ndarray:
+    """Return the audio, shape (..., length), of what `stft` returned (least squares)."""
+    window = get_window("hann", n_fft).astype(np.float32)
+    frames = irfft(spectrum, n_fft, overwrite_x=True)
+    frames *= window
+    weights = np.broadcast_to(window**2, frames.shape[-2:])
+    inside = slice(n_fft // 2, n_fft // 2 + length)
+    return overlap_add(frames, hop_length)[..., inside] / overlap_add(weights, hop_length)[inside]
+
+
+def split_by_mask(
+    y: np.ndarray, n_fft: int, hop_length: int, mask: Callable[[np.ndarray], np.ndarray]
+) -> Parts:
+    """Return the part of the audio that a mask lets pass, and the rest.
+
+    Parameters
+    ----------
+    y : ndarray, shape (..., n)
+        Audio.
+    n_fft, hop_length : int
+        Window and hop in samples.
+    mask : callable
+        Takes the spectrum of the audio scaled to a peak of 1, shape (..., frames, bins), and
+        returns the share in [0, 1] that passes, for as many of the lowest bins as it likes;
+        nothing passes above them.
+
+    Returns
+    -------
+    tuple of ndarray, shape (..., n)
+        They add up to `y`.
+
+    Raises
+    ------
+    ValueError
+        If the hop does not divide the window at least once over: a Hann window needs overlap.
+    """
+    if hop_length < 1 or n_fft % hop_length or n_fft < 2 * hop_length:
+        raise ValueError(
+            f"expected a hop that divides the window of {n_fft} samples in two or more, "
+            f"found {hop_length}"
+        )
+    peak = np.abs(y).max(initial=0)
+    if peak == 0:
+        return np.zeros_like(y), y.copy()
+    spectrum = stft(y / peak, n_fft, hop_length)
+    share = mask(spectrum)
+    spectrum[..., : share.shape[-1]] *= share
+    spectrum[..., share.shape[-1] :] = 0
+    passed = (peak * istft(spectrum, n_fft, hop_length, y.shape[-1])).astype(y.dtype)
+    return passed, y - passed
+
+
+def in_blocks(
+    separate: Callable[[np.ndarray, int], Parts], y: np.ndarray, *, block: int, overlap: int
+) -> Iterator[Parts]:
+    """Separate long audio block by block, in memory that does not depend on its length.
+
+    Neighbouring blocks share `overlap` samples. The outer quarters of that are context; in
+    between, one block fades into the next.
+
+    Parameters
+    ----------
+    separate : callable
+        Takes audio of shape (..., n) and the sample that it begins at, and returns two parts of
+        that shape.
+    y : array_like, shape (..., n)
+        Audio; only sliced along its last axis, so a memory map will do.
+    block : int
+        Samples a block, more than `overlap`. For the same frames as in one go, a multiple of the
+        hop; so must `overlap` be.
+    overlap : int
+        Samples that neighbouring blocks share.
+
+    Yields
+    ------
+    tuple of ndarray
+        The next piece of both parts, each of shape (..., m).
+
+    Examples
+    --------
+    Separate a memory map `y` at `sr` Hz that would not fit into memory:
+
+    >>> def separate(block, start):
+    ...     return harmonic_percussive(np.array(block), sr)
+    >>> for harmonic, percussive in in_blocks(separate, y, block=2**20, overlap=2**17):
+    ...     ...  # write them
+    """
+    n, step = y.shape[-1], block - overlap
+    fade = np.clip(np.linspace(-0.5, 1.5, overlap), 0, 1)
+    tail = None
+    for start in range(0, max(n - overlap, 1), step):
+        stop = min(start + block, n)
+        parts = np.stack(separate(y[..., start:stop], start))
+        if tail is not None:
+            parts[..., :overlap] *= fade
+            parts[..., :overlap] += tail * (1 - fade)
+        done = stop - start if stop == n else step
+        tail = parts[..., done:].copy()
+        yield tuple(parts[..., :done])
+
+
+def joined(blocks: Iterator[Parts], y: np.ndarray) -> Parts:
+    """Return the two whole parts, each of the shape of `y`, of what `in_blocks` yields."""
+    whole = np.empty(y.shape, y.dtype), np.empty(y.shape, y.dtype)
+    done = 0
+    for parts in blocks:
+        inside = slice(done, done + parts[0].shape[-1])
+        for out, part in zip(whole, parts, strict=True):
+            out[..., inside] = part
+        done = inside.stop
+    return whole

@@ -1,0 +1,124 @@
+"""Shared fixtures: a place of its own for every test, and small data sets of plain tones."""
+
+import importlib
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import settings
+from instrec import command
+
+ROOT = Path(__file__).resolve().parent.parent
+RATE = 44100
+
+
+@pytest.fixture(autouse=True)
+def paths(tmp_path, monkeypatch):
+    """Point all paths to an empty folder and choose IRMAS; settings are restored afterwards."""
+    for name, folder in (
+        ("DATA_PATH", "data"),
+        ("FEATURE_PATH", "features"),
+        ("MODELS_ROOT", "models"),
+    ):
+        monkeypatch.setattr(settings, name, tmp_path / folder)
+    monkeypatch.setattr(settings, "dataset", 1)
+    for name, value in settings.parameters().items():
+        if name != "dataset":
+            monkeypatch.setattr(settings, name, value)  # so that tests may assign freely
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch):
+    """Work in this process: starting others takes longer than the small data of a test."""
+    monkeypatch.setattr(multiprocessing, "cpu_count", lambda: 1)
+
+
+@pytest.fixture
+def call(monkeypatch):
+    """Run a script in this process, as `call("train.py", "-d", 1)`."""
+
+    def call_script(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        command.run(importlib.import_module(Path(script).stem).main)
+
+    return call_script
+
+
+@pytest.fixture
+def run_script(tmp_path):
+    """Run a script in a process of its own, on the paths of this test."""
+
+    def run(script, *arguments, cwd=ROOT, check=True, stdin=subprocess.DEVNULL, **environment):
+        result = subprocess.run(
+            [sys.executable, script, *map(str, arguments)],
+            cwd=cwd,
+            env=script_environment(tmp_path, **environment),
+            stdin=stdin,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        if check:
+            assert result.returncode == 0, result.stderr
+        return result
+
+    return run
+
+
+def script_environment(tmp_path, **more):
+    return {
+        **os.environ,
+        "INSTREC_DATA_PATH": str(tmp_path / "data"),
+        "INSTREC_FEATURE_PATH": str(tmp_path / "features"),
+        "INSTREC_MODEL_PATH": str(tmp_path / "models"),
+        **more,
+    }
+
+
+def tone(label_index, seconds=3.0, seed=0, rate=RATE):
+    """A sound that tells the label by its pitch and its overtones: stereo [n x 2], with noise."""
+    rng = np.random.default_rng([label_index, seed])
+    t = np.arange(int(seconds * rate)) / rate
+    pitch = 110 * 2 ** (label_index / 3) * rng.uniform(0.97, 1.03)
+    partials = sum(np.sin(2 * np.pi * pitch * k * t) / k for k in range(1, 3 + label_index % 3))
+    y = 0.3 * partials / np.abs(partials).max() + 0.01 * rng.standard_normal(len(t))
+    return np.stack([y, 0.8 * y], axis=1).astype(np.float32)
+
+
+def write_tone(path, label_index, seconds=3.0, seed=0, rate=RATE, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, tone(label_index, seconds, seed, rate), rate, **options)
+
+
+def make_irmas(root, labels=settings.IRMAS, train=4, test=None, folder="irmas"):
+    """Write a small tree in the layout of IRMAS; returns its root."""
+    root = root / "data" / folder
+    for index, label in enumerate(labels):
+        for i in range(train):
+            name = f"[{label}][cla]{index:02d}{i // 2:02d}__{i % 2 + 1}.wav"
+            write_tone(root / "IRMAS-TrainingData" / label / name, index, seed=i)
+    test = 2 * len(labels) if test is None else test
+    for i in range(test):
+        index = i % len(labels)
+        part = i % 3 + 1
+        stem = root / f"IRMAS-TestingData-Part{part}" / f"Part{part}" / f"({i:02d}) a,  b's.c-{i}"
+        write_tone(stem.with_name(stem.name + ".wav"), index, seconds=5, seed=100 + i)
+        names = [labels[index]] + ([labels[(index + 1) % len(labels)]] if i >= len(labels) else [])
+        stem.with_name(stem.name + ".txt").write_text("".join(f"{name}\t\n" for name in names))
+    return root
+
+
+def make_folders(root, labels, files=4, seconds=3.0, folder="youtube"):
+    """Write a small tree of one folder a label; returns its root."""
+    root = root / "data" / folder
+    for index, label in enumerate(labels):
+        for i in range(files):
+            write_tone(root / label / f"{label} {i}.wav", index, seconds=seconds, seed=i)
+    return root

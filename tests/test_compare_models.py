@@ -1,0 +1,238 @@
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, script_environment
+
+import compare_models
+import settings
+from instrec import InputError, metrics, results, storage
+
+
+def write_scores(id_, model, optimizer="adam", micro=((0.5, 0.6, 0.4),), gain=0.0):
+    """Write scores whose micro row is given an iteration; class-wise thresholds add `gain`."""
+    data_set = settings.DATA_SETS[id_]
+    files = results.model_files(data_set, model, optimizer)
+    one = np.array(micro)
+    averages = {"micro": one.tolist(), "macro": (one / 2).tolist(), "macro_sklearn": one.tolist()}
+    of_strategy = {
+        "global": averages,
+        "global_classwise": {name: (np.array(v) + gain).tolist() for name, v in averages.items()},
+        "classwise": {label: one.tolist() for label in data_set.labels},
+    }
+    content = {
+        "made_of": {
+            "data_set": data_set.key,
+            "model": model,
+            "optimizer": optimizer,
+            "labels": list(data_set.labels),
+        },
+        "iterations": len(micro),
+        "results": dict.fromkeys(metrics.STRATEGIES, of_strategy),
+    }
+    storage.save_json(files.scores, content)
+    return files.scores
+
+
+@pytest.fixture
+def three_models():
+    write_scores(1, "model_baseline", micro=((0.5, 0.6, 0.4), (0.7, 0.8, 0.6)))
+    write_scores(1, "model_baseline", "sgd", micro=((0.1, 0.2, 0.3),))
+    write_scores(-1, "model_baseline")
+    write_scores(2, "model_leaky", micro=((0.6, 0.8, 0.5),), gain=0.1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_means_and_deviations(three_models):
+    found = compare_models.load_results()
+    row = found.global_res.loc["irmas_1024"].loc["model_baseline"].loc["s2"].loc["micro"]
+    assert list(row.index) == ["precision", "recall", "f-score"]
+    np.testing.assert_allclose(row, [0.6, 0.7, 0.5])
+    deviation = found.global_dev.loc["irmas_1024", "model_baseline", "s2", "micro"]
+    np.testing.assert_allclose(deviation, [0.1, 0.1, 0.1])
+    np.testing.assert_allclose(
+        found.class_dev.loc["irmas_1024", "model_baseline", "s1", "voi"], 0.1
+    )
+    sgd = found.global_res.loc["irmas_1024"].loc["model_baseline.sgd"].loc["s1"].loc["macro"]
+    np.testing.assert_allclose(sgd, [0.05, 0.1, 0.15])
+
+
+@pytest.mark.filterwarnings("error")
+def test_printed_examples(three_models):
+    found = compare_models.load_results()
+    missing = found.class_res.loc["jazz_db_1024"].loc["model_baseline"].loc["s1"].loc["voi"]
+    assert list(missing.index) == ["precision", "recall", "f-score"]
+    assert missing.isna().all()
+    row = found.global_class_res.loc["youtube_1024"].loc["model_leaky"].loc["s1"].loc["macro"]
+    np.testing.assert_allclose(row, [0.4, 0.5, 0.35])
+
+
+def test_frames_have_one_shape_and_a_sorted_index(three_models):
+    found = compare_models.load_results()
+    for frame, deviation in zip(found[:3], found[3:], strict=True):
+        assert frame.index.is_monotonic_increasing
+        assert frame.index.is_unique
+        assert frame.index.names[:3] == ["data set", "model", "strategy"]
+        pd.testing.assert_index_equal(frame.index, deviation.index)
+        assert list(frame.columns) == list(deviation.columns) == ["precision", "recall", "f-score"]
+    every = {label for data_set in settings.DATA_SETS.values() for label in data_set.labels}
+    of_one = found.class_res.loc["jazz_db_1024"].loc["model_baseline"].loc["s1"]
+    assert set(of_one.index) == every
+    assert set(of_one.dropna().index) == set(settings.JAZZ)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b'{"made_of": ',
+        b"[1, 2]",
+        b'{"made_of": {}}',
+        b"\xff\xfe",
+        b'{"made_of": {"data_set": "irmas_1024", "model": "model_leaky", "optimizer": "adam", '
+        b'"labels": ["cel"]}, "iterations": 1, "results": {"s1": {"global": {"micro": [[1, 2]]}}}}',
+    ],
+)
+def test_damaged_files_are_named_and_left_out(three_models, content, capsys):
+    damaged = settings.MODELS_ROOT / "irmas_1024" / "model_leaky" / "model_leaky.adam.scores.json"
+    damaged.parent.mkdir()
+    damaged.write_bytes(content)
+    found = compare_models.load_results()
+    assert "model_leaky" not in found.global_res.loc["irmas_1024"].index.get_level_values("model")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"left out: {damaged}")
+
+
+def test_scores_in_the_folder_of_another_model_are_left_out(three_models, capsys):
+    scores = results.model_files(settings.DATA_SETS[-1], "model_baseline", "adam").scores
+    copy = settings.MODELS_ROOT / "jazz_old" / "model_baseline" / scores.name
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(scores.read_bytes())
+    assert "jazz_old" not in compare_models.load_results().global_res.index
+    assert "scores of jazz_db_1024/model_baseline" in capsys.readouterr().err
+
+
+def test_another_root(three_models, tmp_path):
+    settings.MODELS_ROOT.rename(tmp_path / "elsewhere")
+    assert len(compare_models.load_results(tmp_path / "elsewhere").global_res) == 4 * 2 * 3
+
+
+def test_nothing_found_says_what_to_run(run_script):
+    run = run_script("compare_models.py", check=False)
+    assert run.returncode == 1
+    assert len(run.stderr.splitlines()) == 1
+    for script in ("train.py", "evaluate.py -O 2", "plot_perf_metrics.py", "evaluate.py -O 3"):
+        assert script in run.stderr
+
+
+def test_script_prints_the_frames(three_models, run_script):
+    for script, folder in (("compare_models.py", ROOT), ("compare_models.py", ROOT / "models")):
+        run = run_script(script, cwd=folder)
+        assert not run.stderr
+        for name in ("global_res", "class_res", "global_class_res"):
+            assert f"\n{name}\n" in run.stdout
+        assert "NaN" not in run.stdout
+
+
+def bars(monkeypatch, *arguments, **options):
+    """Call plot_improvement; return what was drawn: panels by title and strategy."""
+    from instrec import figures
+
+    drawn = []
+    draw = figures.improvement_bars
+    monkeypatch.setattr(
+        figures, "improvement_bars", lambda *args: drawn.append(args) or draw(*args)
+    )
+    paths = compare_models.plot_improvement(*arguments, **options)
+    assert [path.suffix for path in paths] == [".png", ".pdf"]
+    assert all(path.parent.name == "figures" and path.stat().st_size > 5000 for path in paths)
+    return drawn[0][:2]
+
+
+def test_improvement_in_points(three_models, monkeypatch):
+    panels, names = bars(monkeypatch, "model_baseline", "model_baseline.sgd", data_set="irmas_1024")
+    points, deviations = panels["all labels"]["s1"]
+    assert names["all labels"] == ["micro", "macro"]
+    np.testing.assert_allclose(points, [20, 10])  # 0.5 - 0.3, and half of it
+    np.testing.assert_allclose(deviations, [10, 5])
+    (single,) = (panel for panel in panels if panel != "all labels")
+    assert names[single] == list(settings.IRMAS)
+    np.testing.assert_allclose(panels[single]["s2"][0], 20)
+
+
+def test_improvement_by_classwise_thresholds(three_models, monkeypatch):
+    panels, _ = bars(
+        monkeypatch,
+        *("model_leaky", "model_leaky"),
+        data_set="youtube_1024",
+        thresholds="classwise",
+    )
+    assert list(panels) == ["all labels"]  # single labels have the same scores on both sides
+    np.testing.assert_allclose(panels["all labels"]["s2"][0], [10, 10])
+
+
+def test_improvement_over_another_data_set_takes_common_labels(three_models, monkeypatch):
+    _, names = bars(
+        monkeypatch,
+        *("model_leaky", "model_baseline"),
+        data_set="youtube_1024",
+        baseline_data_set="irmas_1024",
+    )
+    (single,) = (panel for panel in names if panel != "all labels")
+    assert names[single] == ["cla", "flu", "pia", "sax", "tru", "vio"]
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("model_leeky", {}, "model among model_baseline, model_baseline.sgd, found 'model_leeky'"),
+        (
+            "model_baseline.sgd",
+            {"data_set": "irmas"},
+            "data set among irmas_1024, .* found 'irmas'",
+        ),
+        ("model_baseline.sgd", {"thresholds": "two"}, "thresholds among one, classwise"),
+        ("model_baseline", {}, "two different things"),
+    ],
+)
+def test_wrong_names_are_refused(three_models, model, options, message):
+    with pytest.raises(InputError, match=message):
+        compare_models.plot_improvement(
+            model, "model_baseline", **({"data_set": "irmas_1024"} | options)
+        )
+
+
+def test_improvement_from_the_command_line(three_models, run_script):
+    run = run_script(
+        *("compare_models.py", "--improvement", "model_baseline", "model_baseline.sgd", "-d", "1")
+    )
+    assert run.stdout.startswith("figure: ")
+    assert len(list((settings.MODELS_ROOT / "irmas_1024" / "figures").glob("*.png"))) == 1
+
+
+@pytest.mark.parametrize("folder", [ROOT / "models", ROOT])
+def test_ipython_ends_in_a_prompt(three_models, tmp_path, folder):
+    pytest.importorskip("IPython")
+    pexpect = pytest.importorskip("pexpect")
+    options = ("-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor")
+    environment = script_environment(tmp_path, IPYTHONDIR=str(tmp_path / "ipython"))
+    shell = pexpect.spawn(
+        *(sys.executable, [*options, "compare_models.py"]),
+        cwd=folder,
+        env=environment,
+        encoding="utf-8",
+        timeout=30,
+        dimensions=(50, 200),
+    )
+    shell.expect(r"In \[1\]:")
+    shell.sendline("global_res.loc['irmas_1024'].loc['model_baseline'].loc['s2'].loc['micro']")
+    shell.expect(r"precision\s+0\.6\s+recall\s+0\.7\s+f-score\s+0\.5\s.*In \[2\]:")
+    shell.sendline("len(class_res) > 0, len(global_class_dev) > 0")
+    shell.expect(r"\(True, True\).*In \[3\]:")
+    shell.sendline("plot_improvement('no', 'model_baseline', data_set='irmas_1024')")
+    shell.expect("error: expected a model among .*In ")
+    assert "Traceback" not in shell.before
+    shell.sendline("exit()")
+    shell.expect(pexpect.EOF)

@@ -1,0 +1,146 @@
+import warnings
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from instrec import metrics
+
+SKLEARN_AVERAGES = {"micro": "micro", "macro_sklearn": "macro"}
+
+
+def random_decisions(seed, labels=7, clips=40):
+    rng = np.random.default_rng(seed)
+    y_true = rng.random((clips, labels)) < rng.uniform(0, 0.6, labels)
+    y_true[:, 0] = False  # a label that no clip has
+    scores = rng.random((clips, labels))
+    scores[:, 1] = 0  # a label that is never predicted, except at threshold 0
+    return y_true, scores
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_agree_with_scikit_learn(seed):
+    y_true, scores = random_decisions(seed)
+    swept = metrics.decide_at_each(scores)
+    for i, threshold in enumerate(metrics.THRESHOLDS):
+        y_pred = scores >= threshold
+        expected = sklearn_metrics.precision_recall_fscore_support(
+            y_true, y_pred, average=None, zero_division=0
+        )
+        found = metrics.classwise(y_true, swept)
+        for one, other in zip(found, expected, strict=False):
+            np.testing.assert_allclose(one[i], other, atol=1e-12)
+        for name, average in SKLEARN_AVERAGES.items():
+            expected = sklearn_metrics.precision_recall_fscore_support(
+                y_true, y_pred, average=average, zero_division=0
+            )
+            found = metrics.AVERAGES[name](y_true, swept)
+            np.testing.assert_allclose([v[i] for v in found], expected[:3], atol=1e-12)
+
+
+def test_by_hand():
+    y_true = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]], dtype=bool)
+    y_pred = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0]], dtype=bool)
+    # label 0: 2 right; label 1: 1 right, 1 false, 1 missed; label 2 is absent and never predicted
+    labels = metrics.classwise(y_true, y_pred)
+    assert labels.precision.tolist() == [1, 0.5, 0]
+    assert labels.recall.tolist() == [1, 0.5, 0]
+    assert labels.f_score.tolist() == [1, 0.5, 0]
+    micro = metrics.micro(y_true, y_pred)
+    assert micro == (0.75, 0.75, 0.75)
+    macro = metrics.macro(y_true, y_pred)
+    assert macro == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_macro_f_is_of_the_mean_precision_and_recall():
+    y_true = np.array([[1, 0], [1, 0], [0, 1]], dtype=bool)
+    y_pred = np.array([[1, 0], [0, 0], [0, 1]], dtype=bool)
+    # label 0: P 1, R 1/2, F 2/3; label 1: P 1, R 1, F 1
+    assert metrics.macro(y_true, y_pred) == pytest.approx((1, 0.75, 2 * 0.75 / 1.75))
+    assert metrics.macro_sklearn(y_true, y_pred) == pytest.approx((1, 0.75, 5 / 6))
+
+
+def test_nothing_true_and_nothing_predicted_gives_zeros_in_silence():
+    nothing = np.zeros((4, 3), dtype=bool)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for score in (*metrics.AVERAGES.values(), metrics.classwise):
+            for values in score(nothing, nothing):
+                assert np.all(values == 0)
+
+
+def test_perfect_answers_score_one():
+    y_true = np.eye(5, dtype=bool)
+    for score in metrics.AVERAGES.values():
+        assert score(y_true, y_true) == pytest.approx((1, 1, 1))
+
+
+def test_thresholds_are_21_steps_of_a_twentieth():
+    assert metrics.THRESHOLDS.tolist() == [
+        *(0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5),
+        *(0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0),
+    ]
+
+
+def test_threshold_0_takes_all_and_1_the_strongest():
+    scores = metrics.aggregate("s1", [np.array([[0.2, 0.4, 0.1]]), np.array([[0.3, 0.0, 0.0]])])
+    decisions = metrics.decide_at_each(scores)
+    assert decisions[0].all()
+    assert decisions[-1].tolist() == [[False, True, False], [True, False, False]]
+
+
+def test_s1_is_the_mean_divided_by_its_maximum():
+    predictions = np.array([[0.2, 0.8, 0.0], [0.6, 0.8, 0.0]])
+    np.testing.assert_allclose(metrics.s1(predictions), [0.5, 1, 0])
+
+
+def test_s1_of_zeros_is_zero():
+    assert metrics.s1(np.zeros((3, 4))).tolist() == [0, 0, 0, 0]
+
+
+def test_s2_is_the_mean_of_window_maxima():
+    predictions = np.zeros((9, 2))
+    predictions[:, 1] = 1
+    predictions[0, 0] = 1  # in the window 0-5 only, not in 3-8
+    np.testing.assert_allclose(metrics.s2(predictions), [0.5, 1])
+    predictions[4, 0] = 1  # in both
+    np.testing.assert_allclose(metrics.s2(predictions), [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("patches", "windows"), [(1, 1), (5, 1), (6, 1), (7, 2), (9, 2), (10, 3), (12, 3), (13, 4)]
+)
+def test_s2_windows_cover_every_patch_once_begun(patches, windows):
+    """One lit patch at the end lights the last window only: its share tells their number."""
+    predictions = np.zeros((patches, 2))
+    predictions[:, 1] = 1
+    predictions[-1, 0] = 1
+    lit = metrics.s2(predictions)[0] * windows
+    assert lit == pytest.approx(round(lit)) and lit >= 1
+
+
+@pytest.mark.parametrize("strategy", metrics.STRATEGIES)
+@pytest.mark.parametrize("patches", [1, 2, 6, 7, 38, 240])
+def test_clips_of_any_length_have_scores_from_0_to_1(strategy, patches):
+    predictions = np.random.default_rng(patches).random((patches, 11))
+    scores = metrics.aggregate(strategy, [predictions])
+    assert scores.shape == (1, 11)
+    assert scores.max() == 1 and scores.min() >= 0
+
+
+def test_optimum_is_the_lowest_of_the_best():
+    f_scores = np.zeros((2, 21))
+    f_scores[0, 3], f_scores[1, 5], f_scores[:, 8] = 0.9, 0.9, 0.6
+    assert metrics.optimum(f_scores) == pytest.approx(0.4)  # the mean counts, not one iteration
+    assert metrics.optimum(np.ones((1, 21))) == 0
+
+
+def test_confusion_matrix_agrees_with_scikit_learn():
+    rng = np.random.default_rng(0)
+    true, predicted = rng.integers(0, 5, (2, 200))
+    expected = sklearn_metrics.confusion_matrix(true, predicted, labels=range(6), normalize="true")
+    found = metrics.confusion_matrix(true, predicted, 6)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert metrics.mean_accuracy(found) == pytest.approx(
+        sklearn_metrics.balanced_accuracy_score(true, predicted), abs=1e-12
+    )

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+import models
+from instrec import InputError
+
+SHAPE = (128, 43, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "parameters"),
+    [
+        ("model_baseline", 1, 1_446_123),
+        ("model_leaky", 1, 1_446_123),
+        ("model_multi_res", 3, 1_446_123 + 2 * 9 * 32),  # two more channels into 32 filters
+        ("model_two_branch", 1, 2_879_947),
+    ],
+)
+def test_number_of_parameters(name, channels, parameters):
+    model = models.get_model(name, (128, 43, channels), 11)
+    assert model.count_params() == parameters
+    assert model.name == name
+    assert model.output_shape == (None, 11)
+
+
+@pytest.mark.parametrize("name", ["model_baseline", "model_leaky"])
+def test_maps_grow_as_published(name):
+    model = models.get_model(name, SHAPE, 11)
+    maps = [
+        layer.output.shape[1:3]
+        for layer in model.layers
+        if type(layer).__name__ in ("Conv2D", "MaxPooling2D")
+    ]
+    assert maps == [
+        *((130, 45), (132, 47), (44, 15)),
+        *((46, 17), (48, 19), (16, 6)),
+        *((18, 8), (20, 10), (6, 3)),
+        *((8, 5), (10, 7)),
+    ]
+
+
+def test_activations_and_dropout():
+    layers = {
+        name: list(models.get_model(name, SHAPE, 11).layers)
+        for name in ("model_baseline", "model_leaky")
+    }
+    kinds = {name: [type(layer).__name__ for layer in layers[name]] for name in layers}
+    assert kinds["model_baseline"].count("ReLU") == 9
+    assert kinds["model_leaky"].count("LeakyReLU") == 9
+    slopes = {la.negative_slope for la in layers["model_leaky"] if hasattr(la, "negative_slope")}
+    assert [round(slope, 6) for slope in slopes] == [0.33]
+    rates = [la.rate for la in layers["model_leaky"] if type(la).__name__ == "Dropout"]
+    assert rates == [0.25, 0.25, 0.25, 0.5]
+    assert layers["model_leaky"][-1].activation.__name__ == "sigmoid"
+
+
+def test_two_branches_hear_two_inputs():
+    model = models.get_model("model_two_branch", SHAPE, 4)
+    rng = np.random.default_rng(0)
+    harmonic, percussive, other = rng.standard_normal((3, 2, *SHAPE)).astype(np.float32)
+    both = model.predict([harmonic, percussive], verbose=0)
+    assert both.shape == (2, 4)
+    assert not np.allclose(both, model.predict([other, percussive], verbose=0))
+    assert not np.allclose(both, model.predict([harmonic, other], verbose=0))
+
+
+def test_an_unknown_model_is_refused_by_name():
+    with pytest.raises(InputError, match="model_baseline.*found 'model_deep'"):
+        models.get_model("model_deep", SHAPE, 11)

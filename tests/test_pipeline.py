@@ -1,0 +1,257 @@
+"""Every data set through all scripts, and what only the whole pipeline shows."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import make_folders, make_irmas
+
+import settings
+from generate_dataset import GenerateDataset
+from instrec import InputError, tensors
+
+FITTING = {0: "model_multi_res", 8: "model_two_branch", 9: "model_two_branch"}
+
+
+def make_audio(root, dataset, call):
+    """Write the audio of a data set, and separate it if that is what it takes."""
+    data_set = settings.DATA_SETS[dataset]
+    source = data_set.source or data_set.folders[0]
+    if data_set.layout == "irmas":
+        make_irmas(root, train=4, test=22, folder=source)
+    else:
+        make_folders(root, data_set.labels, folder=source)
+    if data_set.source:
+        call("separate_sources.py", "-d", dataset)
+
+
+@pytest.mark.parametrize("dataset", settings.DATA_SETS)
+def test_every_data_set_runs_through_all_scripts(paths, call, dataset):
+    data_set = settings.DATA_SETS[dataset]
+    make_audio(paths, dataset, call)
+    model = FITTING.get(dataset, "model_leaky")
+    named = ("-m", model, "-o", "adam", "-d", dataset)
+    short = ("-e", 1, "-b", 32, "-i", 1)
+    call("create_encoding.py", "-d", dataset)
+    call("generate_dataset.py", "-d", dataset)
+    call("train.py", *named, *short, "-c", "y")
+    if dataset in (1, 2):  # mode 1 of both kinds; it trains again where test clips have many labels
+        call("evaluate.py", *named, *short, "-O", 1)
+        call("plot_conf_mat.py", *named)
+    call("evaluate.py", *named, "-i", 1, "-O", 2)
+    call("plot_perf_metrics.py", *named)
+    call("evaluate.py", *named, "-i", 1, "-O", 3)
+
+    folder = data_set.model_path / model
+    scores = json.loads((folder / f"{model}.adam.scores.json").read_text())
+    assert scores["made_of"]["labels"] == list(data_set.labels)
+    for strategy in ("s1", "s2"):
+        found = scores["results"][strategy]
+        assert set(found["classwise"]) == set(data_set.labels)
+        for kind in ("global", "global_classwise"):
+            for average in ("micro", "macro", "macro_sklearn"):
+                values = np.array(found[kind][average])
+                assert values.shape == (1, 3) and np.all((values >= 0) & (values <= 1))
+
+
+def test_a_data_set_of_ones_own_takes_one_entry(paths, monkeypatch, call):
+    labels = ("bass guitar", "kazoo")
+    own = settings.DataSet("own", "My own", labels, ("own",), "folders")
+    monkeypatch.setitem(settings.DATA_SETS, 100, own)
+    make_folders(paths, labels, files=8, folder="own")
+    named = ("-m", "model_leaky", "-o", "sgd", "-d", 100)
+    call("create_encoding.py", "-d", 100)
+    call("generate_dataset.py", "-d", 100)
+    call("train.py", *named, "-e", 1, "-i", 1)
+    call("evaluate.py", *named, "-i", 1, "-O", 2)
+    call("plot_perf_metrics.py", *named)
+    call("evaluate.py", *named, "-i", 1, "-O", 3)
+    assert (paths / "models" / "own_1024" / "model_leaky" / "model_leaky.sgd.scores.json").exists()
+
+
+def encode(call, *datasets):
+    for dataset in datasets:
+        settings.dataset = dataset
+        call("create_encoding.py", "-d", dataset)
+
+
+@pytest.mark.parametrize(
+    ("source", "separated"), [(1, 3), (1, 8), (2, 4), (2, 5), (2, 9), (-1, -2), (7, 6)]
+)
+def test_separated_sets_keep_the_split_of_their_source(paths, call, source, separated):
+    make_audio(paths, separated, call)
+    # A file that could not be separated must not shift the split of the others.
+    folder = paths / "data" / settings.DATA_SETS[separated].folders[0]
+    label = settings.DATA_SETS[separated].labels[-1]
+    missing = sorted(folder.rglob(f"{label}/*.wav"))[0]
+    missing.unlink()
+    parts = {}
+    for dataset in (source, separated):
+        encode(call, dataset)
+        call("generate_dataset.py", "-d", dataset)
+        data_set = settings.DATA_SETS[dataset]
+        for part in ("train", "test"):
+            parts[dataset, part] = tensors.load(data_set, part)
+    for part in ("train", "test"):
+        assert parts[source, part].files == parts[separated, part].files
+    # The same clips validate, but for a patch where the missing clip moves the boundary.
+    validating = []
+    for dataset in (source, separated):
+        part = parts[dataset, "train"]
+        place = np.concatenate([np.arange(n) for n in np.bincount(part.file_id) if n])
+        mask = part.validation_mask(0.85)
+        validating.append(set(zip(part.file_id[mask], place[mask], strict=True)))
+    left = {pair for pair in validating[0] if pair[0] in parts[separated, "train"].file_id}
+    assert len(left ^ validating[1]) <= 1
+    pure = [parts[dataset, "test"].pure_mask() for dataset in (source, separated)]
+    np.testing.assert_array_equal(*pure)
+    left_out = [
+        name for part in ("train", "test") for name in parts[separated, part].record["left_out"]
+    ]
+    assert left_out == [missing.relative_to(folder).as_posix()]
+
+
+def test_separated_audio_that_is_missing_says_what_to_run(paths, call):
+    make_irmas(paths, train=1)
+    with pytest.raises(
+        SystemExit,
+        match=r"expected the audio of IRMAS Harm in .*irmas_harm.*"
+        r"python3 separate_sources\.py -d 3",
+    ):
+        call("create_encoding.py", "-d", 3)
+
+
+def test_counts_and_labels_of_irmas(paths, call, capsys):
+    make_irmas(paths, train=2, test=22)
+    call("create_encoding.py", "-d", 1)
+    shown = capsys.readouterr().out.split()
+    assert shown[shown.index("cel") + 1 : shown.index("cel") + 3] == ["2", "3"]
+    generator = GenerateDataset(43, 11, 0.85)
+    names, labels = generator.load_metadata(settings.selected().feature_path / "train.csv")
+    assert names[0] == "IRMAS-TrainingData/cel/[cel][cla]0000__1.wav" and labels[0] == "cel"
+    names, labels = generator.load_metadata(settings.selected().feature_path / "test.csv")
+    assert len(names) == 22 and sorted(map(len, labels)) == [1] * 11 + [2] * 11
+    assert {name.split("/")[1] for name in names} == {"Part1", "Part2", "Part3"}
+
+
+def test_wind_keeps_test_clips_with_one_of_its_labels(paths, call):
+    make_irmas(paths, train=2, test=22)
+    encode(call, 7)
+    generator = GenerateDataset(43, 4, 0.85)
+    folder = settings.selected().feature_path
+    names, labels = generator.load_metadata(folder / "train.csv")
+    assert sorted(set(labels)) == list(settings.IRMAS_WIND) and len(names) == 8
+    _, labels = generator.load_metadata(folder / "test.csv")
+    # cla, flu, sax and tru alone; cel+cla, cla+flu, flu+gac, pia+sax, sax+tru, tru+vio
+    assert sorted(labels) == sorted(
+        [["cla"], ["flu"], ["sax"], ["tru"], ["cla"], ["cla", "flu"], ["flu"], ["sax"]]
+        + [["sax", "tru"], ["tru"]]
+    )
+
+
+def test_single_label_sets_are_halved_per_label(paths, call):
+    make_folders(paths, settings.JAZZ, files=6, folder="jazz_db")
+    encode(call, -1)
+    generator = GenerateDataset(43, 6, 0.85)
+    folder = settings.selected().feature_path
+    halves = [generator.load_metadata(folder / f"{part}.csv") for part in ("train", "test")]
+    for _, labels in halves:
+        assert sorted(labels) == sorted(3 * settings.JAZZ)
+    assert not set(halves[0][0]) & set(halves[1][0])
+
+
+@pytest.fixture
+def generated(paths, call):
+    make_irmas(paths, train=4, test=22)
+    encode(call, 1)
+    call("generate_dataset.py", "-d", 1)
+    return tensors.load(settings.selected(), "train"), tensors.load(settings.selected(), "test")
+
+
+def test_tensors_are_memory_maps_of_plain_npy(generated):
+    train, test = generated
+    path = settings.selected().feature_path / "train" / "X_irmas.npy"
+    plain = np.load(path, mmap_mode="r", allow_pickle=False)
+    assert isinstance(plain, np.memmap) and plain.dtype == np.float32
+    assert plain.shape == (11 * 4 * 3, 128, 43, 1)
+    assert len(train.file_id) == len(plain) and len(train.files) == 44
+    assert len(test.file_id) == 22 * 9  # 5 s: 216 frames, a patch every 21
+    np.testing.assert_array_equal(train.class_id, np.repeat(np.arange(11), 12))
+
+
+def test_documented_methods_return_what_they_say(generated):
+    train, test = generated
+    generator = GenerateDataset(43, 11, 0.85)
+    patches, class_id, file_id = (
+        list(train.inputs[0]),
+        train.class_id.tolist(),
+        train.file_id.tolist(),
+    )
+    X_train, y_train, fid_train, X_val, y_val, fid_val = generator.validation_split(
+        patches, class_id, file_id, 11, 0.85
+    )
+    assert X_train.shape == (11 * 10, 128, 43, 1) and X_val.shape == (11 * 2, 128, 43, 1)
+    assert np.bincount(y_train).tolist() == [10] * 11 and np.bincount(y_val).tolist() == [2] * 11
+    for X, y, fid in ((X_train, y_train, fid_train), (X_val, y_val, fid_val)):
+        for patch, label, file in zip(X[:5], y, fid, strict=False):
+            candidates = train.inputs[0][train.file_id == file]
+            assert any(np.array_equal(patch, candidate) for candidate in candidates)
+            assert train.labels[file, label]
+    assert sorted(fid_train + fid_val) == file_id
+
+    pure, fid_pure, dev, fid_dev = generator.pure_development_split(
+        list(test.inputs[0]), test.file_id.tolist()
+    )
+    assert len(pure) == len(fid_pure) and len(dev) == len(fid_dev)
+    assert sorted(fid_pure + fid_dev) == test.file_id.tolist()
+    assert not set(fid_pure) & set(fid_dev)
+    assert len(set(fid_pure)) == len(set(fid_dev)) == 11
+    assert set(fid_pure) == set(np.flatnonzero(test.pure_mask()))
+
+
+def test_two_inputs_split_in_step(paths, call):
+    make_audio(paths, 8, call)
+    encode(call, 8)
+    call("generate_dataset.py", "-d", 8)
+    train = tensors.load(settings.selected(), "train")
+    harm, perc = train.inputs
+    perc = -harm  # tell the inputs apart
+    generator = GenerateDataset(43, 11, 0.85)
+    X_train, _, _, X_val, _, _ = generator.validation_split(
+        [list(harm), list(perc)], train.class_id, train.file_id, 11, 0.85
+    )
+    for first, second in (X_train, X_val):
+        np.testing.assert_array_equal(first, -second)
+    with pytest.raises(InputError, match=r"2 input\(s\): call run_multi"):
+        generator.run("train")
+
+
+def test_rendered_audio_is_called_so(generated, call, paths):
+    assert generated[1].kind == ""
+    (paths / "data" / "irmas" / "rendered.json").write_text("{}")
+    call("generate_dataset.py", "-d", 1)
+    assert tensors.load(settings.selected(), "test").kind == "rendered "
+
+
+def test_nothing_is_computed_twice(generated, call, capsys, monkeypatch):
+    monkeypatch.setattr("generate_dataset.extract", lambda *_: pytest.fail("extracted again"))
+    call("generate_dataset.py", "-d", 1)
+    assert capsys.readouterr().out.count("is up to date") == 2
+    settings.val_split = 0.5  # another split takes no extraction
+    call("generate_dataset.py", "-d", 1)
+    assert tensors.load(settings.selected(), "train").validation_mask(0.5).mean() == 0.5
+
+
+def test_changed_audio_is_noticed(generated, call, paths):
+    old = generated[0].fingerprint
+    name = generated[0].files[0]
+    shutil.copy(paths / "data" / "irmas" / generated[0].files[-1], paths / "data" / "irmas" / name)
+    call("generate_dataset.py", "-d", 1)
+    assert tensors.load(settings.selected(), "train").fingerprint != old
+
+
+def test_tensors_do_not_depend_on_the_number_of_processes(generated, run_script, paths):
+    paths.joinpath("features", "irmas_1024", "train").rename(paths / "train of one process")
+    run_script("generate_dataset.py", "-d", 1)
+    assert tensors.load(settings.selected(), "train").fingerprint == generated[0].fingerprint

@@ -1,0 +1,253 @@
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import render_dataset
+import settings
+from instrec import command
+
+TINY = settings.DataSet("tiny", "Tiny", ("cla", "gac", "sax"), ("tiny",), "irmas")
+OWN = settings.DataSet("own", "Own", ("dob", "tb"), ("own",), "folders")
+SEPARATED = replace(TINY, name="tiny_harm", folders=("tiny_harm",), source="tiny")
+TINY_ARGUMENTS = ("-d", "20", "--train", "4", "--test", "5", "--seconds", "1", "2")
+TRAIN_NAME = re.compile(
+    r"(\d{3}__)?\[(?P<label>[a-z]{3})\](\[dru\]|\[nod\])?"
+    r"\[(cla|pop_roc|jaz_blu|cou_fol|lat_sou)\](?P<recording>\d{4})__(?P<clip>\d)\.wav"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data_sets():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "DATA_SETS", {20: TINY, 21: OWN, 22: SEPARATED})
+        yield
+
+
+def run(out, *arguments, processes=1):
+    with pytest.MonkeyPatch.context() as patch:
+        more = ("--out", str(out), "--processes", str(processes))
+        patch.setattr(sys, "argv", ["render_dataset.py", *arguments, *more])
+        command.run(render_dataset.main)
+
+
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def tiny(data_sets, tmp_path_factory):
+    out = tmp_path_factory.mktemp("tiny")
+    run(out, *TINY_ARGUMENTS)
+    return out / "tiny"
+
+
+@pytest.fixture(scope="module")
+def soundfont():
+    return render_dataset.default_soundfont().read_bytes()
+
+
+def test_training_clips_are_as_in_irmas(tiny):
+    folders = sorted((tiny / "IRMAS-TrainingData").iterdir())
+    assert [folder.name for folder in folders] == ["cla", "gac", "sax"]
+    recordings = {}
+    for folder in folders:
+        waves = sorted(folder.iterdir())
+        assert len(waves) == 4
+        for wave in waves:
+            name = TRAIN_NAME.fullmatch(wave.name)
+            assert name, wave.name
+            assert name["label"] == folder.name
+            recordings.setdefault(name["recording"], []).append((folder.name, name["clip"]))
+            info = soundfile.info(wave)
+            assert (info.frames, info.samplerate, info.channels) == (132300, 44100, 2)
+            assert (info.format, info.subtype) == ("WAV", "PCM_16")
+    assert sorted(map(len, recordings.values())) == [2, 2, 2, 2, 2, 2]
+    assert all(len({label for label, _ in clips}) == 1 for clips in recordings.values())
+
+
+def test_test_clips_are_as_in_irmas(tiny):
+    waves = sorted(tiny.glob("IRMAS-TestingData-Part[123]/Part[123]/*.wav"))
+    assert len(waves) == 5
+    assert len({wave.parent for wave in waves}) == 3
+    for wave in waves:
+        info = soundfile.info(wave)
+        assert 44100 <= info.frames <= 2 * 44100
+        assert (info.samplerate, info.channels, info.subtype) == (44100, 2, "PCM_16")
+        lines = wave.with_suffix(".txt").read_bytes().decode().splitlines(keepends=True)
+        assert 1 <= len(lines) <= 3
+        assert all(line.endswith("\t\n") for line in lines)
+        labels = [line.strip() for line in lines]
+        assert len(set(labels)) == len(labels)
+        assert set(labels) <= set(TINY.labels)
+
+
+def test_nothing_else_is_left_in_the_folder(tiny):
+    others = [p.name for p in contents(tiny) if p.suffix not in (".wav", ".txt")]
+    assert sorted(others) == [".lock", "rendered.json"]
+    assert json.loads((tiny / "rendered.json").read_text())["train"] == 4
+
+
+def test_no_clip_is_silent_or_clipped(tiny):
+    for wave in tiny.rglob("*.wav"):
+        audio, _ = soundfile.read(wave)
+        assert np.abs(audio).max() <= 0.951  # 0.95 and the rounding to 16 bit
+        assert np.sqrt(np.mean(audio**2)) > 0.005
+
+
+def test_same_seed_same_bytes_with_two_processes(tiny, tmp_path):
+    run(tmp_path, *TINY_ARGUMENTS, processes=2)
+    assert contents(tmp_path / "tiny") == contents(tiny)
+
+
+def test_another_seed_gives_other_audio(soundfont):
+    recordings = [
+        render_dataset.plan_folders("own", ["tb"], 1, seed, (1.0, 1.0))[0] for seed in (0, 0, 1)
+    ]
+    first, again, other = (render_dataset.perform(r, soundfont) for r in recordings)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_second_run_keeps_whole_files_and_mends_others(tiny, capsys):
+    before = contents(tiny)
+    times = {path: (tiny / path).stat().st_mtime_ns for path in before}
+    broken = sorted((tiny / "IRMAS-TrainingData" / "sax").glob("*__1.wav"))[0]
+    broken.write_bytes(broken.read_bytes()[:1000])
+    run(tiny.parent, *TINY_ARGUMENTS)
+    assert contents(tiny) == before
+    kept = [path for path in before if (tiny / path).stat().st_mtime_ns == times[path]]
+    assert len(before) - len(kept) in (1, 2)  # the clips of one recording
+    assert "kept" in capsys.readouterr().out
+
+
+def test_clips_of_a_recording_differ(tiny):
+    waves = sorted((tiny / "IRMAS-TrainingData" / "gac").glob("*__[123].wav"))
+    assert len({wave.read_bytes() for wave in waves}) == len(waves)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-d", "20", "--train", "5"), "other settings .*train: 4, not 5.*--out"),
+        (("-d", "22"), "separated from 'tiny'.*-d 20"),
+        (("-d", "23"), "20, 21, 22, found 23"),
+        (("-d", "21", "--test", "3"), "no test set"),
+        (("-d", "21", "--seconds", "9", "3"), "MIN <= MAX, found 9.0 3.0"),
+        (("-d", "21", "--soundfont", settings.__file__), "not a SoundFont"),
+        (("-d", "21", "--soundfont", "nowhere.sf2"), "nowhere.sf2"),
+    ],
+)
+def test_a_users_error_is_one_line(tiny, arguments, message):
+    with pytest.raises(SystemExit, match=f"^error: .*{message}") as error:
+        run(tiny.parent, *arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_files_of_others_are_not_touched(tmp_path):
+    real = tmp_path / "own" / "tb" / "a recording.wav"
+    real.parent.mkdir(parents=True)
+    real.touch()
+    with pytest.raises(SystemExit, match="not made here"):
+        run(tmp_path, "-d", "21")
+    assert set(contents(tmp_path)) - {Path("own/.lock")} == {real.relative_to(tmp_path)}
+
+
+def test_unknown_labels_are_named(monkeypatch):
+    unknown = replace(OWN, labels=("kazoo", "tb"))
+    monkeypatch.setitem(settings.DATA_SETS, 21, unknown)
+    with pytest.raises(ValueError, match="kazoo"):
+        render_dataset.folder_labels(unknown)
+
+
+def test_folders_layout(tmp_path, capsys):
+    run(tmp_path, "-d", "21", "--train", "2", "--seconds", "1", "1.5")
+    waves = sorted((tmp_path / "own").rglob("*.wav"))
+    assert [wave.parent.name for wave in waves] == ["dob", "dob", "tb", "tb"]
+    assert all(44100 <= soundfile.info(wave).frames <= 1.5 * 44100 for wave in waves)
+    assert re.search(r"^dob\s+2$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_test_labels_come_equally_often_under_unique_odd_names():
+    plan = render_dataset.plan_irmas_test(settings.IRMAS, 120, 0, (5.0, 20.0))
+    counts = Counter(label for recording in plan for label in recording.labels)
+    assert len(counts) == 11
+    assert max(counts.values()) - min(counts.values()) <= 1
+    names = [Path(path).name for recording in plan for path in recording.paths]
+    assert len({name.lower() for name in names}) == 120
+    for oddity in ("[", "(", ",", "'", "  ", ". "):
+        assert any(oddity in name for name in names), oddity
+    assert any(name.startswith(" ") for name in names)
+    assert all(5 * 44100 <= recording.frames <= 20 * 44100 for recording in plan)
+
+
+def test_mix_scales_stems_to_their_levels():
+    times = np.arange(44100) / 44100
+    lead = np.stack([np.sin(2 * np.pi * 440 * times)] * 2, axis=1)
+    lead[22050:] = 0  # a rest does not make the lead louder
+    backing = 5 * np.stack([np.sin(2 * np.pi * 1000 * times)] * 2, axis=1)
+    mixed = render_dataset.mix([lead, backing], [-3, -15])
+    spectrum = np.abs(np.fft.rfft(mixed[:22050, 0]))  # bins of 2 Hz
+    assert 20 * np.log10(spectrum[220] / spectrum[500]) == pytest.approx(12, abs=0.01)
+    assert render_dataset.level(mixed[22050:]) == pytest.approx(-15, abs=0.01)
+
+
+def test_a_silent_lead_is_noticed():
+    noise = np.random.default_rng(0).normal(size=(3 * 44100, 2))
+    assert render_dataset.is_heard(noise, 3)
+    noise[44100 : 2 * 44100] = 0
+    assert not render_dataset.is_heard(noise, 3)
+    assert render_dataset.is_heard(noise, 1)
+    assert not render_dataset.is_heard(1e-6 * noise, 1)
+
+
+@pytest.mark.parametrize("label", render_dataset.INSTRUMENTS)
+def test_leads_stay_in_range_and_are_not_accompanied_by_themselves(label):
+    instrument = render_dataset.INSTRUMENTS[label]
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        song = render_dataset.draw_song(rng, 10.0)
+        pitches = [note.pitch for note in render_dataset.lead(rng, song, instrument)]
+        assert instrument.low <= min(pitches) <= max(pitches) <= instrument.high
+        for style in ("pop", "jazz"):
+            parts = render_dataset.backing(rng, song, style, True, [label])
+            assert parts[0].program is None
+            assert not {part.program for part in parts} & set(instrument.programs)
+
+
+def test_every_label_of_settings_has_programs():
+    for label in {*settings.IRMAS, *settings.IRMAS_WIND, *settings.MONOTIMBRAL, *settings.JAZZ}:
+        programs = render_dataset.INSTRUMENTS[label].programs
+        assert programs
+        assert all(0 <= program < 128 for program in programs)
+
+
+def test_taking_turns_divides_the_time():
+    notes = [render_dataset.Note(start, start + 0.5, 60, 90) for start in range(6)]
+    parts = [render_dataset.Part(program, notes) for program in (1, 2)]
+    first, second = render_dataset.take_turns(parts, 2)
+    assert [note.start for note in first.notes] == [0, 1, 4, 5]
+    assert [note.start for note in second.notes] == [2, 3]
+
+
+def test_help_teaches_and_loads_nothing_heavy():
+    code = (
+        "import sys, render_dataset\n"
+        "sys.argv = ['render_dataset.py', '--help']\n"
+        "try: render_dataset.main()\n"
+        "except SystemExit: pass\n"
+        "print({'pretty_midi', 'soundfile', 'midirenderer', 'tqdm'} & set(sys.modules))"
+    )
+    root = Path(render_dataset.__file__).parent
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
+    ).stdout
+    assert shown.endswith("set()\n")
+    assert all(word in shown for word in ("--train", "--soundfont", "Monotimbral", "GPL"))

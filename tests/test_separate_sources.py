@@ -1,0 +1,267 @@
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import RATE, make_folders, make_irmas, tone, write_tone
+
+import separate_sources
+import separation
+import settings
+from instrec import InputError, features, storage
+
+WIND = settings.IRMAS_WIND
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+@pytest.fixture
+def irmas(paths):
+    return make_irmas(paths, WIND, train=1, test=3)
+
+
+def test_the_separated_tree_mirrors_its_source(paths, call, monkeypatch, irmas):
+    own = settings.DataSet(
+        "own", "Own", WIND, ("irmas_harm", "irmas_perc"), "irmas", "irmas", 1, "model_two_branch"
+    )
+    monkeypatch.setitem(settings.DATA_SETS, 30, own)
+    before = contents(irmas)
+    call("separate_sources.py", "-d", 30)
+    assert contents(irmas) == before
+    for folder in own.folders:
+        separated = contents(paths / "data" / folder)
+        assert separated.keys() - before.keys() == {separate_sources.Path("separated.json")}
+        assert before.keys() <= separated.keys()
+    for name in before:
+        if name.suffix == ".wav":
+            infos = [soundfile.info(paths / "data" / folder / name) for folder in own.folders]
+            source = soundfile.info(irmas / name)
+            for info in infos:
+                for field in ("frames", "samplerate", "channels", "format", "subtype"):
+                    assert getattr(info, field) == getattr(source, field)
+            y, _ = soundfile.read(irmas / name)
+            parts = [soundfile.read(paths / "data" / folder / name)[0] for folder in own.folders]
+            np.testing.assert_allclose(sum(parts), y, atol=3 / 32768)  # each is rounded to 16 bit
+
+
+def test_solos_come_from_the_clips_of_the_data_set_alone(paths, call, irmas):
+    write_tone(irmas / "IRMAS-TrainingData" / "cel" / "[cel]0001__1.wav", 0)
+    call("separate_sources.py", "-d", 6)
+    names = [path.name for path in (paths / "data" / "irmas_wind_solo").rglob("*.wav")]
+    assert len(names) == 4 + 3 and "[cel]0001__1.wav" not in names
+
+
+def test_whole_files_are_kept_and_others_made(paths, call, capsys, monkeypatch):
+    make_folders(paths, settings.JAZZ, files=1, seconds=1, folder="jazz_db")
+    call("separate_sources.py", "-d", -2)
+    tree = paths / "data" / "jazz_solo"
+    before = contents(tree)
+    broken, deleted, outdated = sorted(tree.rglob("*.wav"))[:3]
+    source = paths / "data" / "jazz_db" / outdated.relative_to(tree)
+    os.utime(source, ns=(outdated.stat().st_mtime_ns + 10**9,) * 2)
+    broken.write_bytes(broken.read_bytes()[:100])
+    deleted.unlink()
+    done = []
+    monkeypatch.setattr(
+        separate_sources,
+        "separate_file",
+        lambda source, targets, real=separate_sources.separate_file: (
+            done.append(source.name) or real(source, targets)
+        ),
+    )
+    capsys.readouterr()
+    call("separate_sources.py", "-d", -2)
+    assert sorted(done) == [broken.name, deleted.name, outdated.name]
+    assert "kept 3 of 6 files" in capsys.readouterr().out
+    assert contents(tree) == before
+
+
+def test_bad_files_are_named_and_left_out(paths, call, capsys):
+    root = make_folders(paths, settings.JAZZ, files=2, seconds=1, folder="jazz_db")
+    (root / "as" / "text.wav").write_text("no audio")
+    soundfile.write(root / "as" / "nan.wav", np.full((9000, 1), np.nan), 44100, subtype="FLOAT")
+    call("separate_sources.py", "-d", -2)
+    shown = capsys.readouterr().out
+    assert "left out: as/text.wav: not readable as audio" in shown
+    assert "left out: as/nan.wav: holds NaN" in shown
+    assert "left out 2 of 14 files in all" in shown
+    assert not list((paths / "data" / "jazz_solo").rglob("*text.wav"))
+    assert not list((paths / "data" / "jazz_solo").rglob("*nan*"))
+
+
+def test_a_tree_of_other_settings_is_not_mixed(paths, call):
+    make_folders(paths, settings.JAZZ, files=1, seconds=1, folder="jazz_db")
+    call("separate_sources.py", "-d", -2)
+    note = paths / "data" / "jazz_solo" / "separated.json"
+    made_of = json.loads(note.read_text())
+    assert made_of["separation"] == "solo_accompaniment" and made_of["num_partials"] == 20
+    note.write_text(json.dumps(made_of | {"num_partials": 10}))
+    with pytest.raises(SystemExit, match="jazz_solo was made with other settings .*10, not 20"):
+        call("separate_sources.py", "-d", -2)
+
+
+def test_two_runs_that_share_a_folder_are_kept_apart(paths, call):
+    make_folders(paths, settings.MONOTIMBRAL[:1], files=1, seconds=1)
+    folder = paths / "data" / "youtube_perc"
+    refused = pytest.raises(SystemExit, match="another run is writing separated audio in .*_perc")
+    with storage.lock(folder, "separated audio"), refused:  # as -d 5 does
+        call("separate_sources.py", "-d", 9)  # youtube_harm and youtube_perc
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (1, "IRMAS is used as it is: nothing is to be separated"),
+        (3, r"expected the audio to separate in .*data/irmas, found nothing"),
+    ],
+)
+def test_what_cannot_be_separated_is_said(call, dataset, message):
+    with pytest.raises(SystemExit, match=message):
+        call("separate_sources.py", "-d", dataset)
+
+
+def test_every_separated_data_set_says_what_its_folders_hold():
+    for data_set in settings.DATA_SETS.values():
+        for folder in data_set.folders:
+            if data_set.source:
+                function, part = separate_sources.component_of(folder)
+                assert callable(getattr(separation, function)) and part in (0, 1)
+    with pytest.raises(InputError, match="ends in _harm, _perc, _solo, found 'irmas'"):
+        separate_sources.component_of("irmas")
+
+
+def test_a_file_is_read_where_it_is_sliced(tmp_path):
+    write_tone(tmp_path / "a.wav", 3, seconds=1)
+    whole, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    with features.open_audio(tmp_path / "a.wav") as file:
+        samples = separate_sources.AudioFile(file, tmp_path / "a.wav")
+        assert samples.shape == whole.T.shape
+        for start, stop in ((0, 100), (44000, 44100), (44000, 99999), (5, 5), (100, 44100)):
+            np.testing.assert_array_equal(samples[..., start:stop], whole.T[:, start:stop])
+
+
+JAZZ = -2
+
+
+@pytest.fixture
+def jazz(paths):
+    return make_folders(paths, settings.JAZZ, files=1, seconds=1, folder="jazz_db")
+
+
+@pytest.mark.parametrize("space", [0, 10**9])
+def test_what_cannot_be_written_stops_the_run(jazz, call, paths, monkeypatch, space):
+    """A full disk is no fault of the source: nothing is left out, and what was there stays."""
+    before = contents(jazz)
+    original = soundfile.SoundFile.write
+
+    def fail(self, data):
+        if "partial" in str(self.name):
+            raise soundfile.LibsndfileError(2)
+        return original(self, data)
+
+    monkeypatch.setattr(soundfile.SoundFile, "write", fail)
+    usage = shutil.disk_usage(paths)._replace(free=space)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    expected = "the disk is full" if space == 0 else "jazz_solo"
+    with pytest.raises(SystemExit, match=f"^error: .*{expected}"):
+        call("separate_sources.py", "-d", JAZZ)
+    assert contents(jazz) == before
+    assert not list((paths / "data" / "jazz_solo").rglob("*.wav"))
+
+
+@pytest.mark.parametrize("seconds", [2, 40])
+def test_a_cut_mp3_is_left_out(jazz, call, paths, capsys, seconds):
+    """Its header promises what it does not hold; one block and several are read."""
+    bad = jazz / "as" / "cut.mp3"
+    soundfile.write(bad, np.tile(tone(3), (14, 1))[: seconds * RATE], RATE, format="MP3")
+    bad.write_bytes(bad.read_bytes()[: bad.stat().st_size // 2])
+    call("separate_sources.py", "-d", JAZZ)
+    shown = capsys.readouterr().out
+    assert "left out: as/cut.mp3: cut off" in shown and "left out 1 of 7 files" in shown
+    assert not list((paths / "data" / "jazz_solo").rglob("*cut*"))
+
+
+def test_a_part_without_sound_is_left_out(jazz, call, paths, capsys):
+    clicks = np.zeros((2 * RATE, 1))
+    clicks[:: RATE // 4] = 0.9
+    soundfile.write(jazz / "as" / "clicks.wav", clicks, RATE)
+    soundfile.write(jazz / "as" / "silence.wav", 0 * clicks, RATE)
+    call("separate_sources.py", "-d", JAZZ)
+    shown = capsys.readouterr().out
+    assert "left out: as/clicks.wav: nothing of it is in jazz_solo" in shown
+    assert "left out: as/silence.wav: silent" in shown
+
+
+def test_a_source_that_goes_bad_takes_its_parts_along(jazz, call, paths, capsys):
+    call("separate_sources.py", "-d", JAZZ)
+    (source,) = (jazz / "as").iterdir()
+    target = paths / "data" / "jazz_solo" / "as" / source.name
+    assert target.exists()
+    source.write_text("no audio any more")
+    call("separate_sources.py", "-d", JAZZ)
+    assert not target.exists()
+    source.unlink()
+    shutil.copy(next((jazz / "cl").iterdir()), jazz / "as" / "other.wav")
+    (paths / "data" / "jazz_solo" / "as" / "old.wav").write_bytes(b"")
+    call("separate_sources.py", "-d", JAZZ)
+    assert "1 files of" in capsys.readouterr().out  # old.wav has no source
+
+
+def test_a_source_replaced_by_an_older_one_is_separated_again(jazz, call, paths):
+    call("separate_sources.py", "-d", JAZZ)
+    one, other = next((jazz / "as").iterdir()), next((jazz / "ts").iterdir())
+    target = paths / "data" / "jazz_solo" / "as" / one.name
+    before = target.read_bytes()
+    one.write_bytes(other.read_bytes())
+    os.utime(one, (1, 1))
+    call("separate_sources.py", "-d", JAZZ)
+    assert target.read_bytes() != before
+
+
+def test_a_part_that_is_there_is_not_made_again(paths, call):
+    make_folders(paths, settings.MONOTIMBRAL, files=1, seconds=1)
+    call("separate_sources.py", "-d", 4)
+    harm = sorted((paths / "data" / "youtube_harm").rglob("*.wav"))
+    times = [path.stat().st_mtime_ns for path in harm]
+    call("separate_sources.py", "-d", 9)
+    assert [path.stat().st_mtime_ns for path in harm] == times
+    assert len(list((paths / "data" / "youtube_perc").rglob("*.wav"))) == len(harm) == 15
+
+
+def test_clipping_is_said(jazz, call, capsys):
+    t = np.arange(2 * RATE) / RATE
+    square = 0.999 * np.sign(np.sin(2 * np.pi * 100 * t))
+    soundfile.write(jazz / "as" / "square.wav", square[:, None], RATE, subtype="PCM_16")
+    call("separate_sources.py", "-d", JAZZ)
+    assert "a part goes beyond full scale" in capsys.readouterr().out
+
+
+def test_a_killed_run_goes_on(jazz, call, run_script, paths):
+    whole = run_script("separate_sources.py", "-d", JAZZ)
+    assert whole.returncode == 0
+    tree = paths / "data" / "jazz_solo"
+    before = contents(tree)
+    # What SIGKILL leaves: a hidden half-written file, half a journal line, files not yet made.
+    journal = tree / separate_sources.JOURNAL
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:3]) + lines[3][:10])
+    wave = sorted(tree.rglob("*.wav"))[-1]
+    wave.rename(wave.with_name(f".{wave.stem}.partial.wav"))
+    call("separate_sources.py", "-d", JAZZ)
+    assert contents(tree) == before
+
+
+def test_a_missing_source_is_warned_of(jazz, call, capsys, paths):
+    make_folders(paths, settings.JAZZ, files=2, seconds=1, folder="jazz_db")
+    call("separate_sources.py", "-d", JAZZ)
+    jazz.rename(paths / "elsewhere")
+    call("create_encoding.py", "-d", JAZZ)
+    assert "warning: the source" in capsys.readouterr().out

@@ -1,0 +1,408 @@
+import sys
+import tracemalloc
+from functools import partial
+
+import numpy as np
+import pytest
+
+import separation
+from separation import harmonic_percussive, in_blocks, melody, solo_accompaniment
+from separation.melody import STEP, num_values
+
+RATE = 44100
+# The package's attributes of these names are the functions.
+HARMONIC_PERCUSSIVE = sys.modules["separation.harmonic_percussive"]
+SOLO_ACCOMPANIMENT = sys.modules["separation.solo_accompaniment"]
+SEPARATIONS = {
+    "phase": harmonic_percussive,
+    "median": partial(harmonic_percussive, method="median"),
+    "solo": solo_accompaniment,
+}
+every_separation = pytest.mark.parametrize("separate", SEPARATIONS.values(), ids=SEPARATIONS)
+
+
+def sine(sr=RATE, frequency=440, seconds=2):
+    return 0.5 * np.sin(2 * np.pi * frequency * np.arange(int(seconds * sr)) / sr)
+
+
+def clicks(sr=RATE, seconds=2, every=0.25):
+    y = np.zeros(int(seconds * sr))
+    y[int(0.1 * sr) :: int(every * sr)] = 1
+    return y
+
+
+def tune(sr=RATE, seconds=4, low=300):
+    """A melody with vibrato, eight partials and short pauses; and its pitch in Hz."""
+    time = np.arange(int(seconds * sr)) / sr
+    notes = low * 2 ** (np.array([0, 4, 7, 5, 9, 12, 7, 2]) / 12)
+    index = (time / 0.5).astype(int)
+    pitch = notes[index % 8] * 2 ** (0.25 / 12 * np.sin(2 * np.pi * 5 * time))
+    envelope = np.interp(time % 0.5, [0, 0.02, 0.4, 0.44, 0.5], [0, 1, 0.7, 0, 0])
+    phase = 2 * np.pi * np.cumsum(pitch) / sr
+    partials = (np.sin(n * phase) / n for n in range(1, 9) if 9 * low * 2 * n / 8 < sr / 2)
+    return 0.3 * envelope * sum(partials), np.where(envelope > 0.01, pitch, 0)
+
+
+def mixture(sr=RATE, seconds=2, channels=2):
+    rng = np.random.default_rng(3)
+    chords = sum(sine(sr, f, seconds) for f in (131, 196, 247)) / 8
+    parts = tune(sr, seconds)[0] + chords + clicks(sr, seconds)
+    return np.stack([parts * gain for gain in rng.uniform(0.3, 1, channels)])
+
+
+def energy(y):
+    return float((np.asarray(y, float) ** 2).sum())
+
+
+def decibels(ratio):
+    return 10 * np.log10(ratio + 1e-30)
+
+
+def si_sdr(estimate, reference):
+    target = reference * (estimate @ reference) / (reference @ reference)
+    return decibels(energy(target) / energy(estimate - target))
+
+
+# --- what holds for every separation ----------------------------------------------------------
+@every_separation
+@pytest.mark.parametrize("sr", [8000, 11025, 22050, 44100, 48000, 96000])
+def test_parts_add_up_at_any_rate(separate, sr):
+    y = mixture(sr, seconds=1).astype(np.float32)
+    first, second = separate(y, sr)
+    for part in first, second:
+        assert part.shape == y.shape
+        assert part.dtype == y.dtype
+    np.testing.assert_allclose(first + second, y, atol=1e-6)
+    assert energy(first) > 1e-3 * energy(y)
+    assert energy(second) > 1e-3 * energy(y)
+
+
+@every_separation
+@pytest.mark.parametrize("lead", [(), (1,), (2,), (6,), (2, 3)])
+def test_any_channel_count(separate, lead):
+    y = np.broadcast_to(mixture(8000, 1, channels=1)[0], (*lead, 8000)).copy()
+    first, second = separate(y, 8000)
+    assert first.shape == second.shape == y.shape
+    np.testing.assert_allclose(first + second, y, atol=1e-12)  # double precision stays
+
+
+@every_separation
+@pytest.mark.filterwarnings("ignore:n_fft=.* is too large:UserWarning")  # librosa's, of 'median'
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 100, 2047, 2048, 2049, 5000])
+def test_short_audio(separate, n):
+    y = np.random.default_rng(n).normal(size=(2, n)) / 10
+    first, second = separate(y, RATE)
+    assert first.shape == second.shape == y.shape
+    np.testing.assert_allclose(first + second, y, atol=1e-12)
+
+
+@every_separation
+def test_silence_gives_silence(separate):
+    first, second = separate(np.zeros((2, RATE)), RATE)
+    assert not first.any()
+    assert not second.any()
+
+
+@every_separation
+@pytest.mark.parametrize("scale", [-1.0, 1e-3, 30.0])
+def test_scaling_the_input_scales_the_output(separate, scale):
+    y = mixture()
+    for part, scaled in zip(separate(y, RATE), separate(scale * y, RATE), strict=True):
+        np.testing.assert_allclose(scaled / scale, part, atol=1e-6)
+
+
+@every_separation
+def test_input_is_not_touched_and_result_is_repeatable(separate):
+    y = mixture()
+    before = y.copy()
+    results = separate(y, RATE), separate(y, RATE)
+    np.testing.assert_array_equal(y, before)
+    np.testing.assert_array_equal(*results)
+
+
+@every_separation
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_refuses_what_is_not_finite(separate, bad):
+    y = mixture()
+    y[1, 500] = bad
+    with pytest.raises(ValueError, match="found 1 samples that are NaN or infinite"):
+        separate(y, RATE)
+
+
+@every_separation
+def test_refuses_integers_and_impossible_rates(separate):
+    with pytest.raises(ValueError, match=r"floating-point audio .* found .* int16"):
+        separate(np.zeros(100, np.int16), RATE)
+    with pytest.raises(ValueError, match="sampling rate in Hz above 0, found 0"):
+        separate(np.zeros(100), 0)
+
+
+@pytest.mark.parametrize(
+    ("function", "module", "lowest"),
+    [
+        (harmonic_percussive, HARMONIC_PERCUSSIVE, 80),
+        (solo_accompaniment, SOLO_ACCOMPANIMENT, 15),
+    ],
+)
+def test_blocks_equal_the_whole(monkeypatch, function, module, lowest):
+    y = mixture(22050, seconds=16, channels=1)[0]
+    whole = function(y, 22050)
+    monkeypatch.setattr(module, "BLOCK", 3 * module.OVERLAP)
+    for part, expected in zip(function(y, 22050), whole, strict=True):
+        assert decibels(energy(expected) / energy(part - expected)) > lowest
+
+
+def test_memory_does_not_depend_on_the_length():
+    def peak(seconds):
+        y = np.resize(mixture(8000, 2, 1)[0].astype(np.float32), 8000 * seconds)
+        tracemalloc.start()
+        blocks = in_blocks(
+            lambda block, _: harmonic_percussive(block, 8000), y, block=2**16, overlap=2**13
+        )
+        assert sum(first.size for first, _ in blocks) == y.size
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    assert peak(120) < 1.1 * peak(30)
+
+
+@pytest.mark.parametrize("n", [0, 5, 100, 101, 140, 141, 1000])
+def test_in_blocks_gives_every_sample_once(n):
+    y = np.arange(n, dtype=float)
+    starts = []
+
+    def separate(block, start):
+        starts.append(start)
+        np.testing.assert_array_equal(block, y[start : start + len(block)])
+        return block, -block
+
+    blocks = list(in_blocks(separate, y, block=100, overlap=60))
+    np.testing.assert_allclose(np.concatenate([first for first, _ in blocks]), y)
+    np.testing.assert_allclose(np.concatenate([second for _, second in blocks]), -y)
+    assert starts == list(range(0, max(n - 60, 1), 40))
+
+
+# --- harmonic/percussive ----------------------------------------------------------------------
+@pytest.mark.parametrize("sr", [8000, 44100, 48000, 96000])
+@pytest.mark.parametrize("frequency", [60, 440.3, 3000])
+def test_sine_is_harmonic(sr, frequency):
+    harmonic, percussive = harmonic_percussive(sine(sr, frequency), sr)
+    assert decibels(energy(harmonic) / energy(percussive)) > 20
+
+
+@pytest.mark.parametrize("sr", [8000, 44100, 48000, 96000])
+@pytest.mark.parametrize("every", [0.25, 0.5])
+def test_click_train_is_percussive(sr, every):
+    harmonic, percussive = harmonic_percussive(clicks(sr, every=every), sr)
+    assert decibels(energy(percussive) / energy(harmonic)) > 20
+
+
+def test_sine_and_clicks_come_apart():
+    tone, beats = sine(), clicks()
+    harmonic, percussive = harmonic_percussive(tone + beats, RATE)
+    assert si_sdr(harmonic, tone) > 20
+    assert si_sdr(percussive, beats) > si_sdr(tone + beats, beats) + 15
+
+
+def test_harmonic_part_is_empty_above_8_khz():
+    y = mixture(channels=1)[0] + sine(frequency=9000) + sine(frequency=12000)
+    harmonic, percussive = harmonic_percussive(y, RATE)
+    spectrum = np.abs(np.fft.rfft(harmonic * np.hanning(len(harmonic)))) ** 2
+    above = np.fft.rfftfreq(len(harmonic), 1 / RATE) > 8100
+    assert decibels(spectrum[above].sum() / spectrum.sum()) < -60
+    assert energy(percussive) > 0.9 * energy(sine(frequency=9000) + sine(frequency=12000))
+
+
+def test_an_offset_is_harmonic():
+    harmonic, _ = harmonic_percussive(np.ones(RATE) + clicks(seconds=1), RATE)
+    np.testing.assert_allclose(np.median(harmonic), 1, atol=0.01)
+
+
+def test_channels_do_not_disturb_each_other():
+    y = np.stack([sine(), clicks()])
+    harmonic, _ = harmonic_percussive(y, RATE)
+    np.testing.assert_allclose(harmonic[0], harmonic_percussive(y[0], RATE)[0], atol=1e-6)
+    np.testing.assert_allclose(harmonic[1], harmonic_percussive(y[1], RATE)[0], atol=1e-6)
+
+
+def test_unknown_method_is_refused():
+    with pytest.raises(ValueError, match="expected method 'phase' or 'median', found 'mean'"):
+        harmonic_percussive(sine(), RATE, method="mean")
+    with pytest.raises(ValueError, match="found 'crepe'"):
+        melody(sine(), RATE, method="crepe")
+
+
+# --- melody -----------------------------------------------------------------------------------
+@pytest.mark.parametrize("sr", [8000, 22050, 44100, 96000])
+def test_melody_of_a_clean_tune(sr):
+    y, pitch = tune(sr)
+    found = melody(y, sr)
+    assert len(found) == 1 + int(len(y) / sr / STEP)
+    expected = pitch[
+        np.minimum(np.round(np.arange(len(found)) * STEP * sr).astype(int), len(y) - 1)
+    ]
+    both = (found > 0) & (expected > 0)
+    cents = 1200 * np.abs(np.log2(found[both] / expected[both]))
+    assert both.sum() > 0.85 * (expected > 0).sum()
+    assert np.mean(cents < 50) > 0.9
+
+
+@pytest.mark.parametrize("frequency", [100, 440, 1200])
+def test_melody_of_a_sine(frequency):
+    found = melody(sine(frequency=frequency), RATE)
+    assert np.abs(1200 * np.log2(np.median(found) / frequency)) < 30
+
+
+def test_melody_knows_silence():
+    y, _ = tune()
+    silence = np.zeros(2 * RATE)
+    found = melody(np.concatenate([silence, y, silence]), RATE)
+    assert not found[:180].any()
+    assert not found[-180:].any()
+    assert not melody(silence, RATE).any()
+
+
+def test_melody_stands_out_from_chords_and_clicks():
+    y, pitch = tune()
+    chords = sum(sine(frequency=f, seconds=4) for f in (131, 196, 247)) / 8
+    found = melody(y + chords + clicks(seconds=4), RATE)[:-1]
+    expected = pitch[np.round(np.arange(len(found)) * STEP * RATE).astype(int)]
+    cents = np.abs(1200 * np.log2(np.maximum(found, 1) / np.maximum(expected, 1)))
+    assert np.mean(cents[expected > 0] < 50) > 0.8
+
+
+# --- solo/accompaniment -----------------------------------------------------------------------
+@pytest.mark.parametrize("sr", [22050, 44100, 48000])
+def test_clean_melody_is_solo(sr):
+    y, _ = tune(sr)
+    assert si_sdr(solo_accompaniment(y, sr)[0], y) > 15
+
+
+def contour(pitch, sr=RATE):
+    return pitch[np.minimum((np.arange(0, len(pitch) + 1, STEP * sr)).astype(int), len(pitch) - 1)]
+
+
+def test_solo_over_accompaniment():
+    y, pitch = tune()
+    rest = sum(sine(frequency=f, seconds=4) for f in (131, 196, 247)) / 8 + clicks(seconds=4)
+    rest *= np.sqrt(energy(y) / energy(rest))
+    for given in None, contour(pitch):
+        solo, accompaniment = solo_accompaniment(y + rest, RATE, pitch=given)
+        assert si_sdr(solo, y) > 10
+        assert si_sdr(accompaniment, rest) > 10
+
+
+def test_attacks_leave_the_solo():
+    y, pitch = tune()
+    beats = np.convolve(clicks(seconds=4), np.hanning(20), "same")
+    solo, _ = solo_accompaniment(y + beats, RATE, pitch=contour(pitch))
+    clean, _ = solo_accompaniment(y, RATE, pitch=contour(pitch))
+    assert decibels(energy(solo - clean) / energy(beats)) < -6
+
+
+def test_no_pitch_means_no_solo():
+    y = mixture(channels=1)[0]
+    nothing = np.zeros(1 + int(len(y) / RATE / STEP))
+    solo, accompaniment = solo_accompaniment(y, RATE, pitch=nothing)
+    assert not solo.any()
+    np.testing.assert_array_equal(accompaniment, y)
+    half = contour(tune(seconds=2)[1])
+    half[100:] = 0
+    solo, _ = solo_accompaniment(y, RATE, pitch=half)
+    assert solo[:RATE].any()
+    assert not solo[int(1.2 * RATE) :].any()
+
+
+def test_stereo_image_is_kept():
+    y = mixture()
+    solo, _ = solo_accompaniment(y, RATE)
+    np.testing.assert_allclose(solo[0] * y[1, 1000], solo[1] * y[0, 1000], atol=1e-6)
+    swapped, _ = solo_accompaniment(np.stack([y[0], -y[0]]), RATE)
+    assert energy(swapped) > 0.1 * energy(y)  # channels out of phase do not cancel
+
+
+def test_nan_in_a_contour_means_no_pitch():
+    y, pitch = tune(seconds=2)
+    zeros = contour(pitch)
+    nans = np.where(zeros > 0, zeros, np.nan)
+    results = [solo_accompaniment(y, RATE, pitch=given) for given in (zeros, nans)]
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("separate", [harmonic_percussive, solo_accompaniment])
+def test_a_hop_that_does_not_divide_the_window_is_refused(separate):
+    with pytest.raises(ValueError, match="divides the window of 2048 samples .* found 300"):
+        separate(sine(), RATE, hop_length=300)
+
+
+def test_a_contour_of_another_length_is_refused():
+    with pytest.raises(
+        ValueError, match=r"pitch contour of 201 values.* found one of shape \(9,\)"
+    ):
+        solo_accompaniment(sine(), RATE, pitch=np.zeros(9))
+
+
+@pytest.mark.parametrize(
+    ("separate", "options"),
+    [
+        *((harmonic_percussive, {name: 0}) for name in ("tolerance", "max_frequency", "n_fft")),
+        (harmonic_percussive, {"hop_length": 2048}),
+        (solo_accompaniment, {"num_partials": 0}),
+        (solo_accompaniment, {"hop_length": 2048}),
+        (solo_accompaniment, {"deviation": -1}),
+        (solo_accompaniment, {"release": -0.1}),
+        (solo_accompaniment, {"pitch": np.full(201, -1.0)}),
+        (solo_accompaniment, {"pitch": np.full(201, np.inf)}),
+    ],
+)
+def test_impossible_parameters_are_refused(separate, options):
+    with pytest.raises(ValueError, match="expected"):
+        separate(sine(), RATE, **options)
+
+
+@pytest.mark.parametrize(
+    ("bins_off", "passes"), [(0, True), (0.9, True), (-0.9, True), (1.5, False)]
+)
+def test_a_peak_passes_if_its_phase_advances_as_its_bin_predicts(bins_off, passes):
+    hop, peak = 1 / 16, 20  # windows, bin
+    magnitude = np.tile(np.interp(np.arange(40), [0, peak, 39], [0.1, 1, 0.1]), (8, 1))
+    phase = 2 * np.pi * hop * (np.arange(40) + bins_off) * np.arange(8)[:, None]
+    spectrum = (magnitude * np.exp(1j * phase)).astype(np.complex64)
+    steady = HARMONIC_PERCUSSIVE.steady_peaks(spectrum, magnitude, hop, 1.0)
+    assert np.all(steady[1:, peak] == passes)
+    assert not steady[:, :peak].any() and not steady[:, peak + 1 :].any()
+
+
+def test_partials_may_deviate_from_multiples_of_the_pitch():
+    """A stiff string: the tenth partial is 40 cents sharp."""
+    t = np.arange(2 * RATE) / RATE
+    f0 = 220.0
+    numbers = np.arange(1, 13)
+    frequencies = f0 * numbers * np.sqrt(1 + 0.00047 * numbers**2)
+    tone = sum(np.sin(2 * np.pi * f * t) / n for n, f in zip(numbers, frequencies, strict=True))
+    noise = 0.3 * np.random.default_rng(0).standard_normal(len(t))
+    pitch = np.full(num_values(len(t), RATE), f0)
+    deviating, rigid = (
+        solo_accompaniment(tone + noise, RATE, pitch=pitch, deviation=deviation)[0]
+        for deviation in (0.5, 0.0)
+    )
+    assert si_sdr(deviating, tone) > si_sdr(rigid, tone) + 0.5
+
+
+ENERGIES_OF_VERSION_1 = [0.7266, 0.00982, 0.4964, 0.2524]  # of the four parts of the sound below
+
+
+def test_the_version_is_raised_with_the_results():
+    """Separated trees are refused if this number differs: results and number change together."""
+    rng = np.random.default_rng(0)
+    t = np.arange(RATE) / RATE
+    y = np.sin(2 * np.pi * 440 * t) + 0.5 * np.sign(np.sin(2 * np.pi * 3 * t))
+    y += 0.05 * rng.standard_normal(RATE)
+    energies = [
+        float(np.mean(part**2))
+        for separate in (harmonic_percussive, solo_accompaniment)
+        for part in separate(y, RATE)
+    ]
+    assert separation.VERSION == 1
+    np.testing.assert_allclose(energies, ENERGIES_OF_VERSION_1, rtol=0.01)

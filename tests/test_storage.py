@@ -1,0 +1,147 @@
+import json
+import multiprocessing
+
+import numpy as np
+import pytest
+
+from instrec import InputError, storage
+
+SHAPE = (8, 3, 1)
+
+
+def patches(count, seed):
+    return np.random.default_rng(seed).standard_normal((count, *SHAPE)).astype(np.float32)
+
+
+def test_a_file_is_replaced_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), storage.whole(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    with storage.whole(path) as partial:
+        partial.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def write(folder, files, *, until=None, names=("X",)):
+    """Write files of 1, 2, 3 ... patches, or stop before file `until` as a killed process does."""
+    writer = storage.PatchWriter(folder, list(names), SHAPE)
+    for i in range(len(writer.done), files):
+        if i == until:
+            writer.close(finished=False)
+            return None
+        if i == 3:
+            writer.write("3.wav", None, "silent")
+        else:
+            writer.write(f"{i}.wav", [patches(i + 1, [i, k]) for k in range(len(names))], None)
+    writer.close(finished=True)
+    return writer
+
+
+def test_tensors_are_plain_npy_files(tmp_path):
+    writer = write(tmp_path, 5)
+    tensor = np.load(tmp_path / "X.npy", mmap_mode="r", allow_pickle=False)
+    expected = np.concatenate([patches(i + 1, [i, 0]) for i in (0, 1, 2, 4)])
+    np.testing.assert_array_equal(tensor, expected)
+    assert [line["patches"] for line in writer.done] == [1, 2, 3, 0, 5]
+    assert [path.name for path in tmp_path.iterdir()] == ["X.npy"]
+
+
+@pytest.mark.parametrize("until", range(5))
+def test_writing_goes_on_after_a_kill(tmp_path, until):
+    names = ("harm", "perc")
+    whole = write(tmp_path / "whole", 5, names=names)
+    write(tmp_path / "cut", 5, until=until, names=names)
+    # What a kill can leave: patches without a journal line, and half a journal line.
+    with (tmp_path / "cut" / "harm.npy").open("ab") as file:
+        file.write(b"half a patch")
+    with (tmp_path / "cut" / storage.PatchWriter.JOURNAL).open("a") as file:
+        file.write('{"file": "half')
+    resumed = write(tmp_path / "cut", 5, names=names)
+    assert resumed.fingerprint() == whole.fingerprint()
+    for name in names:
+        file = f"{name}.npy"
+        assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_a_journal_ahead_of_its_tensors_is_not_believed(tmp_path):
+    write(tmp_path, 5, until=3)
+    tensor = tmp_path / "X.npy"
+    tensor.write_bytes(tensor.read_bytes()[:-10])
+    assert len(storage.PatchWriter(tmp_path, ["X"], SHAPE).done) == 2
+
+
+def test_the_fingerprint_tells_other_patches(tmp_path):
+    one = write(tmp_path / "one", 3)
+    assert one.fingerprint() != write(tmp_path / "two", 4).fingerprint()
+    assert one.fingerprint() == write(tmp_path / "three", 3).fingerprint()
+
+
+@pytest.mark.parametrize("moment", ["before", "between", "after"])
+def test_a_folder_is_replaced_whatever_the_moment_of_a_kill(tmp_path, moment):
+    path, new, old = tmp_path / "train", tmp_path / "train.partial", tmp_path / "train.old"
+    for folder, content in ((path, "old"), (new, "new")):
+        folder.mkdir()
+        (folder / "X").write_text(content)
+    if moment == "between":
+        path.rename(old)
+    if moment == "after":
+        storage.replace_folder(new, path)
+        old.mkdir()  # as if the kill had come before the old one was deleted
+    storage.recover_folder(path)
+    assert (path / "X").read_text() == ("new" if moment == "after" else "old")
+    assert not old.exists()
+
+
+def test_no_pickle_is_read(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{"code": 1}]), allow_pickle=True)
+    with pytest.raises(InputError, match="damaged.*run step one"):
+        storage.load_array(tmp_path / "a.npy", "step one")
+
+
+def test_damaged_json_is_one_clear_line(tmp_path):
+    path = tmp_path / "a.json"
+    for content in ("{", "[1]", "", "\x00"):
+        path.write_text(content)
+        with pytest.raises(InputError, match=r"a\.json is damaged.*run step one"):
+            storage.load_json(path, "step one")
+    with pytest.raises(InputError, match=r"found nothing: run step one"):
+        storage.load_json(tmp_path / "b.json", "step one")
+
+
+def test_differences_are_named():
+    made = {"hop": 256, "windows": [1024], "same": None}
+    wanted = {"hop": 512, "windows": (1024,), "same": None, "new": 1}
+    assert storage.differences(made, wanted) == ["hop: 256, not 512", "new: None, not 1"]
+
+
+def _hold(path, held, release):
+    with storage.lock(path, "tensors"):
+        held.set()
+        release.wait(60)
+
+
+def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(tmp_path, held, release))
+    process.start()
+    assert held.wait(60)
+    refused = pytest.raises(InputError, match="another run is writing tensors")
+    with refused, storage.lock(tmp_path, "tensors"):
+        pass
+    process.kill()  # the lock goes with the process, however it ends
+    process.join()
+    with storage.lock(tmp_path, "tensors"):
+        pass
+
+
+def test_the_environment_is_recorded():
+    made_with = storage.environment("numpy", "no-such-package")
+    assert made_with["packages"] == {"numpy": np.__version__, "no-such-package": "unknown"}
+    assert json.dumps(made_with)

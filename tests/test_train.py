@@ -1,0 +1,330 @@
+"""Training, mostly of a tiny network, for the real ones take minutes."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, make_irmas, script_environment
+
+import settings
+import train
+from instrec import InputError, splits
+
+TINY = settings.DataSet("tiny", "Tiny", ("cel", "cla", "flu"), ("irmas",), "irmas")
+
+
+@pytest.fixture
+def tiny(paths, monkeypatch, call):
+    """Tensors of three labels: 54 patches, of which 45 train and 9 validate."""
+    monkeypatch.setitem(settings.DATA_SETS, 20, TINY)
+    settings.dataset = 20
+    make_irmas(paths, TINY.labels, train=6, test=6)
+    call("create_encoding.py", "-d", 20)
+    call("generate_dataset.py", "-d", 20)
+
+
+def tiny_network(inputs=1, name="model_tiny"):
+    from instrec.backend import keras
+
+    tensors = [keras.Input((128, 43, 1)) for _ in range(inputs)]
+    x = keras.layers.Concatenate()(tensors) if inputs > 1 else tensors[0]
+    x = keras.layers.AveragePooling2D((4, 43))(x)
+    x = keras.layers.Dropout(0.2)(keras.layers.Flatten()(x))
+    return keras.Model(tensors, keras.layers.Dense(3, activation="sigmoid")(x), name=name)
+
+
+def trained(
+    epochs=3, iter_num=1, batch=8, data_dist=None, optimizer="adam", overwrite=False, **options
+):
+    trainer = train.Trainer(tiny_network(), optimizer, data_dist, **options)
+    trainer.load_data()
+    trainer.train(epochs, batch, iter_num, overwrite=overwrite)
+    return trainer.files
+
+
+def test_the_documented_files_and_no_others_are_written(tiny, capsys):
+    files = trained(iter_num=2)
+    written = sorted(path.name for path in files.folder.iterdir() if path.name[0] != ".")
+    assert files.folder == settings.MODEL_PATH / "model_tiny"
+    assert written == sorted(
+        f"model_tiny.adam{i}.{ending}"
+        for i in (0, 1)
+        for ending in ("history.npy", "best.hdf5", "json", "run.json")
+    )
+    assert "epoch 3: loss" in capsys.readouterr().out
+
+
+def test_the_history_is_a_plain_structured_array(tiny):
+    history = np.load(trained().history(0), allow_pickle=False)
+    assert history.dtype.names == ("loss", "accuracy", "val_loss", "val_accuracy")
+    assert len(history) == 3
+    assert all(np.isfinite(history[name]).all() for name in history.dtype.names)
+
+
+def test_the_best_weights_are_those_of_the_best_epoch(tiny):
+    from instrec.backend import keras
+
+    files = trained(epochs=6)
+    record = json.loads(files.run_record(0).read_text())
+    history = np.load(files.history(0), allow_pickle=False)
+    network = keras.models.model_from_json(files.structure(0).read_text())
+    network.load_weights(files.best(0))
+    trainer = train.Trainer(network, "adam", None)
+    trainer.load_data()
+    rows = trainer.validation_rows
+    predicted = network.predict(trainer.tensors.inputs[0][rows], verbose=0).argmax(axis=1)
+    accuracy = np.mean(predicted == trainer.tensors.class_id[rows])
+    assert accuracy == pytest.approx(history["val_accuracy"].max())
+    assert record["best_accuracy"] == pytest.approx(accuracy)
+    assert record["best_epoch"] == history["val_accuracy"].argmax() + 1
+
+
+def test_the_run_record_tells_everything(tiny):
+    record = json.loads(trained(epochs=1).run_record(0).read_text())
+    made_of = record["made_of"]
+    assert made_of["labels"] == list(TINY.labels)
+    assert made_of["windows"] == [1024] and made_of["hop_length"] == 512
+    assert made_of["run_seed"] == 0 and made_of["batch_size"] == 8
+    assert record["settings"]["learning_rate"] == 0.001
+    assert set(record["made_with"]) == {"git_commit", "python", "packages"}
+    assert record["training_patches"] == 45 and record["validation_patches"] == 9
+    assert len(made_of["tensors"]) == 64
+
+
+def test_same_seed_same_history_and_iterations_differ(tiny, tmp_path):
+    files = trained(iter_num=2)
+    first, second = (np.load(files.history(i), allow_pickle=False) for i in (0, 1))
+    assert not np.array_equal(first, second)
+    files.folder.rename(tmp_path / "elsewhere")
+    again = np.load(trained().history(0), allow_pickle=False)
+    np.testing.assert_array_equal(first, again)
+
+
+CODE = """
+import settings, train, test_train
+settings.DATA_SETS[20], settings.dataset = test_train.TINY, 20
+test_train.trained(epochs=8)
+"""
+
+
+def start_training(tmp_path):
+    environment = script_environment(tmp_path, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}")
+    return subprocess.Popen(
+        [sys.executable, "-c", CODE],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def weights_of(path):
+    from instrec.backend import keras
+
+    return keras.models.load_model(path).get_weights()
+
+
+@pytest.mark.parametrize(("epoch", "seconds"), [(3, 0.05), (1, 0.0), (6, 0.02)])
+def test_killed_training_goes_on_to_the_same_history(tiny, tmp_path, epoch, seconds):
+    process = start_training(tmp_path)
+    for line in process.stdout:
+        if line.startswith(f"epoch {epoch}:"):
+            time.sleep(seconds)  # before, in the middle of or after saving
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    files = train.results.model_files(TINY, "model_tiny", "adam")
+    assert not files.run_record(0).exists()
+
+    resumed = start_training(tmp_path)
+    output = resumed.communicate(timeout=120)[0]
+    assert resumed.returncode == 0, output
+    assert epoch == 1 or ("going on after epoch" in output and "epoch 1:" not in output)
+    history = np.load(files.history(0), allow_pickle=False)
+    weights = weights_of(files.best(0))
+    assert not files.state(0).exists()
+
+    files.folder.rename(tmp_path / "killed")
+    undisturbed = trained(epochs=8)
+    np.testing.assert_array_equal(history, np.load(undisturbed.history(0), allow_pickle=False))
+    for one, other in zip(weights, weights_of(undisturbed.best(0)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_finished_training_is_kept(tiny, capsys):
+    files = trained()
+    times = files.best(0).stat().st_mtime_ns
+    capsys.readouterr()
+    trained()
+    assert files.best(0).stat().st_mtime_ns == times
+    assert "trained before" in capsys.readouterr().out
+
+
+def test_other_settings_are_refused_until_told_to_overwrite(tiny):
+    trained(epochs=1)
+    with pytest.raises(InputError, match="batch_size: 8, not 4.*--overwrite"):
+        trained(epochs=1, batch=4)
+    files = trained(epochs=1, batch=4, overwrite=True)
+    assert json.loads(files.run_record(0).read_text())["made_of"]["batch_size"] == 4
+
+
+def test_overwriting_keeps_what_matches(tiny, capsys):
+    trained(epochs=1)
+    capsys.readouterr()
+    trained(epochs=1, overwrite=True)
+    assert "trained before" in capsys.readouterr().out
+
+
+def test_lost_weights_are_noticed(tiny):
+    trained(epochs=1).best(0).unlink()
+    with pytest.raises(InputError, match=r"adam0\.best\.hdf5 is missing.*--overwrite"):
+        trained(epochs=1)
+    assert trained(epochs=1, overwrite=True).best(0).exists()
+
+
+def test_overwriting_is_refused_while_another_run_trains(tiny):
+    files = trained(epochs=1)
+    before = files.run_record(0).read_bytes()
+    refused = pytest.raises(InputError, match="another run is writing models")
+    with train.storage.lock(files.folder, "models", name="model_tiny.adam."), refused:
+        trained(epochs=1, overwrite=True)
+    assert files.run_record(0).read_bytes() == before
+    assert files.best(0).exists()
+
+
+def test_training_stops_early(tiny):
+    settings.patience = 1
+    settings.learning_rate = 100.0  # the loss soon rises
+    history = np.load(trained(epochs=50).history(0), allow_pickle=False)
+    assert len(history) < 50
+    best = history["val_loss"].argmin()
+    assert len(history) == best + 2
+
+
+def test_a_run_that_has_not_learnt_says_so(tiny, capsys):
+    settings.learning_rate = 0.0
+    trained(epochs=1)
+    shown = capsys.readouterr().out
+    assert "warning: this run has not learnt" in shown and "-b 32" in shown
+    settings.learning_rate = 0.01
+    settings.seed = 1
+    trained(epochs=30, batch=4, overwrite=True)
+    assert "not learnt" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "patches", "learnt"),
+    [(1 / 11, 300, False), (0.12, 300, False), (0.2, 300, True), (0.2, 20, False)],
+)
+def test_clearly_above_chance(accuracy, patches, learnt):
+    assert train.has_learnt(accuracy, 1 / 11, patches) == learnt
+
+
+def test_class_weights_are_inverse_to_the_number_of_patches(tiny):
+    data_dist = pd.DataFrame({"patches": [10, 20, 30]}, index=["cel", "cla", "flu"])
+    trainer = train.Trainer(tiny_network(), "sgd", data_dist)
+    assert trainer._class_weights() == pytest.approx({0: 2.0, 1: 1.0, 2: 2 / 3})
+    files = trained(epochs=1, data_dist=data_dist, optimizer="sgd")
+    weights = json.loads(files.run_record(0).read_text())["class_weights"]
+    assert list(weights.values()) == pytest.approx([2.0, 1.0, 2 / 3])
+    lacking = pd.DataFrame({"patches": [10, 30]}, index=["cel", "flu"])
+    with pytest.raises(InputError, match="label cla"):
+        train.Trainer(tiny_network(), "sgd", lacking)._class_weights()
+
+
+def test_distribution_counts_training_patches(tiny):
+    part = train.tensors.load(TINY, "train")
+    distribution = train.label_distribution(part, 0.85)
+    assert distribution["patches"].to_dict() == {"cel": 15, "cla": 15, "flu": 15}
+
+
+def test_the_half_split_lies_apart_and_holds_out_what_it_should(tiny):
+    files = trained(epochs=1, split=0.5)
+    assert files.folder == settings.MODEL_PATH / "model_tiny" / "split_0.5"
+    record = json.loads(files.run_record(0).read_text())
+    assert record["training_patches"] == record["validation_patches"] == 27
+
+
+def test_shuffling_takes_every_patch_once_and_differs_by_epoch(tiny):
+    from instrec.patches import Patches
+
+    x = np.arange(10.0)[:, None]
+    data = Patches([x], np.arange(3, 10), 4, targets=x, shuffle_seed=(0,))
+    epochs = []
+    for _ in range(2):
+        batches = [data[i] for i in range(len(data))]
+        assert [len(targets) for _, targets in batches] == [4, 3]
+        assert all(np.array_equal(inputs, targets) for inputs, targets in batches)
+        epochs.append(np.concatenate([targets for _, targets in batches])[:, 0].tolist())
+        data.on_epoch_end()
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(3, 10))
+    assert epochs[0] != epochs[1]
+    later = Patches([x], np.arange(3, 10), 7, targets=x, shuffle_seed=(0,), epoch=1)
+    assert later[0][1][:, 0].tolist() == epochs[1]
+
+
+def test_documented_optimizers():
+    adam = train.make_optimizer("adam", 0.001, 400).get_config()
+    assert (adam["beta_1"], adam["beta_2"]) == (0.9, 0.999)
+    assert adam["epsilon"] == 1e-8 and adam["learning_rate"] == pytest.approx(0.001)
+    sgd = train.make_optimizer("sgd", 0.001, 400)
+    assert sgd.momentum == 0.9 and sgd.nesterov
+    schedule = sgd._learning_rate
+    for step in (0, 100, 10**6):  # Keras 2: rate / (1 + decay * step)
+        expected = 0.001 / (1 + 0.001 / 400 * step)
+        assert float(schedule(step)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "message"),
+    [
+        (
+            "model_two_branch",
+            1,
+            "does not fit IRMAS: use it with data set 8 .IRMAS Harm-Perc. or 9",
+        ),
+        ("model_leaky", 8, "IRMAS Harm-Perc must be used with model_two_branch, not model_leaky"),
+        ("model_baseline", 0, "IRMAS Multires must be used with model_multi_res"),
+        ("model_multi_res", 2, "does not fit Monotimbral: use it with data set 0"),
+        ("model_deep", 1, "expected a model among model_baseline"),
+        ("../model_leaky", 1, "expected a model among model_baseline"),
+    ],
+)
+def test_wrong_pairs_are_refused_by_name(paths, call, model, dataset, message):
+    with pytest.raises(SystemExit, match=f"^error: .*{message}"):
+        call("train.py", "-m", model, "-o", "adam", "-d", dataset)
+
+
+def test_one_and_two_inputs_have_their_own_methods(tiny):
+    trainer = train.Trainer(tiny_network(), "adam", None)
+    with pytest.raises(InputError, match="1 input.*call load_data"):
+        trainer.load_multi_data()
+
+
+@pytest.mark.parametrize("option", ["-e", "-b", "-i"])
+def test_options_of_zero_are_refused(tiny, call, option):
+    with pytest.raises(SystemExit, match="1 or more, found 0"):
+        call("train.py", "-m", "model_leaky", "-o", "adam", "-d", 20, option, 0)
+
+
+@pytest.mark.parametrize(("epochs", "batch", "iter_num"), [(0, 8, 1), (1, 0, 1), (1, 8, 0)])
+def test_counts_below_one_are_refused(tiny, epochs, batch, iter_num):
+    with pytest.raises(InputError, match="1 or more, found 0"):
+        trained(epochs=epochs, batch=batch, iter_num=iter_num)
+
+
+def test_training_by_recording_leaks_nothing(tiny):
+    settings.split_by = "recording"
+    trainer = train.Trainer(tiny_network(), "adam", None)
+    trainer.load_data()
+    names = np.array(trainer.tensors.files)[trainer.tensors.file_id]
+    sides = [
+        {splits.recording_of(name) for name in names[rows]}
+        for rows in (trainer.train_rows, trainer.validation_rows)
+    ]
+    assert sides[0] and sides[1] and not sides[0] & sides[1]

@@ -1,0 +1,443 @@
+#!/usr/bin/env python3
+"""Step 3 of 4: train a network on the tensors of a data set.
+
+  python3 train.py -m model_leaky -o adam -c n -d 1
+
+Trains iter_num networks from different random weights and writes to <MODEL_PATH>/<model_name>/,
+for each iteration:
+
+  <model>.<optimizer><iteration>.history.npy   loss and accuracy of each epoch
+  <model>.<optimizer><iteration>.best.hdf5     weights with the best validation accuracy
+  <model>.<optimizer><iteration>.json          structure of the network
+  <model>.<optimizer><iteration>.run.json      settings, data and versions that made it
+
+Training that was stopped goes on after its last finished epoch; what is finished is kept.
+Next step: evaluate.py.
+"""
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import models
+import settings
+from instrec import InputError, command, features, results, storage, tensors
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+OPTIMIZERS = ("adam", "sgd")
+HISTORY_FIELDS = ("loss", "accuracy", "val_loss", "val_accuracy")
+HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS])
+MIN_SIGMAS = 4  # standard errors above chance from which a network has learnt something
+
+
+class Trainer:
+    """Train a network several times on one data set (documentation, section 3.2).
+
+    Parameters
+    ----------
+    model : keras.Model
+        The network, not compiled; its name names the files.
+    optimizer : {'adam', 'sgd'}
+        Optimizer.
+    data_dist : pandas.DataFrame or None
+        Number of training patches of each label (column `patches`), to weight the classes by;
+        None weights all alike.
+    data_set : settings.DataSet, optional
+        By default the one that settings.py selects.
+    split : float, optional
+        Share that trains; `settings.val_split` by default.
+
+    Raises
+    ------
+    InputError
+        If the network does not fit the data set, or the optimizer is unknown.
+    """
+
+    def __init__(
+        self,
+        model: "keras.Model",
+        optimizer: str,
+        data_dist: "pd.DataFrame | None",
+        *,
+        data_set: settings.DataSet | None = None,
+        split: float | None = None,
+    ) -> None:
+        self.data_set = data_set or settings.selected()
+        check_pair(model.name, self.data_set)
+        if optimizer not in OPTIMIZERS:
+            raise InputError(f"expected an optimizer among {OPTIMIZERS}, found {optimizer!r}")
+        self.model = model
+        self.optimizer = optimizer
+        self.data_dist = data_dist
+        self.split = settings.val_split if split is None else split
+        self.files = results.model_files(self.data_set, model.name, optimizer, self.split)
+
+    def load_data(self) -> None:
+        """Open the patches of a data set with one input; one-hot encode the labels."""
+        self._load(inputs=1)
+
+    def load_multi_data(self) -> None:
+        """Open the patches of a data set with two inputs; one-hot encode the labels."""
+        self._load(inputs=2)
+
+    def _load(self, inputs: int) -> None:
+        tensors.check_inputs(self.data_set, inputs, ("load_data", "load_multi_data"))
+        self.tensors = tensors.load(self.data_set, "train")
+        validation = self.tensors.validation_mask(self.split)
+        self.train_rows = np.flatnonzero(~validation)
+        self.validation_rows = np.flatnonzero(validation)
+        self.targets = np.eye(len(self.data_set.labels), dtype=np.float32)[self.tensors.class_id]
+
+    def train(self, epochs: int, batch: int, iter_num: int, *, overwrite: bool = False) -> None:
+        """Train `iter_num` times, with early stopping and a checkpoint of the best epoch.
+
+        Parameters
+        ----------
+        epochs : int
+            Epochs at most.
+        batch : int
+            Patches a mini-batch.
+        iter_num : int
+            Number of trainings from different random weights.
+        overwrite : bool
+            Replace what was trained with other settings or data, or is damaged.
+
+        Raises
+        ------
+        InputError
+            If models are there that were trained with other settings or data.
+        """
+        for name, value in (("epochs", epochs), ("batch", batch), ("iter_num", iter_num)):
+            command.positive(name, value)
+        name = f"{self.model.name}.{self.optimizer}"
+        with storage.lock(self.files.folder, f"models {name}", name=f"{name}."):
+            for iteration in range(iter_num):
+                made_of = self._made_of(epochs, batch, iteration)
+                try:
+                    is_trained = self._is_trained(iteration, made_of)
+                    state = None if is_trained else self._state(iteration, made_of)
+                except InputError:  # trained otherwise, or damaged
+                    if not overwrite:
+                        raise
+                    # Now it counts as untrained; training replaces its other files one by one.
+                    self.files.run_record(iteration).unlink(missing_ok=True)
+                    self.files.state(iteration).unlink(missing_ok=True)
+                    is_trained, state = False, None
+                if not is_trained:
+                    self._train_one(made_of, iteration, state)
+
+    def _is_trained(self, iteration: int, made_of: dict) -> bool:
+        """Tell whether an iteration is trained already; refuse one that was trained otherwise."""
+        best, path = self.files.best(iteration), self.files.run_record(iteration)
+        if not path.exists():
+            return False
+        remedy = "the same command with --overwrite"
+        expected = {"made_of": dict, "best_accuracy": float, "weights": str}
+        record = storage.load_json(path, remedy, expected=expected)
+        _refuse_other(path.name, record["made_of"], made_of)
+        if not best.exists() or storage.digest_of_file(best) != record["weights"]:
+            raise InputError(f"{best} is missing or not what training wrote: run {remedy}")
+        print(f"{best.name}: trained before, best accuracy {record['best_accuracy']:.3f}")
+        return True
+
+    def _state(self, iteration: int, made_of: dict) -> tuple[np.ndarray, list[np.ndarray]] | None:
+        """Return the history and the variables of an interrupted training, if there is one."""
+        path = self.files.state(iteration)
+        if not path.exists():
+            return None
+        from instrec import callbacks
+
+        saved_made_of, history, variables = callbacks.read_state(path)
+        _refuse_other(path.name, saved_made_of, made_of)
+        return history, variables
+
+    def _train_one(
+        self, made_of: dict, iteration: int, state: tuple[np.ndarray, list[np.ndarray]] | None
+    ) -> None:
+        from instrec import callbacks
+        from instrec.backend import keras
+
+        keras.utils.set_random_seed(made_of["run_seed"])
+        network = keras.models.clone_model(self.model)  # new random weights
+        network.compile(
+            optimizer=make_optimizer(
+                self.optimizer, made_of["learning_rate"], made_of["nb_epochs"]
+            ),
+            loss="categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+        network.optimizer.build(network.trainable_variables)
+        history = np.empty(0, dtype=HISTORY_TYPE)
+        if state is not None:
+            history, variables = state
+            callbacks.assign(network, variables)
+            print(f"iteration {iteration}: going on after epoch {len(history)}")
+        started = time.perf_counter()
+        history = self._fit(network, made_of, history, iteration)
+        self._finish(network, made_of, history, iteration, time.perf_counter() - started)
+
+    def _fit(
+        self, network: "keras.Model", made_of: dict, history: np.ndarray, iteration: int
+    ) -> np.ndarray:
+        from instrec import callbacks
+        from instrec.patches import Patches
+
+        batch, epoch = made_of["batch_size"], len(history)
+        inputs = self.tensors.inputs
+        train = Patches(
+            inputs,
+            self.train_rows,
+            batch,
+            targets=self.targets,
+            shuffle_seed=(made_of["run_seed"],),
+            epoch=epoch,
+        )
+        validation = Patches(inputs, self.validation_rows, batch, targets=self.targets)
+        stopping = callbacks.EarlyStopping(history, made_of["patience"])
+        checkpoint = callbacks.BestCheckpoint(history, self.files.best(iteration))
+        state = callbacks.StateSaver(history, self.files.state(iteration), made_of)
+        progress = callbacks.Progress(
+            f"{network.name}.{self.optimizer}{iteration}", made_of["nb_epochs"], len(train)
+        )
+        if not stopping.is_over(made_of["nb_epochs"]):
+            network.fit(
+                train,
+                validation_data=validation,
+                epochs=made_of["nb_epochs"],
+                initial_epoch=epoch,
+                class_weight=self._class_weights(),
+                shuffle=False,  # `Patches` shuffles; Keras would by a generator of its own
+                # The state is saved last: what it says is done, is done.
+                callbacks=[progress, checkpoint, stopping, state],
+                verbose=0,
+            )
+        return state.history
+
+    def _finish(
+        self,
+        network: "keras.Model",
+        made_of: dict,
+        history: np.ndarray,
+        iteration: int,
+        seconds: float,
+    ) -> None:
+        with storage.whole(self.files.structure(iteration)) as partial:
+            partial.write_text(network.to_json() + "\n", encoding="utf-8")
+        storage.save_array(self.files.history(iteration), history)
+        best = int(np.argmax(history["val_accuracy"]))
+        record = {
+            "made_of": made_of,
+            "epochs": len(history),
+            "best_epoch": best + 1,
+            "best_accuracy": float(history["val_accuracy"][best]),
+            "chance": float(self._chance()),
+            "class_weights": self._class_weights(),
+            "trained_on": f"{self.tensors.kind}training data",
+            "training_patches": len(self.train_rows),
+            "validation_patches": len(self.validation_rows),
+            "seconds": round(seconds, 1),
+            "settings": settings.parameters(),
+            "made_with": storage.environment("keras", "tensorflow", "numpy"),
+            "weights": storage.digest_of_file(self.files.best(iteration)),
+        }
+        storage.save_json(self.files.run_record(iteration), record)
+        self.files.state(iteration).unlink(missing_ok=True)
+        print(
+            f"{network.name}.{self.optimizer}{iteration}: {len(history)} epochs, best validation "
+            f"accuracy {record['best_accuracy']:.3f} in epoch {best + 1}"
+        )
+        if not has_learnt(record["best_accuracy"], record["chance"], len(self.validation_rows)):
+            print(
+                f"warning: this run has not learnt: its best validation accuracy "
+                f"{record['best_accuracy']:.3f} is not clearly above chance "
+                f"({record['chance']:.3f}). Change what it starts from: -m model_leaky instead of "
+                "model_baseline, a smaller batch (-b 32), more epochs (-e), or a smaller "
+                "learning_rate in settings.py"
+            )
+
+    def _made_of(self, epochs: int, batch: int, iteration: int) -> dict:
+        """Name everything that determines the trained model."""
+        return {
+            "model": self.model.name,
+            "structure": storage.digest_of(self._structure()),
+            "optimizer": self.optimizer,
+            "data_set": self.data_set.key,
+            "labels": list(self.data_set.labels),
+            **dataclasses.asdict(features.parameters_of(self.data_set)),
+            "tensors": self.tensors.fingerprint,
+            "split": self.split,
+            "split_by": settings.split_by,
+            "split_seed": settings.seed,
+            "nb_epochs": epochs,
+            "batch_size": batch,
+            "learning_rate": settings.learning_rate,
+            "patience": settings.patience,
+            "class_weight": "n" if self.data_dist is None else "y",
+            "run_seed": settings.seed + iteration,
+        }
+
+    def _structure(self) -> list:
+        """What the network is made of, without the names that Keras numbers anew each time."""
+        return [
+            (
+                type(layer).__name__,
+                {k: v for k, v in layer.get_config().items() if _is_plain(v) and k != "name"},
+            )
+            for layer in self.model.layers
+        ]
+
+    def _class_weights(self) -> dict[int, float] | None:
+        if self.data_dist is None:
+            return None
+        patches = self.data_dist["patches"].reindex(list(self.data_set.labels)).fillna(0)
+        if (patches == 0).any():
+            raise InputError(f"no training patches have the label {patches.idxmin()}: no weights")
+        weights = patches.sum() / (len(patches) * patches)
+        return {i: float(weight) for i, weight in enumerate(weights)}
+
+    def _chance(self) -> float:
+        """Validation accuracy of always answering with the most frequent label."""
+        counts = self.targets[self.validation_rows].sum(axis=0)
+        return counts.max() / counts.sum()
+
+
+def check_pair(model_name: str, data_set: settings.DataSet) -> None:
+    """Refuse a network that does not fit the data set, by name.
+
+    Raises
+    ------
+    InputError
+        If the data set needs another network, or the network another data set.
+    """
+    if data_set.model and model_name != data_set.model:
+        raise InputError(f"{data_set.title} must be used with {data_set.model}, not {model_name}")
+    fitting = [
+        f"{id_} ({other.title})"
+        for id_, other in settings.DATA_SETS.items()
+        if other.model == model_name
+    ]
+    if fitting and data_set.model != model_name:
+        raise InputError(
+            f"{model_name} does not fit {data_set.title}: use it with data set "
+            f"{' or '.join(fitting)}"
+        )
+
+
+def make_optimizer(name: str, learning_rate: float, epochs: int) -> "keras.optimizers.Optimizer":
+    """Build an optimizer with the documented parameters.
+
+    Parameters
+    ----------
+    name : {'adam', 'sgd'}
+        Adam, or stochastic gradient descent with Nesterov momentum.
+    learning_rate : float
+        Learning rate at the start.
+    epochs : int
+        SGD's rate decays by `learning_rate / epochs` a step, as Keras 2's `decay` did.
+    """
+    from instrec.backend import keras
+
+    if name == "adam":
+        return keras.optimizers.Adam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
+    schedule = keras.optimizers.schedules.InverseTimeDecay(
+        learning_rate, decay_steps=1, decay_rate=learning_rate / epochs
+    )
+    return keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True)
+
+
+def has_learnt(accuracy: float, chance: float, patches: int) -> bool:
+    """Tell whether a validation accuracy is clearly above chance for that many patches."""
+    return accuracy > chance + MIN_SIGMAS * np.sqrt(chance * (1 - chance) / patches)
+
+
+def label_distribution(part: tensors.Tensors, split: float) -> "pd.DataFrame":
+    """Count the training patches of each label: index `label`, column `patches`."""
+    import pandas as pd
+
+    class_id = part.class_id[~part.validation_mask(split)]
+    counts = np.bincount(class_id, minlength=len(part.label_names))
+    return pd.DataFrame({"patches": counts}, index=pd.Index(part.label_names, name="label"))
+
+
+def train_model(
+    model_name: str,
+    optimizer: str,
+    *,
+    split: float | None = None,
+    epochs: int | None = None,
+    batch: int | None = None,
+    iter_num: int | None = None,
+    weighted: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Train a network on the selected data set; what is not given comes from settings.py."""
+    data_set = settings.selected()
+    models.check_name(model_name)
+    check_pair(model_name, data_set)
+    split = settings.val_split if split is None else split
+    epochs = settings.nb_epochs if epochs is None else epochs
+    batch = settings.batch_size if batch is None else batch
+    iter_num = settings.iter_num if iter_num is None else iter_num
+    # What is wrong is said before TensorFlow takes its seconds to start.
+    for name, value in (("epochs", epochs), ("batch size", batch), ("iterations", iter_num)):
+        command.positive(name, value)
+    part = tensors.load(data_set, "train")
+    part.validation_mask(split)
+    model = models.get_model(
+        model_name, features.parameters_of(data_set).patch_shape, len(data_set.labels)
+    )
+    distribution = label_distribution(part, split) if weighted else None
+    trainer = Trainer(model, optimizer, distribution, split=split)
+    load = trainer.load_data if len(data_set.folders) == 1 else trainer.load_multi_data
+    load()
+    from instrec.backend import device
+
+    print(
+        f"{data_set.title}: {len(trainer.train_rows)} training and "
+        f"{len(trainer.validation_rows)} validation patches, {len(data_set.labels)} labels; "
+        f"{model_name}: {model.count_params():,} parameters, on {device()}"
+    )
+    trainer.train(epochs, batch, iter_num, overwrite=overwrite)
+    print(f"models are in {trainer.files.folder}")
+
+
+def _refuse_other(name: str, made_of: dict, wanted: dict) -> None:
+    different = storage.differences(made_of, wanted)
+    if different:
+        raise InputError(
+            f"{name} was trained with other settings or data than today's "
+            f"({'; '.join(different)}): add --overwrite to replace it"
+        )
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, int | float | str | bool | list | tuple | None)
+
+
+def main() -> None:
+    """Train the network that the command line names."""
+    parser = command.new_parser(__doc__)
+    command.add_model_options(parser)
+    command.add_run_options(parser)
+    command.add_training_options(parser)
+    arguments = parser.parse_args()
+    command.select_data_set(arguments.dataset)
+    train_model(
+        arguments.model,
+        arguments.optimizer,
+        split=arguments.split,
+        epochs=arguments.epochs,
+        batch=arguments.batch_size,
+        iter_num=arguments.iterations,
+        weighted=arguments.class_weight == "y",
+        overwrite=arguments.overwrite,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)
