@@ -301,10 +301,10 @@ def main(namespace: dict[str, Any]) -> None:
             default="one",
             help=f"thresholds of {side}'s global scores (default: one)",
         )
-    arguments = parser.parse_args()
-    if arguments.improvement:
-        _plot(arguments)
-        return
+    with command.parsed(parser) as arguments:
+        if arguments.improvement:
+            _plot(arguments)
+            return
     try:
         frames = load_results()
     except InputError as error:
@@ -325,17 +325,23 @@ def main(namespace: dict[str, Any]) -> None:
 
 
 def _plot(arguments: Any) -> None:  # noqa: ANN401
-    data_set = command.select_data_set(arguments.dataset)
-    other = arguments.baseline_dataset
+    data_set, other = command.select_data_set(), arguments.baseline_dataset
     model, baseline = arguments.improvement
     plot_improvement(
         model,
         baseline,
         data_set=data_set.key,
-        baseline_data_set=None if other is None else command.select_data_set(other).key,
+        baseline_data_set=_key_of(other),
         thresholds=arguments.thresholds,
         baseline_thresholds=arguments.baseline_thresholds,
     )
+
+
+def _key_of(id_: int | None) -> str | None:
+    if id_ is None:
+        return None
+    with settings.overridden({"dataset": id_}, "--baseline-dataset"):
+        return settings.selected().key
 
 
 if __name__ == "__main__":

@@ -230,10 +230,8 @@ def count_labels(clips: list[Clip], labels: tuple[str, ...]) -> list[int]:
     return [sum(label in clip.labels for clip in clips) for label in labels]
 
 
-def main() -> None:
-    """Write and print the metadata of the selected data set."""
-    arguments = command.new_parser(__doc__).parse_args()
-    data_set = command.select_data_set(arguments.dataset)
+def encode(data_set: settings.DataSet) -> None:
+    """Write and print the metadata of a data set."""
     root = check_audio(data_set)
     train, test, left_out = read_audio(data_set, root)
     counts = [count_labels(clips, data_set.labels) for clips in (train, test)]
@@ -281,6 +279,12 @@ def main() -> None:
         if missing:
             print(f"missing in {audio}: {missing} of {len(train) + len(test)} files")
     print(f"wrote train.csv and test.csv to {folder}")
+
+
+def main() -> None:
+    """Write and print the metadata of the selected data set."""
+    with command.parsed(command.new_parser(__doc__)):
+        encode(command.select_data_set())
 
 
 if __name__ == "__main__":

@@ -5,11 +5,15 @@
   python3 evaluate.py -m model_leaky -o adam -O 2 -d 1    every threshold, development half
   python3 plot_perf_metrics.py -m model_leaky -o adam -d 1    do not skip: stores the optima
   python3 evaluate.py -m model_leaky -o adam -O 3 -d 1    final scores, pure half
+  python3 evaluate.py -m model_leaky+model_baseline -o adam -O 2 -d 1    an ensemble
 
 Mode 1 needs one label a clip. Where test clips have several (IRMAS, IRMAS Wind), it trains new
 networks on one half of the training data and takes the other half, all by itself; otherwise it
 takes the pure half of the test data. Plot its matrices with plot_conf_mat.py. In mode 3, the
 thresholds are those that did best in mode 2, never chosen on the half that is scored.
+
+An ensemble averages the outputs of all runs of the models that are joined by +, or of all runs of
+one model with --ensemble; its results lie under ensemble_<model name>.
 """
 
 import contextlib
@@ -35,7 +39,7 @@ class Evaluator:
     Parameters
     ----------
     model_str : str
-        Name of the network.
+        Name of the trained model; several joined by '+' are evaluated as an ensemble.
     optimizer_str : str
         Name of the optimizer it was trained with.
     num_classes : int
@@ -76,7 +80,9 @@ class Evaluator:
                 f"expected num_classes to be {len(self.data_set.labels)} for "
                 f"{self.data_set.title}, found {num_classes}"
             )
-        train.check_pair(model_str, self.data_set)
+        self.members = model_str.split("+")
+        for member in self.members:
+            check_model(member, self.data_set)
         self.model, self.optimizer = model_str, optimizer_str
         self.num_classes, self.op_mode = num_classes, op_mode
         self.iter_num = command.positive("iter_num", iter_num)
@@ -88,11 +94,12 @@ class Evaluator:
         self.split = split
         # Networks of another split lie apart, and their results with them; but the confusion
         # matrices of a held-out half stand in for the model's own.
-        self.trained = results.model_files(self.data_set, model_str, optimizer_str, self.split)
-        self.files = (
-            results.model_files(self.data_set, model_str, optimizer_str)
-            if self.held_out
-            else self.trained
+        self.ensemble = settings.ensemble or len(self.members) > 1
+        self.files = results.model_files(
+            self.data_set,
+            results.result_name(model_str),
+            optimizer_str,
+            None if self.held_out else self.split,
         )
         self.results: dict = {strategy: {} for strategy in metrics.STRATEGIES}
         self.made_of: dict = {}
@@ -172,35 +179,43 @@ class Evaluator:
         InputError
             If a network is missing, damaged, or was trained with other features or labels.
         """
-        files = dataclasses.replace(self.trained, model=model_str, optimizer=optimizer_str)
-        predictions = []
+        runs = [
+            (results.model_files(self.data_set, member, optimizer_str, self.split), iteration)
+            for member in model_str.split("+")
+            for iteration in range(self.iter_num)
+        ]
         self.made_of = {
             "data_set": self.data_set.key,
-            "model": model_str,
+            "model": results.result_name(model_str),
             "optimizer": optimizer_str,
             "labels": list(self.data_set.labels),
             "tensors": self.tensors.fingerprint,
             "trained_on": self.split,
             "halves": self.split_digest,
         }
-        records = [self._check_record(files, iteration) for iteration in range(self.iter_num)]
+        records = [self._check_record(*run) for run in runs]
         self.made_of["weights"] = [record["weights"] for record in records]
         if self.op_mode == 3:
             self._load_optima()  # what is missing is said before minutes of predictions
-        for iteration, record in enumerate(records):
-            predictions.append(self._predictions(files, iteration, record)[self.rows])
-        return predictions
+        predictions = [
+            self._predictions(*run, record)[self.rows]
+            for run, record in zip(runs, records, strict=True)
+        ]
+        return [np.mean(predictions, axis=0)] if self.ensemble else predictions
 
     def _training_command(self, files: results.ModelFiles) -> str:
         """The command that trains what is missing, with the options of the first iteration."""
+        variant = "" if files.model in models.model_names() else f" --name {files.model}"
+        network = "MODEL_NAME" if variant else files.model
         options = f"-d {settings.dataset} -i {self.iter_num}{self._split_option()}"
         with contextlib.suppress(InputError):
             made_of = storage.load_json(files.run_record(0), "", expected={"made_of": dict})[
                 "made_of"
             ]
+            network = made_of.get("model", network)
             names = {"-e": "nb_epochs", "-b": "batch_size", "-c": "class_weight"}
             options += "".join(f" {o} {made_of[n]}" for o, n in names.items() if n in made_of)
-        return f"python3 train.py -m {files.model} -o {files.optimizer} {options}"
+        return f"python3 train.py -m {network}{variant} -o {files.optimizer} {options}"
 
     def _split_option(self) -> str:
         return f" -s {self.split:g}" if self.split != settings.val_split else ""
@@ -225,7 +240,11 @@ class Evaluator:
             "split": self.split,
         }
         if self.held_out:
-            wanted |= {"split_by": settings.split_by, "split_seed": settings.seed}
+            wanted |= {
+                "split_by": settings.split_by,
+                "split_seed": settings.seed,
+                "balanced": settings.balanced,
+            }
         made_of = {name: record["made_of"].get(name) for name in wanted}
         different = storage.differences(made_of, wanted)
         if different:
@@ -256,18 +275,20 @@ class Evaluator:
         return storage.lock(folder, "results", name="results.", wait=60)
 
     def _predict(self, files: results.ModelFiles, iteration: int, record: dict) -> np.ndarray:
-        best, structure = files.best(iteration), files.structure(iteration)
+        best = files.best(iteration)
         remedy = f"{self._training_command(files)} --overwrite"
         if not best.exists() or storage.digest_of_file(best) != record["weights"]:
             raise InputError(f"{best} is missing or not what training wrote: run {remedy}")
         from instrec import callbacks
-        from instrec.backend import keras
         from instrec.patches import Patches
 
-        with storage.refuse_damaged(structure, remedy):
-            network = keras.models.model_from_json(structure.read_text(encoding="utf-8"))
-            network.load_weights(best)
-        data = Patches(self.tensors.inputs, np.arange(len(self.tensors.file_id)), PREDICTION_BATCH)
+        network = train.load_network(files, iteration, remedy)
+        data = Patches(
+            self.tensors.inputs,
+            np.arange(len(self.tensors.file_id)),
+            PREDICTION_BATCH,
+            moments=record.get("moments"),
+        )
         bar = callbacks.PredictionBar(f"predicting {best.name}", len(data))
         return network.predict(data, callbacks=[bar], verbose=0)
 
@@ -317,6 +338,7 @@ class Evaluator:
                 self.classwise_performance_metrics(strategy, iteration)
             if self.op_mode == 3:
                 self.best_classwise_global_performance_metrics(strategy, iteration)
+                self._ranking(strategy)
 
     def global_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Precision, recall and f-score of all labels together, for each kind of average.
@@ -372,13 +394,14 @@ class Evaluator:
         model_str, optimizer_str : str
             Names of the network and its optimizer.
         """
-        files = dataclasses.replace(self.files, model=model_str, optimizer=optimizer_str)
+        name = results.result_name(model_str)
+        files = dataclasses.replace(self.files, model=name, optimizer=optimizer_str)
         path = {1: files.confusion, 2: files.sweep, 3: files.scores}[self.op_mode]
         content = {
             "made_of": self.made_of,
             "half": self.half,
             "clips": len(self.clips),
-            "iterations": self.iter_num,
+            "iterations": 1 if self.ensemble else self.iter_num,
             "results": self.results,
         }
         if self.op_mode == 2:
@@ -401,6 +424,11 @@ class Evaluator:
         true, predicted = self.y_true.argmax(axis=1), self.scores.argmax(axis=1)
         matrix = metrics.confusion_matrix(true, predicted, self.num_classes)
         self.results[strategy].setdefault("confusion", []).append(matrix.tolist())
+
+    def _ranking(self, strategy: str) -> None:
+        of_strategy = self.results[strategy].setdefault("ranking", {})
+        for name, score in metrics.RANKING.items():
+            of_strategy.setdefault(name, []).append(score(self.y_true, self.scores))
 
     def _store(
         self, strategy: str, kind: str, name: str, iteration: int, score: metrics.Score
@@ -450,6 +478,68 @@ class Evaluator:
         command.print_table(
             ("strategy", "average", "thresholds", "precision", "recall", "f-score"), rows
         )
+        command.print_table(
+            ("strategy", *metrics.RANKING),
+            [
+                (strategy, *map(metrics.mean_and_deviation, found["ranking"].values()))
+                for strategy, found in self.results.items()
+            ],
+        )
+
+
+def check_model(name: str, data_set: settings.DataSet) -> None:
+    """Refuse a network that does not fit the data set, or a variant that nobody has trained.
+
+    Raises
+    ------
+    InputError
+        Naming what there is.
+    """
+    if name in models.model_names():
+        train.check_pair(name, data_set)
+    elif name != settings.name and not (data_set.model_path / name).is_dir():
+        raise InputError(
+            f"expected a model among {', '.join(models.model_names())} or a trained one in "
+            f"{data_set.model_path}, found {name!r}"
+        )
+
+
+def evaluate_model(
+    name: str,
+    optimizer: str,
+    op_mode: int,
+    *,
+    split: float | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Evaluate a trained model on the selected data set, as settings.py says.
+
+    Parameters
+    ----------
+    name : str
+        The trained model, or several joined by '+'.
+    optimizer : {'adam', 'sgd'}
+        Optimizer it was trained with.
+    op_mode : {1, 2, 3}
+        Operation mode; the first may train on a half of the training data before.
+    split : float, optional
+        As of `Evaluator`.
+    overwrite : bool
+        Whether that training replaces one with other settings.
+    """
+    data_set = settings.selected()
+    evaluator = Evaluator(
+        name, optimizer, len(data_set.labels), settings.iter_num, op_mode, split=split
+    )
+    if evaluator.held_out:
+        print(f"training on {evaluator.split:.0%} of the training data for confusion matrices")
+        for member in evaluator.members:
+            network, variant = train.variant_of(data_set, member, optimizer)
+            with settings.overridden(variant, member):
+                train.train_model(
+                    network, optimizer, split=evaluator.split, overwrite=overwrite, name=member
+                )
+    evaluator.run()
 
 
 def main() -> None:
@@ -464,35 +554,22 @@ def main() -> None:
         choices=(1, 2, 3),
         help="1: confusion matrices, 2: every threshold, 3: final scores",
     )
+    parser.add_argument(
+        "--ensemble", action="store_true", default=None, help="average the outputs of all runs"
+    )
     command.add_run_options(parser)
     command.add_training_options(parser)
-    arguments = parser.parse_args()
-    trains = (arguments.epochs, arguments.batch_size) != (None, None) or arguments.overwrite
-    if arguments.op_mode != 1 and (trains or arguments.class_weight == "y"):
-        raise InputError("-e, -b, -c and --overwrite are for mode 1, the only one that trains")
-    data_set = command.select_data_set(arguments.dataset)
-    models.check_name(arguments.model)
-    evaluator = Evaluator(
-        arguments.model,
-        arguments.optimizer,
-        len(data_set.labels),
-        settings.iter_num if arguments.iterations is None else arguments.iterations,
-        arguments.op_mode,
-        split=arguments.split,
-    )
-    if evaluator.held_out:
-        print(f"training on {evaluator.split:.0%} of the training data for confusion matrices")
-        train.train_model(
-            arguments.model,
-            arguments.optimizer,
-            split=evaluator.split,
-            epochs=arguments.epochs,
-            batch=arguments.batch_size,
-            iter_num=evaluator.iter_num,
-            weighted=arguments.class_weight == "y",
+    with command.parsed(parser) as arguments:
+        training = (arguments.nb_epochs, arguments.batch_size, arguments.class_weight)
+        if arguments.op_mode != 1 and (training != (None,) * 3 or arguments.overwrite):
+            raise InputError("-e, -b, -c and --overwrite are for mode 1, the only one that trains")
+        command.select_data_set()
+        evaluate_model(
+            *command.trained_model(arguments),
+            arguments.op_mode,
+            split=arguments.split,
             overwrite=arguments.overwrite,
         )
-    evaluator.run()
 
 
 if __name__ == "__main__":

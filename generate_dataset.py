@@ -191,6 +191,7 @@ class GenerateDataset:
             validation,
             recordings=recordings,
             split_by=settings.split_by,
+            balanced=settings.balanced,
             seed=settings.seed,
         )
         parts = []
@@ -395,16 +396,22 @@ def _report_files(type_run: str, writer: storage.PatchWriter, folder: Path) -> N
         print(f"left out {len(left_out)} of {len(writer.done)} files in all")
 
 
+def generate(data_set: settings.DataSet, *, force: bool = False) -> None:
+    """Generate the training and testing tensors of a data set."""
+    generator = GenerateDataset(
+        settings.patch_frames, len(data_set.labels), settings.val_split, data_set=data_set
+    )
+    run = generator.run if len(data_set.folders) == 1 else generator.run_multi
+    for type_run in tensors.PARTS:
+        run(type_run, force=force)
+
+
 def main() -> None:
     """Generate the training and testing tensors of the selected data set."""
     parser = command.new_parser(__doc__)
     parser.add_argument("--force", action="store_true", help="make the tensors anew")
-    arguments = parser.parse_args()
-    data_set = command.select_data_set(arguments.dataset)
-    generator = GenerateDataset(settings.patch_frames, len(data_set.labels), settings.val_split)
-    run = generator.run if len(data_set.folders) == 1 else generator.run_multi
-    for type_run in tensors.PARTS:
-        run(type_run, force=arguments.force)
+    with command.parsed(parser) as arguments:
+        generate(command.select_data_set(), force=arguments.force)
 
 
 if __name__ == "__main__":

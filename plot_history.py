@@ -43,9 +43,9 @@ def plot(files: results.ModelFiles, remedy: str) -> None:
 
 def main() -> None:
     """Plot what the command line names."""
-    arguments = plotting.new_parser(__doc__).parse_args()
-    for files, remedy in plotting.find_results(arguments, "run.json", "train.py"):
-        plot(files, remedy)
+    with command.parsed(plotting.new_parser(__doc__)) as arguments:
+        for files, remedy in plotting.find_results(arguments, "run.json", "train.py"):
+            plot(files, remedy)
 
 
 if __name__ == "__main__":

@@ -565,8 +565,8 @@ def default_soundfont() -> Path:
     return Path(package.origin).with_name("TimGM6mb.sf2")
 
 
-def parse() -> argparse.Namespace:
-    """Read the command line."""
+def new_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = command.new_parser(__doc__)
     add = partial(parser.add_argument, metavar="N")
     add("--train", type=int, help="IRMAS: training clips a label (80); others: files (10)")
@@ -577,14 +577,12 @@ def parse() -> argparse.Namespace:
     add("--seed", type=int, default=0, metavar="S", help="for other music (0)")
     add("--out", type=Path, default=settings.DATA_PATH, metavar="DIR", help="(%(default)s)")
     add("--processes", type=int, default=os.cpu_count(), help="at work at once (%(default)s)")
-    return parser.parse_args()
+    return parser
 
 
-def main() -> None:
-    """Render what the command line asks for."""
-    arguments = parse()
+def render_data_set(data_set: settings.DataSet, arguments: argparse.Namespace) -> None:
+    """Render the audio of a data set as the arguments, of `new_parser`, ask for."""
     began = time.perf_counter()
-    data_set = command.select_data_set(arguments.dataset)
     labels = folder_labels(data_set)
     irmas = data_set.layout == "irmas"
     if arguments.test is not None and not irmas:
@@ -625,6 +623,12 @@ def main() -> None:
     rows = [(label, *(counts[label, texts] for texts in columns.values())) for label in labels]
     command.print_table(("label", *columns), rows)
     print(f"{clips} clips, {time.perf_counter() - began:.0f} s")
+
+
+def main() -> None:
+    """Render what the command line asks for."""
+    with command.parsed(new_parser()) as arguments:
+        render_data_set(command.select_data_set(), arguments)
 
 
 if __name__ == "__main__":

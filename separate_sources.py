@@ -280,10 +280,8 @@ def copy_label_files(data_set: settings.DataSet) -> None:
                     shutil.copyfile(labels, partial)
 
 
-def main() -> None:
-    """Separate the files of the selected data set."""
-    arguments = command.new_parser(__doc__).parse_args()
-    data_set = command.select_data_set(arguments.dataset)
+def separate(data_set: settings.DataSet) -> None:
+    """Write the separated trees of a data set, and print what was done."""
     if data_set.source is None:
         raise InputError(f"{data_set.title} is used as it is: nothing is to be separated")
     source = settings.DATA_PATH / data_set.source
@@ -349,6 +347,12 @@ def separate_all(
                 trees[target].keep(name, states[name])
     print(f"separated {len(missing) - len(left_out)} files of {source}")
     return left_out, clipped
+
+
+def main() -> None:
+    """Separate the files of the selected data set."""
+    with command.parsed(command.new_parser(__doc__)):
+        separate(command.select_data_set())
 
 
 if __name__ == "__main__":

@@ -4,16 +4,24 @@ Parameters follow Han et al. 2017 and carry the names of the documentation. Impo
 asks nothing, prints nothing and loads nothing heavy.
 """
 
+import contextlib
+import difflib
 import os
 import platform
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from instrec import InputError
 
-# --- the data set -------------------------------------------------------------------------------
-dataset = None  # an id of DATA_SETS below, or None: ask (or take the scripts' -d option)
+# --- the experiment -------------------------------------------------------------------------------
+# None: the scripts' options -d, -m and -o say it. A file in experiments/ sets any of the parameters
+# here for one experiment: every script takes it as -x NAME.
+dataset = None  # an id of DATA_SETS below
+model = None  # a network in models/, or a trained model by its name
+optimizer = None  # 'adam' or 'sgd'
+name = ""  # of the trained model, where it is a variant that lies beside its network's plain one
 
 # --- features (thesis 4.1.1) --------------------------------------------------------------------
 sample_rate = 22050  # Hz
@@ -26,6 +34,7 @@ test_overlap = 0.5  # overlap of test patches, 0 <= test_overlap < 1; training p
 # --- splits (thesis 5.2) ------------------------------------------------------------------------
 val_split = 0.85  # share of the training data that trains; the rest validates
 split_by = "patch"  # 'patch' as published, or 'file' or 'recording', which leak nothing
+balanced = True  # whether splits keep the shares of the labels, or are plainly random
 seed = 0  # of every split and every training run
 
 # --- training (thesis 4.1.3) --------------------------------------------------------------------
@@ -34,7 +43,20 @@ batch_size = 128  # patches
 learning_rate = 0.001
 alpha = 0.33  # slope of the leaky ReLU below zero
 patience = 5  # epochs without a better validation loss before training stops
+class_weight = "n"  # 'y' weights the classes by their number of patches
+standardise = False  # by mean and deviation of the training patches (thesis 5.5.2)
 iter_num = 3  # runs from different random weights; results are averaged over them
+ensemble = False  # whether evaluation averages the outputs of the runs instead (Han et al. 2017)
+
+# --- transfer learning (thesis 5.9) ---------------------------------------------------------------
+transfer_from = ""  # trained model to start from: '<result key>/<model name>.<optimizer>'
+transfer_passes = 1  # 1: a new output layer learns, all else is frozen; 2: then everything learns
+transfer_learning_rate = 0.01  # of the first pass; the second takes learning_rate
+transfer_output = "sigmoid"  # of the new output layer, or 'softmax'
+
+OPTIMIZERS = ("adam", "sgd")
+# Types that the defaults above do not tell.
+_TYPES = {"dataset": int, "model": str, "optimizer": str, "time_duration": float}
 
 # --- paths --------------------------------------------------------------------------------------
 # One row a platform, chosen by platform.system(); an environment variable overrides a path.
@@ -212,8 +234,13 @@ def selected() -> DataSet:
     return DATA_SETS[dataset]
 
 
-def check() -> None:
+def check(source: str = "settings.py") -> None:
     """Refuse parameters out of range.
+
+    Parameters
+    ----------
+    source : str
+        Where they come from, for the message.
 
     Raises
     ------
@@ -232,12 +259,25 @@ def check() -> None:
         "time_duration": ("seconds of one frame or more", lambda x: x * sample_rate >= hop_length),
         "test_overlap": ("0 or more and below 1", lambda x: 0 <= x < 1),
         "val_split": ("a share between 0 and 1", lambda x: 0 < x < 1),
-        "split_by": (f"one of {SPLIT_BY}", lambda x: x in SPLIT_BY),
+        **dict.fromkeys(
+            ("learning_rate", "transfer_learning_rate"), ("0 or more", lambda x: x >= 0)
+        ),
+        **{
+            name: (f"one of {among}", lambda x, among=among: x in among)
+            for name, among in (
+                ("optimizer", (None, *OPTIMIZERS)),
+                ("split_by", SPLIT_BY),
+                ("class_weight", ("y", "n")),
+                ("transfer_passes", (1, 2)),
+                ("transfer_output", ("sigmoid", "softmax")),
+                *((flag, (True, False)) for flag in ("balanced", "standardise", "ensemble")),
+            )
+        },
     }
     for name, (expected, is_right) in rules.items():
         if not is_right(globals()[name]):
             raise InputError(
-                f"settings.py: expected {name} to be {expected}, found {globals()[name]!r}"
+                f"{source}: expected {name} to be {expected}, found {globals()[name]!r}"
             )
     names = [data_set.name for data_set in DATA_SETS.values()]
     if len(set(names)) < len(names):
@@ -246,12 +286,53 @@ def check() -> None:
 
 def parameters() -> dict[str, Any]:
     """Return every parameter at the top of this file by its name, as a record keeps them."""
-    plain = (int, float, str, type(None))
+    plain = (bool, int, float, str, type(None))
     return {
         name: value
         for name, value in globals().items()
         if name.islower() and not name.startswith("_") and type(value) in plain
     }
+
+
+def override(values: Mapping[str, Any], source: str) -> None:
+    """Set parameters, as an experiment does.
+
+    Parameters
+    ----------
+    values : mapping of str to object
+        Parameters by name.
+    source : str
+        Where they come from, for messages.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or a value of another type than it has in this file or out of range.
+    """
+    known = parameters()
+    for name, value in values.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f": did you mean {close[0]!r}?" if close else ""
+            raise InputError(f"{source}: settings.py has no parameter {name!r}{hint}")
+        expected = _TYPES.get(name, type(known[name]))
+        if type(value) is not expected and not (expected is float and type(value) is int):
+            raise InputError(
+                f"{source}: expected {name} to be of type {expected.__name__}, found {value!r}"
+            )
+    globals().update(values)
+    check(source)
+
+
+@contextlib.contextmanager
+def overridden(values: Mapping[str, Any], source: str) -> Iterator[None]:
+    """Set parameters within a block only; else as `override`."""
+    before = parameters()
+    try:
+        override(values, source)
+        yield
+    finally:
+        globals().update(before)
 
 
 # Computed whenever they are read, so that they always follow the parameters above.

@@ -2,9 +2,11 @@
 """Step 3 of 4: train a network on the tensors of a data set.
 
   python3 train.py -m model_leaky -o adam -c n -d 1
+  python3 train.py -x irmas_standardised                      an experiment of experiments/
+  python3 train.py -m model_leaky -o adam -d -1 --from irmas_wind_1024/model_leaky.adam
 
-Trains iter_num networks from different random weights and writes to <MODEL_PATH>/<model_name>/,
-for each iteration:
+Trains iter_num networks from different random weights, or from trained ones (--from: transfer
+learning), and writes to <MODEL_PATH>/<model_name>/, for each iteration:
 
   <model>.<optimizer><iteration>.history.npy   loss and accuracy of each epoch
   <model>.<optimizer><iteration>.best.hdf5     weights with the best validation accuracy
@@ -17,7 +19,7 @@ Next step: evaluate.py.
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-OPTIMIZERS = ("adam", "sgd")
 HISTORY_FIELDS = ("loss", "accuracy", "val_loss", "val_accuracy")
-HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS])
+HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training_pass", "<i8")])
+# Settings that make a trained model a variant of its network's plain one.
+VARIANT = ("standardise", "class_weight", "learning_rate", "alpha")
+VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
 MIN_SIGMAS = 4  # standard errors above chance from which a network has learnt something
 
 
@@ -51,6 +55,10 @@ class Trainer:
         By default the one that settings.py selects.
     split : float, optional
         Share that trains; `settings.val_split` by default.
+    name : str, optional
+        Of the trained model; by default what `results.trained_name` makes of the network's.
+    source : TransferSource, optional
+        Trained model to start from; the network is then one of `TransferSource.new_network`.
 
     Raises
     ------
@@ -66,16 +74,22 @@ class Trainer:
         *,
         data_set: settings.DataSet | None = None,
         split: float | None = None,
+        name: str | None = None,
+        source: "TransferSource | None" = None,
     ) -> None:
         self.data_set = data_set or settings.selected()
         check_pair(model.name, self.data_set)
-        if optimizer not in OPTIMIZERS:
-            raise InputError(f"expected an optimizer among {OPTIMIZERS}, found {optimizer!r}")
+        if optimizer not in settings.OPTIMIZERS:
+            raise InputError(
+                f"expected an optimizer among {settings.OPTIMIZERS}, found {optimizer!r}"
+            )
         self.model = model
         self.optimizer = optimizer
         self.data_dist = data_dist
         self.split = settings.val_split if split is None else split
-        self.files = results.model_files(self.data_set, model.name, optimizer, self.split)
+        self.name = name or results.trained_name(model.name)
+        self.source = source
+        self.files = results.model_files(self.data_set, self.name, optimizer, self.split)
 
     def load_data(self) -> None:
         """Open the patches of a data set with one input; one-hot encode the labels."""
@@ -92,6 +106,11 @@ class Trainer:
         self.train_rows = np.flatnonzero(~validation)
         self.validation_rows = np.flatnonzero(validation)
         self.targets = np.eye(len(self.data_set.labels), dtype=np.float32)[self.tensors.class_id]
+        self.moments = None
+        if self.source is not None:  # what is frozen expects what it was trained on
+            self.moments = self.source.moments
+        elif settings.standardise:
+            self.moments = self.tensors.moments(self.train_rows)
 
     def train(self, epochs: int, batch: int, iter_num: int, *, overwrite: bool = False) -> None:
         """Train `iter_num` times, with early stopping and a checkpoint of the best epoch.
@@ -114,7 +133,7 @@ class Trainer:
         """
         for name, value in (("epochs", epochs), ("batch", batch), ("iter_num", iter_num)):
             command.positive(name, value)
-        name = f"{self.model.name}.{self.optimizer}"
+        name = f"{self.name}.{self.optimizer}"
         with storage.lock(self.files.folder, f"models {name}", name=f"{name}."):
             for iteration in range(iter_num):
                 made_of = self._made_of(epochs, batch, iteration)
@@ -164,31 +183,54 @@ class Trainer:
 
         keras.utils.set_random_seed(made_of["run_seed"])
         network = keras.models.clone_model(self.model)  # new random weights
+        if self.source is not None:
+            self.source.copy_weights(iteration, network)
+        history = np.empty(0, dtype=HISTORY_TYPE)
+        if state is not None:
+            history, variables = state
+            print(f"iteration {iteration}: going on after epoch {len(history)}")
+        started = time.perf_counter()
+        passes = made_of["passes"]
+        for number in range(1, len(passes) + 1):
+            if len(history) and number < history["training_pass"][-1]:
+                continue  # finished before the interruption
+            if number > 1 and not np.any(history["training_pass"] == number):
+                network.load_weights(self.files.best(iteration))
+            self._compile(network, made_of, **passes[number - 1])
+            if state is not None and history["training_pass"][-1] == number:
+                callbacks.assign(network, variables)
+                state = None
+            history = self._fit(network, made_of, history, iteration, number)
+        self._finish(network, made_of, history, iteration, time.perf_counter() - started)
+
+    def _compile(
+        self, network: "keras.Model", made_of: dict, *, learning_rate: float, frozen: bool
+    ) -> None:
+        """Prepare a pass; frozen, all but the output layer keep their weights."""
+        for layer in network.layers[:-1]:
+            layer.trainable = not frozen
         network.compile(
-            optimizer=make_optimizer(
-                self.optimizer, made_of["learning_rate"], made_of["nb_epochs"]
-            ),
+            optimizer=make_optimizer(self.optimizer, learning_rate, made_of["nb_epochs"]),
             loss="categorical_crossentropy",
             metrics=["accuracy"],
         )
         network.optimizer.build(network.trainable_variables)
-        history = np.empty(0, dtype=HISTORY_TYPE)
-        if state is not None:
-            history, variables = state
-            callbacks.assign(network, variables)
-            print(f"iteration {iteration}: going on after epoch {len(history)}")
-        started = time.perf_counter()
-        history = self._fit(network, made_of, history, iteration)
-        self._finish(network, made_of, history, iteration, time.perf_counter() - started)
 
     def _fit(
-        self, network: "keras.Model", made_of: dict, history: np.ndarray, iteration: int
+        self,
+        network: "keras.Model",
+        made_of: dict,
+        history: np.ndarray,
+        iteration: int,
+        number: int,
     ) -> np.ndarray:
+        """Train one pass to its end; `history` is that of all passes until now."""
         from instrec import callbacks
         from instrec.patches import Patches
 
         batch, epoch = made_of["batch_size"], len(history)
-        inputs = self.tensors.inputs
+        of_pass = history[history["training_pass"] == number]
+        inputs, moments = self.tensors.inputs, self.moments
         train = Patches(
             inputs,
             self.train_rows,
@@ -196,19 +238,23 @@ class Trainer:
             targets=self.targets,
             shuffle_seed=(made_of["run_seed"],),
             epoch=epoch,
+            moments=moments,
         )
-        validation = Patches(inputs, self.validation_rows, batch, targets=self.targets)
-        stopping = callbacks.EarlyStopping(history, made_of["patience"])
+        validation = Patches(
+            inputs, self.validation_rows, batch, targets=self.targets, moments=moments
+        )
+        stopping = callbacks.EarlyStopping(of_pass, made_of["patience"])
         checkpoint = callbacks.BestCheckpoint(history, self.files.best(iteration))
-        state = callbacks.StateSaver(history, self.files.state(iteration), made_of)
+        state = callbacks.StateSaver(history, self.files.state(iteration), made_of, number)
+        last_epoch = epoch - len(of_pass) + made_of["nb_epochs"]
         progress = callbacks.Progress(
-            f"{network.name}.{self.optimizer}{iteration}", made_of["nb_epochs"], len(train)
+            f"{self.name}.{self.optimizer}{iteration}", last_epoch, len(train)
         )
         if not stopping.is_over(made_of["nb_epochs"]):
             network.fit(
                 train,
                 validation_data=validation,
-                epochs=made_of["nb_epochs"],
+                epochs=last_epoch,
                 initial_epoch=epoch,
                 class_weight=self._class_weights(),
                 shuffle=False,  # `Patches` shuffles; Keras would by a generator of its own
@@ -237,6 +283,7 @@ class Trainer:
             "best_accuracy": float(history["val_accuracy"][best]),
             "chance": float(self._chance()),
             "class_weights": self._class_weights(),
+            "moments": self.moments,
             "trained_on": f"{self.tensors.kind}training data",
             "training_patches": len(self.train_rows),
             "validation_patches": len(self.validation_rows),
@@ -248,7 +295,7 @@ class Trainer:
         storage.save_json(self.files.run_record(iteration), record)
         self.files.state(iteration).unlink(missing_ok=True)
         print(
-            f"{network.name}.{self.optimizer}{iteration}: {len(history)} epochs, best validation "
+            f"{self.name}.{self.optimizer}{iteration}: {len(history)} epochs, best validation "
             f"accuracy {record['best_accuracy']:.3f} in epoch {best + 1}"
         )
         if not has_learnt(record["best_accuracy"], record["chance"], len(self.validation_rows)):
@@ -264,6 +311,7 @@ class Trainer:
         """Name everything that determines the trained model."""
         return {
             "model": self.model.name,
+            "name": self.name,
             "structure": storage.digest_of(self._structure()),
             "optimizer": self.optimizer,
             "data_set": self.data_set.key,
@@ -273,13 +321,24 @@ class Trainer:
             "split": self.split,
             "split_by": settings.split_by,
             "split_seed": settings.seed,
+            "balanced": settings.balanced,
+            "standardise": self.moments is not None,
             "nb_epochs": epochs,
             "batch_size": batch,
-            "learning_rate": settings.learning_rate,
+            "passes": self._passes(),
+            "transfer_from": self.source and self.source.made_of(iteration),
             "patience": settings.patience,
             "class_weight": "n" if self.data_dist is None else "y",
             "run_seed": settings.seed + iteration,
         }
+
+    def _passes(self) -> list[dict]:
+        """Say how each pass over the data trains: one from scratch, one or two for a transfer."""
+        all_layers = {"learning_rate": settings.learning_rate, "frozen": False}
+        if self.source is None:
+            return [all_layers]
+        output_layer = {"learning_rate": settings.transfer_learning_rate, "frozen": True}
+        return [output_layer, all_layers][: settings.transfer_passes]
 
     def _structure(self) -> list:
         """What the network is made of, without the names that Keras numbers anew each time."""
@@ -304,6 +363,112 @@ class Trainer:
         """Validation accuracy of always answering with the most frequent label."""
         counts = self.targets[self.validation_rows].sum(axis=0)
         return counts.max() / counts.sum()
+
+
+class TransferSource:
+    """A trained model whose weights another one starts from (thesis 5.9).
+
+    Parameters
+    ----------
+    source : str
+        The model, as `<result key>/<model name>.<optimizer>`; each iteration starts from the same
+        iteration of it.
+    data_set : settings.DataSet
+        What shall be trained on.
+    iter_num : int
+        Iterations that are wanted.
+
+    Raises
+    ------
+    InputError
+        If it is not trained, or takes other inputs than the data set has.
+    """
+
+    def __init__(self, source: str, data_set: settings.DataSet, iter_num: int) -> None:
+        self.source = source
+        self.files = results.source_files(source)
+        wanted = dataclasses.asdict(features.parameters_of(data_set))
+        self._records = [self._record(iteration, wanted) for iteration in range(iter_num)]
+        self.network: str = self._records[0]["made_of"]["model"]
+
+    def _record(self, iteration: int, wanted: dict) -> dict:
+        remedy = "the training of that model again, with --overwrite"
+        if not self.files.run_record(iteration).exists():
+            raise InputError(
+                f"expected {self.files.best(iteration)} to start from, found nothing: train "
+                f"{self.source} first, with as many iterations"
+            )
+        expected = {"made_of": dict, "weights": str}
+        record = storage.load_json(self.files.run_record(iteration), remedy, expected=expected)
+        found = {name: record["made_of"].get(name) for name in wanted}
+        different = storage.differences(found, wanted)
+        if different:
+            raise InputError(f"{self.source} takes other features ({'; '.join(different)})")
+        best = self.files.best(iteration)
+        if not best.exists() or storage.digest_of_file(best) != record["weights"]:
+            raise InputError(f"{best} is missing or not what training wrote: run {remedy}")
+        return record
+
+    @property
+    def moments(self) -> list | None:
+        """Mean and deviation that the source was standardised with, if it was."""
+        return self._records[0].get("moments")
+
+    def made_of(self, iteration: int) -> list[str]:
+        """Name the model and the digest of its weights."""
+        return [self.source, self._records[iteration]["weights"]]
+
+    def new_network(self, num_classes: int) -> "keras.Model":
+        """Return the network of the source with a new output layer, and new weights throughout."""
+        from instrec.backend import keras
+
+        network = self._load(0)
+        outputs = keras.layers.Dense(num_classes, activation=settings.transfer_output)(
+            network.layers[-1].input
+        )
+        return keras.Model(network.inputs, outputs, name=self.network)
+
+    def copy_weights(self, iteration: int, network: "keras.Model") -> None:
+        """Give all layers of `network` but the last the trained weights of an iteration."""
+        trained = self._load(iteration)
+        for layer, source in zip(network.layers[:-1], trained.layers[:-1], strict=True):
+            layer.set_weights(source.get_weights())
+
+    def _load(self, iteration: int) -> "keras.Model":
+        return load_network(
+            self.files, iteration, f"the training of {self.source} again, with --overwrite"
+        )
+
+
+def load_network(files: results.ModelFiles, iteration: int, remedy: str) -> "keras.Model":
+    """Load a trained network with its best weights; `remedy` is the command that trains it."""
+    from instrec.backend import keras
+
+    with storage.refuse_damaged(files.structure(iteration), remedy):
+        network = keras.models.model_from_json(
+            files.structure(iteration).read_text(encoding="utf-8")
+        )
+        network.load_weights(files.best(iteration))
+    return network
+
+
+def variant_of(
+    data_set: settings.DataSet, name: str, optimizer: str
+) -> tuple[str | None, dict[str, Any]]:
+    """Return the network of a trained model, and the settings that make it the variant it is.
+
+    Those come from today's settings if they name the model, else from the record of its training.
+    """
+    if name in models.model_names():
+        return name, {}
+    if name == settings.name:
+        return settings.model, {}
+    path = results.model_files(data_set, name, optimizer).run_record(0)
+    record = storage.load_json(
+        path, f"train.py --name {name}", expected={"made_of": dict, "settings": dict}
+    )
+    with storage.refuse_damaged(path, f"train.py --name {name}"):
+        return record["made_of"]["model"], {n: record["settings"][n] for n in VARIANT}
 
 
 def check_pair(model_name: str, data_set: settings.DataSet) -> None:
@@ -365,34 +530,53 @@ def label_distribution(part: tensors.Tensors, split: float) -> "pd.DataFrame":
 
 
 def train_model(
-    model_name: str,
+    model_name: str | None,
     optimizer: str,
     *,
     split: float | None = None,
-    epochs: int | None = None,
-    batch: int | None = None,
-    iter_num: int | None = None,
-    weighted: bool = False,
     overwrite: bool = False,
+    name: str | None = None,
 ) -> None:
-    """Train a network on the selected data set; what is not given comes from settings.py."""
+    """Train a network on the selected data set, as settings.py says.
+
+    Parameters
+    ----------
+    model_name : str or None
+        The network; None takes that of the model that `settings.transfer_from` names.
+    optimizer : {'adam', 'sgd'}
+        Optimizer.
+    split : float, optional
+        Share that trains; `settings.val_split` by default.
+    overwrite : bool
+        Replace what was trained otherwise.
+    name : str, optional
+        Of the trained model.
+    """
     data_set = settings.selected()
+    split = settings.val_split if split is None else split
+    # What is wrong is said before TensorFlow takes its seconds to start.
+    source = None
+    if settings.transfer_from:
+        source = TransferSource(settings.transfer_from, data_set, settings.iter_num)
+        if model_name not in (None, source.network):
+            raise InputError(
+                f"{settings.transfer_from} is a {source.network}, which {model_name} cannot "
+                "start from"
+            )
+        model_name = source.network
+    if model_name is None:
+        raise InputError("which network? give -m MODEL_NAME, or -x with an experiment")
     models.check_name(model_name)
     check_pair(model_name, data_set)
-    split = settings.val_split if split is None else split
-    epochs = settings.nb_epochs if epochs is None else epochs
-    batch = settings.batch_size if batch is None else batch
-    iter_num = settings.iter_num if iter_num is None else iter_num
-    # What is wrong is said before TensorFlow takes its seconds to start.
-    for name, value in (("epochs", epochs), ("batch size", batch), ("iterations", iter_num)):
-        command.positive(name, value)
     part = tensors.load(data_set, "train")
     part.validation_mask(split)
-    model = models.get_model(
-        model_name, features.parameters_of(data_set).patch_shape, len(data_set.labels)
-    )
-    distribution = label_distribution(part, split) if weighted else None
-    trainer = Trainer(model, optimizer, distribution, split=split)
+    if source is None:
+        patch_shape = features.parameters_of(data_set).patch_shape
+        model = models.get_model(model_name, patch_shape, len(data_set.labels))
+    else:
+        model = source.new_network(len(data_set.labels))
+    distribution = label_distribution(part, split) if settings.class_weight == "y" else None
+    trainer = Trainer(model, optimizer, distribution, split=split, name=name, source=source)
     load = trainer.load_data if len(data_set.folders) == 1 else trainer.load_multi_data
     load()
     from instrec.backend import device
@@ -400,9 +584,10 @@ def train_model(
     print(
         f"{data_set.title}: {len(trainer.train_rows)} training and "
         f"{len(trainer.validation_rows)} validation patches, {len(data_set.labels)} labels; "
-        f"{model_name}: {model.count_params():,} parameters, on {device()}"
+        f"{trainer.name}: {model.count_params():,} parameters, on {device()}"
+        + (f", starting from {settings.transfer_from}" if source else "")
     )
-    trainer.train(epochs, batch, iter_num, overwrite=overwrite)
+    trainer.train(settings.nb_epochs, settings.batch_size, settings.iter_num, overwrite=overwrite)
     print(f"models are in {trainer.files.folder}")
 
 
@@ -425,18 +610,15 @@ def main() -> None:
     command.add_model_options(parser)
     command.add_run_options(parser)
     command.add_training_options(parser)
-    arguments = parser.parse_args()
-    command.select_data_set(arguments.dataset)
-    train_model(
-        arguments.model,
-        arguments.optimizer,
-        split=arguments.split,
-        epochs=arguments.epochs,
-        batch=arguments.batch_size,
-        iter_num=arguments.iterations,
-        weighted=arguments.class_weight == "y",
-        overwrite=arguments.overwrite,
-    )
+    command.add_transfer_options(parser)
+    with command.parsed(parser) as arguments:
+        command.select_data_set()
+        train_model(
+            settings.model,
+            command.chosen_optimizer(),
+            split=arguments.split,
+            overwrite=arguments.overwrite,
+        )
 
 
 if __name__ == "__main__":

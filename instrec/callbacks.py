@@ -56,14 +56,17 @@ class BestCheckpoint(keras.callbacks.Callback):
 class StateSaver(keras.callbacks.Callback):
     """Save all that the training needs to go on, in one file, after every epoch."""
 
-    def __init__(self, history: np.ndarray, path: Path, made_of: dict) -> None:
+    def __init__(self, history: np.ndarray, path: Path, made_of: dict, training_pass: int) -> None:
         super().__init__()
         self.history = history
         self._path, self._made_of = path, json.dumps(made_of)
+        self._training_pass = training_pass
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Add the epoch to the history and save."""
-        row = np.array([tuple(logs[name] for name in self.history.dtype.names)], self.history.dtype)
+        values = {**logs, "training_pass": self._training_pass}
+        row = tuple(values[name] for name in self.history.dtype.names)
+        row = np.array([row], self.history.dtype)
         self.history = np.concatenate([self.history, row])
         variables = {f"v{i}": v.numpy() for i, v in enumerate(_variables(self.model))}
         storage.save_arrays(self._path, made_of=self._made_of, history=self.history, **variables)

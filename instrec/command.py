@@ -1,19 +1,20 @@
 """What the scripts share on the command line: options, the menu of data sets, and plain errors."""
 
 import argparse
+import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import settings
-from instrec import InputError
+from instrec import InputError, results
 
 
 def new_parser(docstring: str) -> argparse.ArgumentParser:
-    """Return a parser that explains the script by its docstring and takes `-d`."""
+    """Return a parser that explains the script by its docstring and takes `-d` and `-x`."""
     parser = argparse.ArgumentParser(
         description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -25,22 +26,26 @@ def new_parser(docstring: str) -> argparse.ArgumentParser:
         help="data set, by its id in settings.py; without it, settings.dataset, "
         "and if that is None, a menu",
     )
+    parser.add_argument(
+        "-x",
+        "--experiment",
+        metavar="NAME",
+        help="take what a file of experiments/ says, instead of settings.py; other options "
+        "come on top",
+    )
     return parser
 
 
-def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Add the documented options that name a trained model."""
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the documented options that name a network or a trained model."""
     parser.add_argument(
         "-m",
         "--model",
-        required=required,
         metavar="MODEL_NAME",
         help="model_baseline, model_leaky, model_two_branch, model_multi_res, "
-        "or another module in models/",
+        "another module in models/, or a trained variant",
     )
-    parser.add_argument(
-        "-o", "--optimizer", required=required, choices=("adam", "sgd"), help="optimizer"
-    )
+    parser.add_argument("-o", "--optimizer", choices=settings.OPTIMIZERS, help="optimizer")
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -50,12 +55,12 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         "-c",
         "--class-weight",
         choices=("y", "n"),
-        default="n",
-        help="weight the classes by their number of patches (n)",
+        help=f"weight the classes by their number of patches ({settings.class_weight})",
     )
     group.add_argument(
         "-e",
         "--epochs",
+        dest="nb_epochs",
         type=int,
         metavar="N",
         help=f"epochs at most (nb_epochs, {settings.nb_epochs})",
@@ -72,11 +77,37 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_transfer_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of transfer learning (thesis 5.9)."""
+    group = parser.add_argument_group("transfer learning")
+    group.add_argument(
+        "--from",
+        dest="transfer_from",
+        metavar="KEY/MODEL.OPTIMIZER",
+        help="start from a trained model, such as irmas_wind_1024/model_leaky.adam",
+    )
+    group.add_argument(
+        "--passes",
+        dest="transfer_passes",
+        type=int,
+        choices=(1, 2),
+        help=f"1: train a new output layer only, 2: then all layers ({settings.transfer_passes})",
+    )
+    group.add_argument(
+        "--output",
+        dest="transfer_output",
+        choices=("sigmoid", "softmax"),
+        help=f"the new output layer's activation ({settings.transfer_output})",
+    )
+    group.add_argument("--name", help="name of the trained model, if not that of its network")
+
+
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which trainings are meant."""
     parser.add_argument(
         "-i",
         "--iterations",
+        dest="iter_num",
         type=int,
         metavar="N",
         help=f"trainings from different random weights (iter_num, {settings.iter_num})",
@@ -90,11 +121,50 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def select_data_set(chosen: int | None) -> settings.DataSet:
-    """Make `-d`, else `settings.dataset`, else the answer to a menu the selected data set."""
-    if chosen is not None:
-        settings.dataset = chosen
-    elif settings.dataset is None:
+@contextlib.contextmanager
+def parsed(parser: argparse.ArgumentParser) -> Iterator[argparse.Namespace]:
+    """Read the command line; within the block, the parameters in settings.py follow it.
+
+    First comes the experiment of `-x`, then every option that is called like a parameter.
+    """
+    arguments = parser.parse_args()
+    experiment, source = {}, ""
+    if arguments.experiment is not None:
+        from instrec import experiments
+
+        experiment, source = experiments.load(arguments.experiment).overrides, arguments.experiment
+    known = settings.parameters()
+    options = {n: v for n, v in vars(arguments).items() if n in known and v is not None}
+    with (
+        settings.overridden(experiment, source),
+        settings.overridden(options, "on the command line"),
+    ):
+        yield arguments
+
+
+def trained_model(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Return the trained model that is meant and its optimizer: `-m`, or what settings say.
+
+    Raises
+    ------
+    InputError
+        If they say nothing.
+    """
+    if arguments.model is None and settings.model is None:
+        raise InputError("which model? give -m MODEL_NAME, or -x with an experiment")
+    return arguments.model or results.trained_name(settings.model), chosen_optimizer()
+
+
+def chosen_optimizer() -> str:
+    """Return the optimizer that is chosen."""
+    if settings.optimizer is None:
+        raise InputError("which optimizer? give -o adam or -o sgd, or -x with an experiment")
+    return settings.optimizer
+
+
+def select_data_set() -> settings.DataSet:
+    """Return the selected data set; where none is selected, a terminal gets a menu."""
+    if settings.dataset is None:
         if not sys.stdin.isatty():
             raise InputError("no data set is chosen: give -d ID, or set `dataset` in settings.py")
         settings.dataset = _ask()

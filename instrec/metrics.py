@@ -105,6 +105,40 @@ def macro_sklearn(y_true: np.ndarray, y_pred: np.ndarray) -> Score:
 AVERAGES = {"micro": micro, "macro": macro, "macro_sklearn": macro_sklearn}
 
 
+def lrap(y_true: np.ndarray, scores: np.ndarray) -> float:
+    """Label ranking average precision: how high a clip's own labels rank among all (Zhong 2023).
+
+    Parameters
+    ----------
+    y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+        Labels of each clip.
+    scores : np.ndarray [shape=(clips, labels)]
+        Scores, of which only the order within a clip counts.
+    """
+    from sklearn.metrics import label_ranking_average_precision_score
+
+    return float(label_ranking_average_precision_score(y_true, scores))
+
+
+def mean_average_precision(y_true: np.ndarray, scores: np.ndarray) -> float:
+    """Area under precision against recall, by label, averaged over the labels that occur.
+
+    Parameters
+    ----------
+    y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+        Labels of each clip.
+    scores : np.ndarray [shape=(clips, labels)]
+        Scores, of which only the order among clips counts.
+    """
+    from sklearn.metrics import average_precision_score
+
+    occurs = np.asarray(y_true).any(axis=0)
+    return float(average_precision_score(y_true[:, occurs], scores[:, occurs], average="macro"))
+
+
+RANKING = {"lrap": lrap, "map": mean_average_precision}  # need no threshold
+
+
 def decide(scores: np.ndarray, thresholds: np.ndarray | float) -> np.ndarray:
     """Say which labels reach the threshold: one for all, or one a label."""
     return np.asarray(scores) >= thresholds

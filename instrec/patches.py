@@ -1,5 +1,7 @@
 """Feed patches from a memory map to Keras."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from instrec.backend import keras
@@ -22,6 +24,8 @@ class Patches(keras.utils.PyDataset):
         Shuffle before every epoch, by this seed and the number of the epoch.
     epoch : int
         Number of the first epoch, for training that goes on.
+    moments : sequence of (float, float), optional
+        Mean and deviation of each input, to standardise by (thesis 5.5.2).
     """
 
     def __init__(
@@ -33,10 +37,12 @@ class Patches(keras.utils.PyDataset):
         targets: np.ndarray | None = None,
         shuffle_seed: tuple[int, ...] | None = None,
         epoch: int = 0,
+        moments: Sequence[tuple[float, float]] | None = None,
     ) -> None:
         super().__init__()
         self._inputs, self._rows, self._batch = inputs, np.asarray(rows), batch
         self._targets, self._shuffle_seed, self._epoch = targets, shuffle_seed, epoch
+        self._moments = moments or [(0.0, 1.0)] * len(inputs)
         self._order = self._shuffled()
 
     def __len__(self) -> int:
@@ -46,7 +52,10 @@ class Patches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple:
         """Return one batch: inputs, and targets if there are any."""
         rows = self._order[index * self._batch : (index + 1) * self._batch]
-        x = tuple(tensor[rows] for tensor in self._inputs)
+        x = tuple(
+            (tensor[rows] - mean) / deviation
+            for tensor, (mean, deviation) in zip(self._inputs, self._moments, strict=True)
+        )
         x = x if len(x) > 1 else x[0]
         return (x,) if self._targets is None else (x, self._targets[rows])
 

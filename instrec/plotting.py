@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def new_parser(docstring: str) -> argparse.ArgumentParser:
     """Return the parser of a plotting script: `-m`, `-o` and `-d`, or `--folder`."""
     parser = command.new_parser(docstring)
-    command.add_model_options(parser, required=False)
+    command.add_model_options(parser)
     parser.add_argument(
         "--folder",
         type=Path,
@@ -52,14 +52,16 @@ def find_results(
     InputError
         If no model is named, or nothing is there.
     """
-    folder, model, optimizer = arguments.folder, arguments.model, arguments.optimizer
+    folder, model, optimizer = arguments.folder, arguments.model, settings.optimizer
     if folder is None:
-        if model is None:
+        if model is None and settings.model is None:
             raise InputError(
-                "which model? give -m MODEL_NAME (with -o OPTIMIZER and -d ID), "
-                "or --folder DIR, a folder of results"
+                "which model? give -m MODEL_NAME (with -o OPTIMIZER and -d ID), -x with an "
+                "experiment, or --folder DIR, a folder of results"
             )
-        folder = command.select_data_set(arguments.dataset).model_path / model
+        if model is None:
+            model = results.result_name(results.trained_name(settings.model))
+        folder = command.select_data_set().model_path / model
     folder = folder.resolve()
     pattern = re.compile(
         rf"({re.escape(model or '') or '.+'})\.({optimizer or '[a-z]+'})\d*\.{re.escape(ending)}"

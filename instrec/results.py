@@ -1,9 +1,13 @@
 """Where training and evaluation leave their files, and under which names."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import settings
+from instrec import InputError
+
+ENSEMBLE = "ensemble_"  # starts the name under which results of averaged outputs are kept
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class ModelFiles:
     folder : Path
         `<MODEL_PATH>/<model_name>`.
     model : str
-        Name of the network.
+        Name of the trained model: that of its network, or of a variant.
     optimizer : str
         Name of the optimizer.
     """
@@ -87,3 +91,55 @@ def model_files(
     if split not in (None, settings.val_split):
         folder /= f"split_{split:g}"
     return ModelFiles(folder, model, optimizer)
+
+
+def trained_name(network: str) -> str:
+    """Name the model that training makes of a network with today's settings.
+
+    Several as 'a+b' are names of trained models already. Otherwise it is `settings.name`, else the
+    network's; a transferred model without a name is called after its source, as its network alone
+    would be mistaken for one trained from scratch.
+    """
+    if "+" in network:
+        return network
+    if settings.name or not settings.transfer_from:
+        name = settings.name or network
+    else:
+        key, _, _ = parse_source(settings.transfer_from)
+        passes = ("one_pass", "two_passes")[settings.transfer_passes - 1]
+        name = f"{network}_from_{key}_{passes}"
+        name += "_softmax" if settings.transfer_output == "softmax" else ""
+    if not re.fullmatch(r"\w[\w-]*", name) or name.startswith(ENSEMBLE):
+        raise InputError(
+            f"expected a name of letters, digits, - and _ that does not start with {ENSEMBLE}, "
+            f"found {name!r}"
+        )
+    return name
+
+
+def result_name(trained: str) -> str:
+    """Name the results of a trained model, or of several as 'a+b', with today's settings."""
+    return f"{ENSEMBLE}{trained}" if settings.ensemble or "+" in trained else trained
+
+
+def parse_source(source: str) -> tuple[str, str, str]:
+    """Split '<result key>/<model name>.<optimizer>' into its three parts.
+
+    Raises
+    ------
+    InputError
+        If it is not of that form.
+    """
+    found = re.fullmatch(r"([^/]+)/([^/]+)\.(\w+)", source)
+    if not found:
+        raise InputError(
+            "expected transfer_from as <result key>/<model name>.<optimizer>, such as "
+            f"irmas_wind_1024/model_leaky.adam, found {source!r}"
+        )
+    return found.groups()
+
+
+def source_files(source: str) -> ModelFiles:
+    """Return the files of a trained model that `settings.transfer_from` names."""
+    key, name, optimizer = parse_source(source)
+    return ModelFiles(settings.MODELS_ROOT / key / name, name, optimizer)

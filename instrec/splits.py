@@ -21,6 +21,7 @@ def validation_mask(
     *,
     recordings: Sequence[str] | None = None,
     split_by: str = "patch",
+    balanced: bool = True,
     seed: int = 0,
     names: Sequence[str] = (),
 ) -> np.ndarray:
@@ -40,6 +41,8 @@ def validation_mask(
         What stays together. `'patch'` is how the published numbers were made: patches of one clip
         land on both sides, which flatters validation. The others leak nothing, and come as close
         to the fraction as whole files or recordings allow.
+    balanced : bool
+        False splits all classes as one.
     seed : int
         Of the random order.
     names : sequence of str, optional
@@ -70,6 +73,8 @@ def validation_mask(
     else:
         raise InputError(f"expected split_by to be one of {SPLIT_BY}, found {split_by!r}")
 
+    if not balanced:
+        class_id, names = np.zeros_like(class_id), ("the data set",)
     validation = np.zeros(len(class_id), dtype=bool)
     for label in np.unique(class_id):
         members = np.flatnonzero(class_id == label)

@@ -22,6 +22,7 @@ from instrec import InputError, features, splits, storage
 
 PARTS = ("train", "test")
 RECORD = "record.json"
+MOMENTS_BLOCK = 512  # patches in memory at once
 RENDERED_NOTE = "rendered.json"  # marks an audio folder that render_dataset.py made
 
 
@@ -170,8 +171,9 @@ class Tensors:
 
     def validation_mask(self, fraction: float) -> np.ndarray:
         """Tell the validation patches when `fraction` of the patches trains [patches]."""
+        kind = "" if settings.balanced else "_random"
         return self._saved_split(
-            f"split_{fraction:g}_{settings.split_by}_{settings.seed}",
+            f"split_{fraction:g}_{settings.split_by}_{settings.seed}{kind}",
             self.file_id.shape,
             lambda: splits.validation_mask(
                 self.class_id,
@@ -179,6 +181,7 @@ class Tensors:
                 fraction,
                 recordings=[splits.recording_of(name) for name in self.files],
                 split_by=settings.split_by,
+                balanced=settings.balanced,
                 seed=settings.seed,
                 names=self.label_names,
             ),
@@ -193,6 +196,31 @@ class Tensors:
                 [self.names_of(i) for i in range(len(self.files))], seed=settings.seed
             ),
         )
+
+    def moments(self, rows: np.ndarray) -> list[tuple[float, float]]:
+        """Compute mean and standard deviation of some patches, of each input.
+
+        Parameters
+        ----------
+        rows : np.ndarray [shape=(n,)]
+            The patches, all of whose values count alike; read in blocks of bounded size.
+
+        Returns
+        -------
+        list of (float, float)
+            Mean and deviation, 1 where all values are the same.
+        """
+        found = []
+        for tensor in self.inputs:
+            blocks = np.array_split(np.sort(rows), -(-len(rows) // MOMENTS_BLOCK))
+            # Of each block: sums of the values and of their squares, in double precision.
+            sums = [
+                (block.sum(), np.square(block).sum())
+                for block in (tensor[of_block].astype(np.float64) for of_block in blocks)
+            ]
+            mean, square = np.sum(sums, axis=0) / (len(rows) * np.prod(tensor.shape[1:]))
+            found.append((float(mean), float(np.sqrt(max(square - mean**2, 0))) or 1.0))
+        return found
 
     def names_of(self, file: int) -> tuple[str, ...]:
         """Label names of one file."""

@@ -46,6 +46,8 @@ def call(monkeypatch):
 
     def call_script(script, *arguments):
         monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        if "-d" in arguments:  # a script forgets it at its end; what the test does next needs it
+            settings.dataset = int(arguments[arguments.index("-d") + 1])
         command.run(importlib.import_module(Path(script).stem).main)
 
     return call_script

@@ -61,7 +61,11 @@ def test_the_documented_files_and_no_others_are_written(tiny, capsys):
 
 def test_the_history_is_a_plain_structured_array(tiny):
     history = np.load(trained().history(0), allow_pickle=False)
-    assert history.dtype.names == ("loss", "accuracy", "val_loss", "val_accuracy")
+    assert history.dtype.names == (
+        *("loss", "accuracy", "val_loss", "val_accuracy"),
+        "training_pass",
+    )
+    assert set(history["training_pass"]) == {1}
     assert len(history) == 3
     assert all(np.isfinite(history[name]).all() for name in history.dtype.names)
 
@@ -308,7 +312,7 @@ def test_one_and_two_inputs_have_their_own_methods(tiny):
 
 @pytest.mark.parametrize("option", ["-e", "-b", "-i"])
 def test_options_of_zero_are_refused(tiny, call, option):
-    with pytest.raises(SystemExit, match="1 or more, found 0"):
+    with pytest.raises(SystemExit, match="above 0, found 0"):
         call("train.py", "-m", "model_leaky", "-o", "adam", "-d", 20, option, 0)
 
 
