@@ -1,0 +1,279 @@
+"""Transfer learning and variants of a model, with a tiny network: real ones take minutes."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from conftest import make_folders
+from test_evaluate import SINGLE
+from test_train import TINY, tiny_network
+
+import evaluate
+import settings
+import train
+from instrec import InputError, results, tensors
+
+SOURCE = "single_1024/model_tiny.adam"
+TARGET = settings.DataSet("target", "Target", ("as", "ts"), ("target",), "folders")
+
+
+def deep(name="model_tiny"):
+    """A tiny network with a hidden layer, which a transfer can freeze."""
+    from instrec.backend import keras
+
+    x = inputs = keras.Input((128, 43, 1))
+    x = keras.layers.Flatten()(keras.layers.AveragePooling2D((4, 43))(x))
+    x = keras.layers.Dropout(0.2)(keras.layers.Dense(8, activation="relu")(x))
+    return keras.Model(inputs, keras.layers.Dense(3, activation="sigmoid")(x), name=name)
+
+
+@pytest.fixture
+def source(paths, monkeypatch, call):
+    """A tiny network trained twice on `single` (id 21), and tensors of `target` (id 22)."""
+    for id_, data_set in ((21, SINGLE), (22, TARGET)):
+        monkeypatch.setitem(settings.DATA_SETS, id_, data_set)
+        make_folders(paths, data_set.labels, files=6, folder=data_set.name)
+        call("create_encoding.py", "-d", id_)
+        call("generate_dataset.py", "-d", id_)
+    settings.learning_rate = 0.01
+    settings.dataset = 21
+    trainer = train.Trainer(deep(), "adam", None)
+    trainer.load_data()
+    trainer.train(3, 8, 2)
+    settings.dataset = 22
+    return trainer.files
+
+
+def transferred(optimizer="adam", **overrides):
+    """Train on `target` from the tiny network; return the files."""
+    values = {"transfer_from": SOURCE, "nb_epochs": 3, "batch_size": 8, "iter_num": 2}
+    with settings.overridden({**values, **overrides}, "test"):
+        source = train.TransferSource(SOURCE, settings.selected(), settings.iter_num)
+        network = source.new_network(len(TARGET.labels))
+        trainer = train.Trainer(network, optimizer, None, source=source)
+        trainer.load_data()
+        trainer.train(settings.nb_epochs, settings.batch_size, settings.iter_num)
+        return trainer.files
+
+
+def weights(files, iteration):
+    """Weights of each layer that has some, from the first to the last."""
+    network = train.load_network(files, iteration, "")
+    return [layer.get_weights() for layer in network.layers if layer.get_weights()]
+
+
+@pytest.mark.parametrize("optimizer", settings.OPTIMIZERS)
+def test_frozen_means_frozen(source, optimizer):
+    files = transferred(optimizer)
+    for iteration in (0, 1):
+        before, after = weights(source, iteration), weights(files, iteration)
+        assert all(np.array_equal(a, b) for a, b in zip(before[0], after[0], strict=True))
+        assert after[-1][0].shape == (8, 2)
+    assert not np.array_equal(weights(files, 0)[0][0], weights(files, 1)[0][0])
+
+
+def test_the_second_pass_moves_weights_of_the_body(source, monkeypatch):
+    """Whichever epoch is the best: take the weights at the end."""
+    ends = []
+    finish = train.Trainer._finish
+
+    def keep(self, network, *arguments):
+        ends.append([layer.get_weights() for layer in network.layers if layer.get_weights()])
+        finish(self, network, *arguments)
+
+    monkeypatch.setattr(train.Trainer, "_finish", keep)
+    files = transferred(transfer_passes=2, iter_num=1)
+    assert set(np.load(files.history(0))["training_pass"]) == {1, 2}
+    passes = json.loads(files.run_record(0).read_text())["made_of"]["passes"]
+    assert passes == [
+        {"learning_rate": settings.transfer_learning_rate, "frozen": True},
+        {"learning_rate": settings.learning_rate, "frozen": False},
+    ]
+    assert not np.array_equal(ends[0][0][0], weights(source, 0)[0][0])
+
+
+def test_the_output_layer_is_new_and_its_activation_is_chosen(source):
+    files = transferred(transfer_output="softmax")
+    network = train.load_network(files, 0, "")
+    assert network.layers[-1].activation.__name__ == "softmax"
+    assert network.output_shape == (None, 2)
+    assert files.model == "model_tiny_from_single_1024_one_pass_softmax"
+
+
+def test_the_source_is_never_touched(source):
+    before = {path: path.read_bytes() for path in source.folder.iterdir() if path.is_file()}
+    files = transferred()
+    assert files.folder != source.folder
+    after = {path: path.read_bytes() for path in source.folder.iterdir() if path.is_file()}
+    assert before == after
+    made_of = json.loads(files.run_record(1).read_text())["made_of"]
+    weights_of_source = json.loads(source.run_record(1).read_text())["weights"]
+    assert made_of["transfer_from"] == [SOURCE, weights_of_source]
+
+
+def test_a_transferred_model_is_evaluated_like_any(source, call):
+    files = transferred(name="moved")
+    for op_mode in (1, 2):
+        call("evaluate.py", "-m", "moved", "-o", "adam", "-d", 22, "-O", op_mode, "-i", 2)
+    call("plot_perf_metrics.py", "-m", "moved", "-o", "adam", "-d", 22)
+    call("evaluate.py", "-m", "moved", "-o", "adam", "-d", 22, "-O", 3, "-i", 2)
+    call("plot_history.py", "-m", "moved", "-o", "adam", "-d", 22)
+    assert json.loads(files.scores.read_text())["made_of"]["model"] == "moved"
+    assert files.figure("history").with_name("moved.adam.history.png").exists()
+
+
+def test_a_killed_transfer_goes_on_to_the_same_weights(source, monkeypatch):
+    whole = transferred(transfer_passes=2, iter_num=1, name="whole")
+    expected = weights(whole, 0)
+    from instrec import callbacks
+
+    save = callbacks.StateSaver.on_epoch_end
+    for last in (1, 3, 4):  # in the first pass, at its end, in the second pass
+        name = f"cut{last}"
+
+        def stop(self, epoch, logs, last=last):
+            save(self, epoch, logs)
+            if len(self.history) == last:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(callbacks.StateSaver, "on_epoch_end", stop)
+        with pytest.raises(KeyboardInterrupt):
+            transferred(transfer_passes=2, iter_num=1, name=name)
+        monkeypatch.setattr(callbacks.StateSaver, "on_epoch_end", save)
+        files = transferred(transfer_passes=2, iter_num=1, name=name)
+        found = weights(files, 0)
+        assert all(np.array_equal(a, b) for a, b in zip(expected[-1], found[-1], strict=True))
+        assert np.array_equal(np.load(whole.history(0)), np.load(files.history(0)))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"transfer_from": "single_1024/model_tiny.sgd"}, "model_tiny.sgd0.best.hdf5.*train"),
+        ({"transfer_from": "model_tiny"}, "<result key>/<model name>.<optimizer>"),
+        ({"iter_num": 3}, "model_tiny.adam2.best.hdf5 to start from, found nothing"),
+        ({"num_mel_bands": 64}, "other features.*num_mel"),
+    ],
+)
+def test_a_source_that_does_not_fit_is_refused(source, values, message):
+    with (
+        settings.overridden({"transfer_from": SOURCE, "iter_num": 2, **values}, "test"),
+        pytest.raises(InputError, match=message),
+    ):
+        train.TransferSource(settings.transfer_from, settings.selected(), settings.iter_num)
+
+
+def test_a_changed_source_is_refused(source):
+    source.best(0).write_bytes(b"other")
+    with pytest.raises(InputError, match="not what training wrote"):
+        transferred()
+
+
+# --- variants -------------------------------------------------------------------------------------
+def standardised(name="", **options):
+    settings.dataset = 21
+    with settings.overridden({"standardise": True, "name": name}, "test"):
+        trainer = train.Trainer(tiny_network(), "adam", None, **options)
+        trainer.load_data()
+        trainer.train(3, 8, 1)
+    return trainer
+
+
+def test_standardisation_takes_the_training_patches_alone(source, monkeypatch):
+    monkeypatch.setattr(tensors, "MOMENTS_BLOCK", 7)
+    trainer = standardised("std")
+    patches = trainer.tensors.inputs[0][trainer.train_rows].astype(np.float64)
+    np.testing.assert_allclose(trainer.moments, [(patches.mean(), patches.std())], rtol=1e-9)
+    record = json.loads(trainer.files.run_record(0).read_text())
+    assert record["moments"] == [list(moments) for moments in trainer.moments]
+
+
+def test_evaluation_standardises_as_training_did(source):
+    trainer = standardised("std")  # settings say nothing of it afterwards
+    evaluator = evaluate.Evaluator("std", "adam", 3, 1, 1)
+    evaluator.load_test_data()
+    (predicted,) = evaluator.load_model("std", "adam")
+    mean, deviation = trainer.moments[0]
+    patches = (np.asarray(evaluator.tensors.inputs[0])[evaluator.rows] - mean) / deviation
+    network = train.load_network(trainer.files, 0, "")
+    np.testing.assert_allclose(predicted, network.predict(patches, verbose=0), atol=1e-6)
+
+
+def test_a_transfer_keeps_the_standardisation_of_its_source(source):
+    trainer = standardised("std")
+    settings.dataset = 22
+    with settings.overridden({"transfer_from": "single_1024/std.adam"}, "test"):
+        found = train.TransferSource(settings.transfer_from, settings.selected(), 1)
+        assert found.moments == [list(moments) for moments in trainer.moments]
+
+
+def test_a_variant_does_not_pass_for_the_plain_model(source):
+    with pytest.raises(InputError, match="standardise: False, not True"):
+        standardised()
+
+
+def test_an_ensemble_averages_outputs(source):
+    settings.dataset = 21
+    single = evaluate.Evaluator("model_tiny", "adam", 3, 2, 2)
+    single.run()
+    runs = single.load_model("model_tiny", "adam")
+    with settings.overridden({"ensemble": True}, "test"):
+        ensemble = evaluate.Evaluator("model_tiny", "adam", 3, 2, 2)
+        ensemble.run()
+        (mean,) = ensemble.load_model("model_tiny", "adam")
+    np.testing.assert_allclose(mean, (runs[0] + runs[1]) / 2)
+    assert ensemble.files.sweep.name == "ensemble_model_tiny.adam.sweep.json"
+    assert json.loads(ensemble.files.sweep.read_text())["iterations"] == 1
+    assert json.loads(single.files.sweep.read_text())["iterations"] == 2
+
+
+def test_several_models_are_an_ensemble_from_its_thresholds_to_its_figures(source, call):
+    standardised("std")
+    both = ("-m", "model_tiny+std", "-o", "adam", "-d", 21, "-i", 1)
+    call("evaluate.py", *both, "-O", 2)
+    call("plot_perf_metrics.py", "-m", "ensemble_model_tiny+std", "-o", "adam", "-d", 21)
+    call("evaluate.py", *both, "-O", 3)
+    files = results.model_files(SINGLE, "ensemble_model_tiny+std", "adam")
+    scores = json.loads(files.scores.read_text())
+    assert len(scores["made_of"]["weights"]) == 2 and scores["iterations"] == 1
+    import compare_models
+
+    assert (
+        "ensemble_model_tiny+std"
+        in compare_models.load_results().global_res.loc["single_1024"].index
+    )
+
+
+@pytest.mark.parametrize("name", ["ensemble_x", "a/b", "a.b", "a b"])
+def test_names_that_files_cannot_have_are_refused(name):
+    with (
+        settings.overridden({"name": name}, "test"),
+        pytest.raises(InputError, match=re.escape(repr(name))),
+    ):
+        results.trained_name("model_leaky")
+
+
+def test_an_untrained_model_is_named(source):
+    with pytest.raises(InputError, match="model_leaky.*or a trained one.*'model_lekay'"):
+        evaluate.Evaluator("model_lekay", "adam", 2, 1, 2)
+
+
+def test_mode_1_trains_its_half_as_the_same_variant(paths, call, monkeypatch):
+    from conftest import make_irmas
+
+    import models
+
+    monkeypatch.setitem(settings.DATA_SETS, 20, TINY)
+    make_irmas(paths, TINY.labels, train=6, test=6)
+    call("create_encoding.py", "-d", 20)
+    call("generate_dataset.py", "-d", 20)
+    monkeypatch.setattr(models, "model_names", lambda: ["model_tiny"])
+    monkeypatch.setattr(models, "get_model", lambda *_: tiny_network())
+    few = ("-e", 1, "-b", 8, "-i", 1)
+    with settings.overridden({"standardise": True}, "test"):
+        call("train.py", "-m", "model_tiny", "--name", "std", "-o", "adam", "-d", 20, *few)
+    call("evaluate.py", "-m", "std", "-o", "adam", "-d", 20, "-O", 1, *few)
+    half = results.model_files(TINY, "std", "adam", evaluate.CONFUSION_SPLIT)
+    assert json.loads(half.run_record(0).read_text())["made_of"]["standardise"] is True
+    assert results.model_files(TINY, "std", "adam").confusion.exists()
