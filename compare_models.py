@@ -10,9 +10,11 @@ Data frames with the columns precision, recall and f-score, means over the itera
   global_res         by data set, model, strategy and averaging; one threshold for all labels
   class_res          by data set, model, strategy and label
   global_class_res   as global_res, with the best threshold of each label
+  ranking_res        by data set, model and strategy: lrap (label ranking average precision) and map
+                     (mean average precision), which need no threshold
 
-global_dev, class_dev and global_class_dev hold the standard deviations. The optimizer is adam
-unless the model's name ends with another, such as model_baseline.sgd. For example, in the prompt:
+global_dev, class_dev, global_class_dev and ranking_dev hold the standard deviations. The optimizer
+is adam unless the model's name ends with another, such as model_baseline.sgd. In the prompt:
 
   global_res.loc['irmas_1024'].loc['model_baseline'].loc['s2'].loc['micro']
   plot_improvement('model_leaky', 'model_baseline', data_set='irmas_1024')
@@ -32,8 +34,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("precision", "recall", "f-score")
-# What evaluate.py stores for each strategy, and the name of the last index level for it.
+# What evaluate.py stores for each strategy, and the name of the last index level for it, if any.
 KINDS = {"global": "averaging", "classwise": "label", "global_classwise": "averaging"}
+KINDS |= {"ranking": None}
 THRESHOLDS = {"one": "global", "classwise": "global_classwise"}
 DEFAULT_OPTIMIZER = "adam"  # not named in the index
 HOW_TO = (
@@ -48,9 +51,11 @@ class Results(NamedTuple):
     global_res: "pd.DataFrame"
     class_res: "pd.DataFrame"
     global_class_res: "pd.DataFrame"
+    ranking_res: "pd.DataFrame"
     global_dev: "pd.DataFrame"
     class_dev: "pd.DataFrame"
     global_class_dev: "pd.DataFrame"
+    ranking_dev: "pd.DataFrame"
 
 
 def load_results(models_root: Path | None = None) -> Results:
@@ -64,9 +69,10 @@ def load_results(models_root: Path | None = None) -> Results:
     Returns
     -------
     Results
-        Six frames with columns precision, recall and f-score, and a sorted index of four levels:
+        Frames with columns precision, recall and f-score, and a sorted index of four levels:
         data set, model, strategy, and averaging or label. The frames of labels have every label of
-        every data set: one that a data set lacks is NaN.
+        every data set: one that a data set lacks is NaN. Those of rankings have columns lrap and
+        map, and no fourth level.
 
     Raises
     ------
@@ -99,8 +105,8 @@ def read_scores(path: Path) -> dict[str, dict[tuple, np.ndarray]]:
 
     Returns
     -------
-    dict of dict of np.ndarray [shape=(iterations, 3)]
-        By kind ('global', 'classwise', 'global_classwise') and index of the frames.
+    dict of dict of np.ndarray [shape=(iterations, columns)]
+        By kind (those of `KINDS`) and index of the frames.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     made_of, iterations = content["made_of"], content["iterations"]
@@ -109,9 +115,10 @@ def read_scores(path: Path) -> dict[str, dict[tuple, np.ndarray]]:
         raise ValueError(f"scores of {made_of['data_set']}/{made_of['model']}")
     if made_of["optimizer"] != DEFAULT_OPTIMIZER:
         model += f".{made_of['optimizer']}"
-    names = dict.fromkeys(KINDS, tuple(metrics.AVERAGES)) | {"classwise": made_of["labels"]}
+    names = {"global": tuple(metrics.AVERAGES), "classwise": made_of["labels"]}
+    names["global_classwise"] = names["global"]
     shape = (iterations, len(COLUMNS))
-    return {
+    found = {
         kind: {
             (key, model, strategy, name): np.array(
                 content["results"][strategy][kind][name], dtype=np.float64
@@ -119,12 +126,22 @@ def read_scores(path: Path) -> dict[str, dict[tuple, np.ndarray]]:
             for strategy in metrics.STRATEGIES
             for name in names[kind]
         }
-        for kind in KINDS
+        for kind in names
     }
+    rankings = {s: content["results"][s]["ranking"] for s in metrics.STRATEGIES}
+    found["ranking"] = {
+        (key, model, strategy): np.array([ranking[name] for name in metrics.RANKING]).T
+        for strategy, ranking in rankings.items()
+    }
+    return found
 
 
-def _frame(found: dict[tuple, np.ndarray], summary: Any, last_level: str) -> "pd.DataFrame":  # noqa: ANN401
-    """Summarise [iterations x 3] for each index entry in a sorted frame."""
+def _frame(
+    found: dict[tuple, np.ndarray],
+    summary: Any,  # noqa: ANN401
+    last_level: str | None,
+) -> "pd.DataFrame":
+    """Summarise [iterations x columns] for each index entry in a sorted frame."""
     import pandas as pd
 
     rows = {index: summary(values, axis=0) for index, values in found.items()}
@@ -132,8 +149,10 @@ def _frame(found: dict[tuple, np.ndarray], summary: Any, last_level: str) -> "pd
         every = {label for data_set in settings.DATA_SETS.values() for label in data_set.labels}
         nothing = np.full(len(COLUMNS), np.nan)
         rows = {(*index[:3], label): nothing for index in rows for label in every} | rows
-    index = pd.MultiIndex.from_tuples(rows, names=("data set", "model", "strategy", last_level))
-    return pd.DataFrame(list(rows.values()), index=index, columns=list(COLUMNS)).sort_index()
+    levels = ("data set", "model", "strategy", last_level)
+    index = pd.MultiIndex.from_tuples(rows, names=levels if last_level else levels[:3])
+    columns = list(COLUMNS if last_level else metrics.RANKING)
+    return pd.DataFrame(list(rows.values()), index=index, columns=columns).sort_index()
 
 
 def plot_improvement(

@@ -20,6 +20,7 @@ def write_scores(id_, model, optimizer="adam", micro=((0.5, 0.6, 0.4),), gain=0.
         "global": averages,
         "global_classwise": {name: (np.array(v) + gain).tolist() for name, v in averages.items()},
         "classwise": {label: one.tolist() for label in data_set.labels},
+        "ranking": {"lrap": one[:, 0].tolist(), "map": one[:, 1].tolist()},
     }
     content = {
         "made_of": {
@@ -56,6 +57,9 @@ def test_means_and_deviations(three_models):
     )
     sgd = found.global_res.loc["irmas_1024"].loc["model_baseline.sgd"].loc["s1"].loc["macro"]
     np.testing.assert_allclose(sgd, [0.05, 0.1, 0.15])
+    ranking = found.ranking_res.loc["irmas_1024"].loc["model_baseline"].loc["s1"]
+    assert dict(ranking) == pytest.approx({"lrap": 0.6, "map": 0.7})
+    assert found.ranking_dev.loc["irmas_1024", "model_baseline", "s2"]["map"] == pytest.approx(0.1)
 
 
 @pytest.mark.filterwarnings("error")
@@ -70,7 +74,7 @@ def test_printed_examples(three_models):
 
 def test_frames_have_one_shape_and_a_sorted_index(three_models):
     found = compare_models.load_results()
-    for frame, deviation in zip(found[:3], found[3:], strict=True):
+    for frame, deviation in zip(found[:3], found[4:7], strict=True):
         assert frame.index.is_monotonic_increasing
         assert frame.index.is_unique
         assert frame.index.names[:3] == ["data set", "model", "strategy"]
@@ -131,7 +135,7 @@ def test_script_prints_the_frames(three_models, run_script):
     for script, folder in (("compare_models.py", ROOT), ("compare_models.py", ROOT / "models")):
         run = run_script(script, cwd=folder)
         assert not run.stderr
-        for name in ("global_res", "class_res", "global_class_res"):
+        for name in ("global_res", "class_res", "global_class_res", "ranking_res"):
             assert f"\n{name}\n" in run.stdout
         assert "NaN" not in run.stdout
 

@@ -144,3 +144,13 @@ def test_confusion_matrix_agrees_with_scikit_learn():
     assert metrics.mean_accuracy(found) == pytest.approx(
         sklearn_metrics.balanced_accuracy_score(true, predicted), abs=1e-12
     )
+
+
+def test_ranking_by_hand():
+    y_true = np.array([[1, 0, 0, 0], [0, 1, 1, 0], [1, 0, 0, 0]], dtype=bool)
+    scores = np.array([[0.9, 0.5, 0.1, 0.2], [0.4, 0.3, 1.0, 0.2], [0.2, 1.0, 0.1, 0.3]])
+    # Ranks of the right labels: 1; 3 and 1; 3 -> mean of 1/1, (2/3 + 1/1) / 2, 1/3.
+    assert metrics.lrap(y_true, scores) == pytest.approx((1 + 5 / 6 + 1 / 3) / 3)
+    # Label 0: its clips rank 1st and 3rd; label 1: 3rd; label 2: 1st; label 3 has no clip.
+    expected = ((1 + 2 / 3) / 2 + 1 / 3 + 1) / 3
+    assert metrics.mean_average_precision(y_true, scores) == pytest.approx(expected)

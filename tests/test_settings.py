@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT, script_environment
 
 import settings
-from instrec import InputError
+from instrec import InputError, command
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
 
@@ -157,7 +157,7 @@ def test_importing_asks_nothing_prints_nothing_and_loads_nothing_heavy(script):
 def test_help_names_the_options(script):
     shown = python(f"{script}.py", "--help").stdout
     assert script in shown
-    assert "-d ID" in shown or script == "plot_separation"  # which takes a file
+    assert "-d ID" in shown or script in ("plot_separation", "reproduce")  # of files, experiments
 
 
 def test_without_a_terminal_and_a_data_set_the_error_names_the_option(run_script):
@@ -197,3 +197,48 @@ def python(*arguments, environment=None):
         check=True,
         timeout=120,
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"batch_sise": 3}, "x.py: .*no parameter 'batch_sise': did you mean 'batch_size'"),
+        ({"DATA_PATH": "x"}, "no parameter 'DATA_PATH'"),
+        ({"batch_size": "3"}, "x.py: expected batch_size to be of type int, found '3'"),
+        ({"batch_size": 3.0}, "of type int"),
+        ({"balanced": 1}, "of type bool"),
+        ({"nb_epochs": True}, "of type int"),
+        ({"dataset": "irmas"}, "of type int"),
+        ({"optimizer": "adma"}, "one of .*found 'adma'"),
+        ({"transfer_passes": 3}, "x.py: expected transfer_passes to be one of"),
+        ({"nb_epochs": 0}, "x.py: expected nb_epochs .*found 0"),
+    ],
+)
+def test_wrong_overrides_are_refused_and_change_nothing(values, message):
+    before = settings.parameters()
+    with pytest.raises(InputError, match=message), settings.overridden(values, "x.py"):
+        pass
+    assert settings.parameters() == before
+
+
+def test_overrides_last_for_a_block():
+    settings.dataset = 1
+    values = {"stft_window": 2048, "learning_rate": 1, "dataset": -1, "model": "model_leaky"}
+    with settings.overridden(values, "test"):
+        assert settings.selected().key == "jazz_db_2048"
+        assert settings.learning_rate == 1
+    assert settings.selected().key == "irmas_1024"
+    assert settings.model is None
+
+
+def test_an_option_of_a_script_lasts_for_one_run(monkeypatch):
+    parser = command.new_parser("")
+    command.add_training_options(parser)
+    experiment = settings.ROOT / "experiments" / "irmas_class_weights.py"
+    monkeypatch.setattr(sys, "argv", ["x", "-e", "3", "-x", str(experiment)])
+    with command.parsed(parser):
+        assert (settings.nb_epochs, settings.class_weight) == (3, "y")
+    assert (settings.nb_epochs, settings.class_weight) == (400, "n")
+    monkeypatch.setattr(sys, "argv", ["x", "-c", "n", "-x", str(experiment)])
+    with command.parsed(parser):
+        assert settings.class_weight == "n"

@@ -172,3 +172,19 @@ def test_halves_depend_on_the_seed_only():
 def test_recording_of_a_clip(name, recording):
     assert splits.recording_of(name).removesuffix(".wav") == recording.removesuffix(".wav")
     assert splits.recording_of(name.replace("__2.", "__3.")) == splits.recording_of(name)
+
+
+def test_a_plain_random_split_ignores_the_classes():
+    class_id = np.repeat([0, 1], [380, 20])
+    file_id = np.arange(400)
+    mask = splits.validation_mask(class_id, file_id, 0.85, balanced=False, seed=3)
+    assert mask.sum() == 60
+    shares = [
+        splits.validation_mask(class_id, file_id, 0.85, balanced=False, seed=seed)[380:].sum()
+        for seed in range(20)
+    ]
+    assert len(set(shares)) > 1  # balanced, each would have 3
+    assert all(
+        splits.validation_mask(class_id, file_id, 0.85, seed=seed)[380:].sum() == 3
+        for seed in range(5)
+    )
