@@ -31,7 +31,10 @@ def ordered_map(
     """
     workers = workers or multiprocessing.cpu_count()
     if workers == 1:
-        yield from (function(*task) for task in tasks)
+        for task in tasks:
+            with _one_thread():
+                result = function(*task)
+            yield result
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
@@ -67,11 +70,19 @@ def _interrupt_held() -> Iterator[None]:
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, end when it is killed, and take one thread, not all."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _one_thread()
+
+
+def _one_thread() -> contextlib.AbstractContextManager:
+    """Let BLAS take one thread, from now on or within a block: with more, it rounds otherwise.
+
+    So results are the same bit by bit however many workers there are.
+    """
     import numpy  # noqa: F401  the limit holds for libraries that are loaded
     import threadpoolctl
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threadpoolctl.threadpool_limits(1)
+    return threadpoolctl.threadpool_limits(1)
 
 
 def _end_with_parent() -> None:
