@@ -41,6 +41,8 @@ class GenerateDataset:
         Share of the training data that trains, from 0 to 1.
     data_set : settings.DataSet, optional
         By default the one that settings.py selects.
+    workers : int, optional
+        Processes that extract; as many as there are processors by default.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class GenerateDataset:
         val_split: float,
         *,
         data_set: settings.DataSet | None = None,
+        workers: int | None = None,
     ) -> None:
+        self.workers = workers
         self.data_set = data_set or settings.selected()
         self.duration = duration
         if duration != settings.patch_frames:
@@ -231,7 +235,7 @@ class GenerateDataset:
     def run(self, type_run: str, *, force: bool = False) -> None:
         """Extract the patches of a data set with one input, split and save them.
 
-        Uses `multiprocessing.cpu_count()` processes.
+        Uses `multiprocessing.cpu_count()` processes, if not said otherwise.
 
         Parameters
         ----------
@@ -307,7 +311,7 @@ class GenerateDataset:
             + (parameters, step)
             for clip in clips[done:]
         ]
-        workers = min(multiprocessing.cpu_count(), max(1, len(tasks)))
+        workers = min(self.workers or multiprocessing.cpu_count(), max(1, len(tasks)))
         bar = command.progress(total=len(clips), initial=done, unit="file", desc="extracting")
         with bar, contextlib.closing(ordered_map(extract, tasks, workers=workers)) as results:
             try:
@@ -396,10 +400,16 @@ def _report_files(type_run: str, writer: storage.PatchWriter, folder: Path) -> N
         print(f"left out {len(left_out)} of {len(writer.done)} files in all")
 
 
-def generate(data_set: settings.DataSet, *, force: bool = False) -> None:
+def generate(
+    data_set: settings.DataSet, *, force: bool = False, workers: int | None = None
+) -> None:
     """Generate the training and testing tensors of a data set."""
     generator = GenerateDataset(
-        settings.patch_frames, len(data_set.labels), settings.val_split, data_set=data_set
+        settings.patch_frames,
+        len(data_set.labels),
+        settings.val_split,
+        data_set=data_set,
+        workers=workers,
     )
     run = generator.run if len(data_set.folders) == 1 else generator.run_multi
     for type_run in tensors.PARTS:

@@ -1,0 +1,15 @@
+"""IRMAS to Jazz: two passes, sigmoid output, SGD
+
+The source was trained with Adam.
+"""
+
+answers = "thesis 5.9"
+baseline = "jazz"
+published = {"s1 micro": 0.391, "s1 macro": 0.419}
+
+dataset = -1
+model = "model_leaky"
+optimizer = "sgd"
+name = "from_irmas"
+transfer_from = "irmas_1024/model_leaky.adam"
+transfer_passes = 2

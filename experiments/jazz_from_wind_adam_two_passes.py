@@ -1,0 +1,12 @@
+"""IRMAS Wind to Jazz: two passes, sigmoid output, Adam"""
+
+answers = "thesis 5.9"
+baseline = "jazz"
+published = {"s1 micro": 0.583, "s1 macro": 0.610}
+
+dataset = -1
+model = "model_leaky"
+optimizer = "adam"
+name = "from_wind_two_passes"
+transfer_from = "irmas_wind_1024/model_leaky.adam"
+transfer_passes = 2

@@ -1,0 +1,15 @@
+"""IRMAS Wind to Jazz: one pass, softmax output, SGD
+
+The source was trained with Adam.
+"""
+
+answers = "thesis 5.9"
+baseline = "jazz"
+published = {"s1 micro": 0.590, "s1 macro": 0.611}
+
+dataset = -1
+model = "model_leaky"
+optimizer = "sgd"
+name = "from_wind_softmax"
+transfer_from = "irmas_wind_1024/model_leaky.adam"
+transfer_output = "softmax"

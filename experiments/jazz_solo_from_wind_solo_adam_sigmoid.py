@@ -1,0 +1,11 @@
+"""IRMAS Wind Solo to Jazz Solo: one pass, sigmoid output, Adam"""
+
+answers = "thesis 5.9"
+baseline = "jazz_solo"
+published = {"s1 micro": 0.738, "s1 macro": 0.748}
+
+dataset = -2
+model = "model_leaky"
+optimizer = "adam"
+name = "from_wind_solo_sigmoid"
+transfer_from = "irmas_wind_solo_1024/model_leaky.adam"

@@ -1,0 +1,15 @@
+"""IRMAS Wind Solo to Jazz Solo: two passes, sigmoid output, SGD
+
+The source was trained with Adam.
+"""
+
+answers = "thesis 5.9"
+baseline = "jazz_solo"
+published = {"s1 micro": 0.524, "s1 macro": 0.514}
+
+dataset = -2
+model = "model_leaky"
+optimizer = "sgd"
+name = "from_wind_solo_two_passes"
+transfer_from = "irmas_wind_solo_1024/model_leaky.adam"
+transfer_passes = 2

@@ -1,0 +1,313 @@
+"""Experiment files, their order, and reproduce.py from end to end on a tiny scale."""
+
+import dataclasses
+import json
+import sys
+
+import pytest
+from conftest import ROOT
+
+import reproduce
+import settings
+from instrec import InputError, experiments, storage
+
+GOOD = """'''Title of it
+
+More of
+it.'''
+
+answers = "thesis 5.4"
+published = {"s1 micro": 0.5, "s2 macro": (0.1, 0.2, 0.3), "s1 threshold": 0.4, "mean accuracy": 1}
+baseline = "other"
+published_change = (-2, 1.5)
+
+dataset = 3
+model = "model_leaky"
+optimizer = "adam"
+stft_window = 2048
+"""
+CATALOGUE = {name: experiments.load(name) for name in experiments.names()}
+
+
+def parse(text):
+    return experiments.parse(text, "mine", "experiments/mine.py")
+
+
+def with_line(line):
+    return f"{GOOD}{line}\n"
+
+
+# --- experiment files ---------------------------------------------------------------------------
+def test_a_file_is_read():
+    found = parse(GOOD)
+    assert (found.id, found.title, found.text) == ("mine", "Title of it", "More of it.")
+    assert found.overrides == {
+        "dataset": 3,
+        "model": "model_leaky",
+        "optimizer": "adam",
+        "stft_window": 2048,
+    }
+    assert found.key == "irmas_harm_2048"
+    assert found.trained == "irmas_harm_2048/model_leaky.adam"
+    assert (found.answers, found.baseline) == ("thesis 5.4", "other")
+    assert found.published["s2 macro"] == (0.1, 0.2, 0.3)
+    assert (found.published_change, found.confusion) == ((-2, 1.5), False)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nb_epoch = 3", "no parameter 'nb_epoch': did you mean 'nb_epochs'?"),
+        ("pubished = {}", "no parameter 'pubished': did you mean 'published'?"),
+        ("DATA_PATH = '/tmp'", "no parameter 'DATA_PATH'"),
+        ("seed = 1 + 1", "expected a plain value for seed"),
+        ("seed = int('1')", "expected a plain value for seed"),
+        ("name = open('/etc/passwd').read()", "expected a plain value for name"),
+        ("seed = nb_epochs", "expected a plain value for seed"),
+        ("import os", "expected only lines of the form name = value"),
+        ("print(1)", "expected only lines of the form name = value"),
+        ("seed = patience = 3", "expected only lines of the form name = value"),
+        ("seed: int = 3", "expected only lines of the form name = value"),
+        ("settings.seed = 3", "expected only lines of the form name = value"),
+        ("seed, patience = 3, 4", "expected only lines of the form name = value"),
+        ("seed += 3", "expected only lines of the form name = value"),
+        ("dataset = 3", "dataset is set twice"),
+        ("confusion = 1", "expected confusion to be True or False, found 1"),
+        ("published_classwise_change = 3", "expected published_classwise_change to be two"),
+        ("published_classwise_change = (3, 1)", "expected published_classwise_change to be two"),
+        ("seed = = 3", "line 15"),
+    ],
+)
+def test_everything_else_is_refused_with_its_line(line, message):
+    with pytest.raises(InputError, match="experiments/mine.py, line 15") as error:
+        parse(with_line(line))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["{'s3 micro': 0.5}", "{'s1 micro': 56.8}", "{'s1 micro': (0.5, 0.5)}", "{'s1 macro': 'x'}"]
+    + ["{'s1 threshold': (1, 1, 1)}", "[0.5]", "{'s1 micro': True}"],
+)
+def test_published_numbers_are_shares_by_known_names(value):
+    text = GOOD.replace(GOOD[GOOD.index("{") : GOOD.index("}") + 1], value)
+    with pytest.raises(InputError, match="line 7: expected published to be"):
+        parse(text)
+
+
+def test_what_every_file_needs():
+    with pytest.raises(InputError, match="line 1: expected a docstring"):
+        parse("dataset = 1\n")
+    with pytest.raises(InputError, match="line 1: expected a docstring"):
+        parse("")
+    with pytest.raises(InputError, match="expected it to set optimizer"):
+        parse(GOOD.replace('optimizer = "adam"', ""))
+    with pytest.raises(InputError, match="expected it to set name, as it sets transfer_from"):
+        parse(with_line('transfer_from = "irmas_1024/model_leaky.adam"'))
+    with pytest.raises(InputError, match="line 11: expected dataset among .* found 99"):
+        parse(GOOD.replace("dataset = 3", "dataset = 99"))
+
+
+def test_a_value_of_another_type_is_refused_when_it_is_applied():
+    for line, message in (
+        ("nb_epochs = 2.5", "nb_epochs to be of type int"),
+        ("seed = '1'", "seed to be of type int"),
+        ("val_split = 2", "val_split to be a share"),
+    ):
+        found = parse(with_line(line))
+        with (
+            pytest.raises(InputError, match=f"experiments/mine.py: expected {message}"),
+            reproduce.overridden(found, "full"),
+        ):
+            pass
+
+
+def test_a_mistyped_name_of_an_experiment_names_the_nearest():
+    with pytest.raises(InputError, match="did you mean 'irmas_leaky'"):
+        experiments.load("irmas_leaki")
+
+
+def test_a_file_of_ones_own_is_read_from_anywhere(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(GOOD)
+    assert experiments.load(str(path)).overrides == parse(GOOD).overrides
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="cannot be read as text"):
+        experiments.load(str(path))
+
+
+# --- the experiments that come with the project ------------------------------------------------
+@pytest.mark.parametrize("scale", reproduce.SCALES)
+def test_every_experiment_fits_the_settings(scale):
+    catalogue, chosen = reproduce.load_catalogue([], scale)
+    assert sorted(chosen) == sorted(catalogue) == sorted(CATALOGUE)
+
+
+def test_every_experiment_has_results_of_its_own():
+    places = [(e.key, e.result, e.overrides["optimizer"]) for e in CATALOGUE.values()]
+    assert len(set(places)) == len(places)
+
+
+def test_dependencies_come_first():
+    order = [experiment.id for experiment in experiments.in_order(CATALOGUE, CATALOGUE)]
+    assert sorted(order) == sorted(CATALOGUE)
+    for experiment in CATALOGUE.values():
+        for needed in experiments.dependencies(experiment, CATALOGUE.values()):
+            assert order.index(needed) < order.index(experiment.id)
+
+
+def test_what_an_experiment_builds_on_is_run_with_it():
+    order = experiments.in_order(["jazz_solo_from_wind_solo_sgd_softmax"], CATALOGUE)
+    assert {experiment.id for experiment in order} == {
+        *("irmas_wind", "irmas_wind_solo", "jazz", "jazz_solo"),
+        "jazz_solo_from_wind_solo_sgd_softmax",
+    }
+
+
+def test_circles_and_unknown_sources_are_refused():
+    def named(id_, baseline):
+        return dataclasses.replace(parse(GOOD), id=id_, baseline=baseline)
+
+    circle = {"a": named("a", "b"), "b": named("b", "a")}
+    with pytest.raises(InputError, match="depend on one another: "):
+        experiments.in_order(circle, circle)
+    with pytest.raises(InputError, match="no experiment 'b'"):
+        experiments.in_order(["a"], {"a": circle["a"]})
+    overrides = {**circle["a"].overrides, "transfer_from": "jazz_db_1024/other.adam"}
+    lost = dataclasses.replace(circle["a"], overrides=overrides)
+    with pytest.raises(InputError, match="no experiment trains jazz_db_1024/other.adam"):
+        experiments.in_order(["a"], {"a": lost, "b": circle["b"]})
+
+
+def test_the_published_transfers_are_all_there():
+    transfers = [e for e in CATALOGUE.values() if "transfer_from" in e.overrides]
+    assert len(transfers) == 14
+    assert all(e.overrides["transfer_from"].endswith(".adam") for e in transfers)
+
+
+# --- the whole way --------------------------------------------------------------------------------
+TINY = reproduce.Scale(
+    "for a test",
+    {"nb_epochs": 1, "batch_size": 32, "iter_num": 1, "num_mel_bands": 32},
+    {
+        1: ("--train", "2", "--test", "12", "--seconds", "1.5", "1.5", "--processes", "1"),
+        -1: ("--train", "4", "--seconds", "1.5", "1.5", "--processes", "1"),
+    },
+    workers=1,
+)
+TRANSFER = "jazz_from_wind_adam_softmax"
+
+
+@pytest.fixture
+def tiny(paths, monkeypatch):
+    monkeypatch.setitem(reproduce.SCALES, "tiny", TINY)
+    monkeypatch.setattr(reproduce, "DEMO", paths / "demo")
+    return paths / "demo" / "reproduce_tiny"
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", *map(str, arguments)])
+    reproduce.main()
+
+
+def test_experiments_run_once_and_are_reported(tiny, monkeypatch, capsys):
+    run(monkeypatch, TRANSFER, "--scale", "tiny")
+    output = capsys.readouterr().out
+    assert "[3/3] jazz_from_wind_adam_softmax: IRMAS Wind to Jazz" in output
+    assert "3 done" in output
+
+    report = (tiny / "models" / "report" / "report.md").read_text()
+    for heading in report.split("\n## ")[1:]:
+        assert "RENDERED" in heading.splitlines()[2]
+    assert "| jazz_from_wind_adam_softmax" in report
+    assert "reproduce.py has not run it" in report  # the others
+    page = (tiny / "models" / "report" / "report.html").read_text()
+    for picture in (tiny / "models" / "report" / "figures").iterdir():
+        assert f"figures/{picture.name}" in page
+    assert "figures/irmas_wind_confusion_s1.png" in page
+    assert (tiny / "models" / "report" / "figures" / f"{TRANSFER}_improvement.png").exists()
+
+    # Nothing trains again; the report of the folder one names is the same.
+    before = read_records(tiny)
+    monkeypatch.setattr(reproduce, "run_experiment", lambda *_, **__: pytest.fail("ran again"))
+    run(monkeypatch, TRANSFER, "--scale", "tiny", "--report", tiny / "other")
+    assert "3 skipped" in capsys.readouterr().out
+    assert read_records(tiny) == before
+    assert (tiny / "other" / "report.md").read_text() == report
+
+    # What has changed is not shown as if it had not, and only that is run again.
+    scores = tiny / "models" / "jazz_db_1024" / "model_leaky" / "model_leaky.adam.scores.json"
+    content = json.loads(scores.read_text())
+    storage.save_json(scores, {**content, "clips": 1})
+    ran = []
+    monkeypatch.setattr(reproduce, "run_experiment", lambda e, *_, **__: ran.append(e.id))
+    run(monkeypatch, TRANSFER, "--scale", "tiny", "--report-only")
+    assert "have changed since it was run" in (tiny / "models/report/report.md").read_text()
+    run(monkeypatch, TRANSFER, "--scale", "tiny")
+    assert ran == ["jazz"]
+
+
+def read_records(tiny):
+    return {p.name: p.read_text() for p in (tiny / "models" / "experiments").glob("[!_]*.json")}
+
+
+def test_a_failure_stops_only_what_depends_on_it(tiny, monkeypatch, capsys):
+    ran = []
+
+    def fail(experiment, *_, **__):
+        record = {"state": "done", "seconds": {}, "made_of": {}, "reason": ""}
+        if experiment.id == "irmas_wind":
+            record |= {"state": "failed", "reason": "no luck"}
+        reproduce.save_record(experiment.id, record)
+        ran.append(experiment.id)
+        if experiment.id == "irmas_wind":
+            raise InputError("no luck")
+
+    monkeypatch.setattr(reproduce, "run_experiment", fail)
+    monkeypatch.setattr(reproduce, "prepare", lambda *_, **__: {})
+    with pytest.raises(InputError, match="failed: irmas_wind, jazz_from_wind_adam_softmax"):
+        run(monkeypatch, TRANSFER, "--scale", "tiny")
+    assert ran == ["irmas_wind", "jazz"]
+    assert "failed: no luck" in capsys.readouterr().out
+    report = (tiny / "models" / "report" / "report.md").read_text()
+    assert "| irmas_wind | failed | no luck |" in report
+    assert "it starts from irmas_wind, which is failed" in report
+
+
+def test_audio_that_is_missing_is_named(paths, monkeypatch, capsys):
+    run(monkeypatch, "jazz_solo")
+    output = capsys.readouterr().out
+    assert f"left out: its audio is missing: expected {paths / 'data' / 'jazz_db'}" in output
+    report = (paths / "models" / "report" / "report.md").read_text()
+    assert f"expected {paths / 'data' / 'jazz_db'}" in report
+    assert "No experiment has results yet" in report
+
+
+def test_a_folder_of_other_files_is_not_replaced(paths, monkeypatch):
+    other = paths / "mine"
+    other.mkdir()
+    (other / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="holds other files than a report"):
+        run(monkeypatch, "--report-only", "--report", other)
+    assert (other / "thesis.tex").read_text() == "years of work"
+
+
+def test_list_names_all(monkeypatch, capsys):
+    run(monkeypatch, "--list")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(CATALOGUE)
+    assert all(any(line.startswith(f"{name} ") for line in lines) for name in CATALOGUE)
+
+
+def test_paths_and_settings_are_as_before(tiny):
+    before = (settings.DATA_PATH, settings.MODELS_ROOT, settings.parameters())
+    with reproduce.paths_of("tiny"):
+        assert tiny / "data" == settings.DATA_PATH
+        with reproduce.overridden(CATALOGUE["irmas_window_2048"], "tiny"):
+            assert (settings.stft_window, settings.nb_epochs) == (2048, 1)
+    assert (settings.DATA_PATH, settings.MODELS_ROOT, settings.parameters()) == before
+
+
+def test_starting_takes_no_tensorflow(run_script):
+    code = "import sys, reproduce; sys.exit('tensorflow' in sys.modules or 'pandas' in sys.modules)"
+    run_script("-c", code, cwd=ROOT)
