@@ -24,6 +24,7 @@ import shutil
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,12 +51,15 @@ class Scale:
         Data sets to render, by id, and the options of render_dataset.py; none for real audio.
     workers : int, optional
         Processes that extract patches: for a few files, starting them takes longer than the work.
+    graphs : bool
+        Whether TensorFlow compiles each network, which takes longer than a few batches without.
     """
 
     text: str
     overrides: dict[str, Any] = field(default_factory=dict)
     audio: dict[int, tuple[str, ...]] = field(default_factory=dict)
     workers: int | None = None
+    graphs: bool = True
 
 
 # Small data are learnt with small batches only: with 128 patches there are too few steps an epoch.
@@ -63,7 +67,7 @@ SCALES = {
     "full": Scale("settings.py as it is, on the audio in its DATA_PATH"),
     "demo": Scale(
         "rendered audio, large enough to learn from; within 90 minutes on 2 cores",
-        {"nb_epochs": 10, "batch_size": 32, "iter_num": 2},
+        {"nb_epochs": 8, "batch_size": 32, "iter_num": 2},
         {
             1: ("--train", "40", "--test", "120"),
             2: ("--train", "10"),
@@ -79,6 +83,7 @@ SCALES = {
             -1: ("--train", "4", "--seconds", "3", "3"),
         },
         workers=1,
+        graphs=False,
     ),
 }
 DEMO = settings.ROOT / "demo"  # git ignores it
@@ -528,10 +533,28 @@ def run_all(
                 experiment,
                 by_id.get(experiment.baseline),
                 trouble,
+                graphs=SCALES[scale].graphs,
                 overwrite=overwrite,
                 verbose=verbose,
             )
     return states
+
+
+@contextlib.contextmanager
+def compiling(graphs: bool) -> Iterator[None]:
+    """Say for a block whether TensorFlow compiles networks to graphs."""
+    if graphs:
+        yield
+        return
+    from instrec.backend import tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Even though the `tf.config")  # of tf.data, as meant
+            yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 def _run_one(
@@ -539,6 +562,7 @@ def _run_one(
     baseline: Experiment | None,
     trouble: Trouble | None,
     *,
+    graphs: bool,
     overwrite: bool,
     verbose: bool,
 ) -> str:
@@ -550,7 +574,8 @@ def _run_one(
         print("    done before, nothing has changed")
         return "skipped"
     try:
-        run_experiment(experiment, baseline, overwrite=overwrite, verbose=verbose)
+        with compiling(graphs):
+            run_experiment(experiment, baseline, overwrite=overwrite, verbose=verbose)
     except Exception:
         print(f"    failed: {read_record(experiment.id)['reason']}")
         return "failed"
@@ -614,7 +639,7 @@ def copy_figure(source: Path, target: Path) -> None:
         small = image.convert("RGB")
         small.thumbnail((FIGURE_WIDTH, 10 * FIGURE_WIDTH), Image.Resampling.LANCZOS)
         with storage.whole(target) as partial:
-            small.quantize(FIGURE_COLOURS).save(partial, optimize=True)
+            small.quantize(FIGURE_COLOURS, Image.Quantize.FASTOCTREE).save(partial, optimize=True)
 
 
 def write_report(catalogue: dict[str, Experiment], scale: str, folder: Path) -> None:

@@ -18,6 +18,7 @@ Next step: evaluate.py.
 """
 
 import dataclasses
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -283,6 +284,8 @@ class Trainer:
             "best_accuracy": float(history["val_accuracy"][best]),
             "chance": float(self._chance()),
             "class_weights": self._class_weights(),
+            "folders": list(self.data_set.folders),
+            "separated": self.data_set.source is not None,
             "moments": self.moments,
             "trained_on": f"{self.tensors.kind}training data",
             "training_patches": len(self.train_rows),
@@ -423,9 +426,10 @@ class TransferSource:
         from instrec.backend import keras
 
         network = self._load(0)
-        outputs = keras.layers.Dense(num_classes, activation=settings.transfer_output)(
-            network.layers[-1].input
-        )
+        last = network.layers[-1]
+        # Under its name: a new one could be that of another layer of a network that was loaded.
+        new = keras.layers.Dense(num_classes, activation=settings.transfer_output, name=last.name)
+        outputs = new(last.input)
         return keras.Model(network.inputs, outputs, name=self.network)
 
     def copy_weights(self, iteration: int, network: "keras.Model") -> None:
@@ -441,15 +445,64 @@ class TransferSource:
 
 
 def load_network(files: results.ModelFiles, iteration: int, remedy: str) -> "keras.Model":
-    """Load a trained network with its best weights; `remedy` is the command that trains it."""
+    """Load a trained network with its best weights; `remedy` is the command that trains it.
+
+    Raises
+    ------
+    InputError
+        If its files are damaged, or its structure names anything but parts of Keras: a model that
+        somebody else has made cannot run code here.
+    """
     from instrec.backend import keras
 
-    with storage.refuse_damaged(files.structure(iteration), remedy):
-        network = keras.models.model_from_json(
-            files.structure(iteration).read_text(encoding="utf-8")
-        )
+    path = files.structure(iteration)
+    with storage.refuse_damaged(path, remedy):
+        structure = json.loads(path.read_text(encoding="utf-8"))
+        structure.pop("compile_config", None)  # the loss and the optimizer, not needed any more
+        foreign = foreign_parts(structure)
+        if foreign:
+            raise InputError(
+                f"{path} is refused: expected layers of Keras alone, found {foreign[0]}, which "
+                f"could run code; if it is yours, run {remedy}"
+            )
+        network = keras.models.model_from_json(json.dumps(structure))
         network.load_weights(files.best(iteration))
     return network
+
+
+def foreign_parts(structure: Any) -> list[str]:  # noqa: ANN401
+    """Name the parts of a network's structure that are not plain parts of Keras.
+
+    Parameters
+    ----------
+    structure : object
+        The JSON of a network, or anything in it.
+
+    Returns
+    -------
+    list of str
+        Classes that are not layers, initialisers and the like, or that hold code.
+    """
+    from instrec.backend import keras
+
+    if isinstance(structure, list):
+        return [name for one in structure for name in foreign_parts(one)]
+    if not isinstance(structure, dict):
+        return []
+    found = [name for one in structure.values() for name in foreign_parts(one)]
+    if "class_name" in structure:
+        name, module = structure["class_name"], structure.get("module") or ""
+        parts = (keras.layers, keras.initializers, keras.regularizers, keras.constraints)
+        known = name in (*_PLAIN, *(n for part in parts for n in dir(part)))
+        inside = module in ("", "builtins") or module.split(".")[0] == "keras"
+        if not (known and inside) or name in _CODE:
+            found.insert(0, f"{module}.{name}" if module else str(name))
+    return found
+
+
+# Classes in a structure that are neither layers nor initialisers, and layers that hold code.
+_PLAIN = ("Functional", "Sequential", "DTypePolicy", "__keras_tensor__", "__tuple__")
+_CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "Layer", "Wrapper")
 
 
 def variant_of(

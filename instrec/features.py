@@ -245,6 +245,102 @@ def patches_of_file(path: str | Path, parameters: FeatureParameters, step: int) 
     return np.ascontiguousarray(patches)
 
 
+def patches_in_blocks(
+    path: str | Path, parameters: FeatureParameters, step: int, *, seconds: float = 60
+) -> Iterator[np.ndarray]:
+    """Yield the patches of a file of any length block by block, in bounded memory.
+
+    Together they are those of `patches_of_file`, to the rounding of a resampler that does not see
+    the whole file. The file is read twice: its loudest sample scales all others.
+
+    Parameters
+    ----------
+    path : str or Path
+        Audio file.
+    parameters : FeatureParameters
+        What a patch is made with.
+    step : int
+        Frames from patch to patch.
+    seconds : float
+        Audio in memory at once.
+
+    Yields
+    ------
+    np.ndarray [shape=(patches, mel bands, frames, channels)]
+        The patches that begin in the next block.
+
+    Raises
+    ------
+    InputError
+        As `patches_of_file`.
+    """
+    rate = parameters.sample_rate
+    peak, length = 0.0, 0
+    for y in _mono_blocks(path, rate, seconds):
+        peak, length = max(peak, float(np.max(np.abs(y), initial=0))), length + len(y)
+    if length == 0:
+        raise InputError("holds no audio")
+    if peak == 0:
+        raise InputError("silent: every sample is zero")
+    frames = parameters.patch_frames
+    if 1 + length // parameters.hop_length < frames:
+        needed = frames * parameters.hop_length / rate
+        raise InputError(f"too short: {length / rate:.2f} s, and one patch takes {needed:.2f} s")
+    left = None  # frames of which patches to come are made
+    scaled = (y / np.float32(peak) for y in _mono_blocks(path, rate, seconds))
+    for spectrogram in _log_mel_blocks(scaled, parameters):
+        left = spectrogram if left is None else np.concatenate([left, spectrogram], axis=1)
+        patches = cut_patches(left, frames, step)
+        if len(patches):
+            yield np.ascontiguousarray(patches)
+            left = left[:, len(patches) * step :]
+
+
+def _mono_blocks(path: str | Path, sr: int, seconds: float) -> Iterator[np.ndarray]:
+    """Yield a file as `load_audio` hears it, but for its loudness, block by block."""
+    import soxr
+
+    with open_audio(path) as file:
+        stream = soxr.ResampleStream(file.samplerate, sr, 1, dtype="float32", quality="HQ")
+        left = int(np.ceil(file.frames * sr / file.samplerate))
+        block = max(1, int(seconds * file.samplerate))
+        mean = np.full(file.channels, 1 / file.channels, dtype=np.float32)
+        for start in range(0, file.frames, block):
+            with reading(path):
+                y = file.read(block, dtype="float32", always_2d=True)
+            with np.errstate(invalid="ignore"):
+                y = y @ mean
+            if not np.all(np.isfinite(y)):
+                raise InputError("holds NaN or infinite samples")
+            if file.samplerate != sr:
+                y = stream.resample_chunk(y, last=start + block >= file.frames)
+            yield y[:left]
+            left -= len(y[:left])
+        if left:  # what the resampler kept for itself
+            yield np.zeros(left, dtype=np.float32)
+
+
+def _log_mel_blocks(
+    blocks: Iterator[np.ndarray], parameters: FeatureParameters
+) -> Iterator[np.ndarray]:
+    """Yield the log-mel spectrogram of a sound that comes in blocks, equal to that of the whole.
+
+    Each piece is computed with so much of its neighbours that every window is full.
+    """
+    hop = parameters.hop_length
+    context = -(-max(parameters.windows) // (2 * hop))  # frames to each side
+    y = np.zeros(context * hop, dtype=np.float32)  # begins `context` frames before the next one
+    total = done = 0  # samples that came, and frames that went
+    for block in blocks:
+        y, total = np.concatenate([y, block]), total + len(block)
+        frames = max(0, total // hop - context - done)
+        if frames:
+            piece = log_mel_channels(y[: (frames + 2 * context) * hop], parameters)
+            yield piece[:, context : context + frames]
+            y, done = y[frames * hop :], done + frames
+    yield log_mel_channels(y, parameters)[:, context : context + 1 + total // hop - done]
+
+
 @functools.cache
 def _window(win_length: int) -> np.ndarray:
     import scipy.signal

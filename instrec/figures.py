@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from predict import Recognition
+
 DPI = 200
 DYNAMIC_RANGE = 80  # dB of a spectrogram
 SPECTROGRAM_RATE, SPECTROGRAM_HOP = 22050, 512  # Hz and samples: defaults of features.log_mel
@@ -349,6 +351,72 @@ def spectrograms(parts: Mapping[str, np.ndarray], title: str) -> "Figure":
     figure.supxlabel("time in seconds", fontsize="medium")
     figure.supylabel("frequency in Hz", fontsize="medium")
     figure.colorbar(image, ax=figure.axes, label="dB", aspect=40)
+    return figure
+
+
+@_styled
+def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Figure":
+    """Draw what was found in a recording: spectrogram, outputs over time, strengths (thesis 5.23).
+
+    Parameters
+    ----------
+    found : Recognition
+        Of predict.py.
+    labels : sequence of str
+        Names of the labels, in the order of the outputs.
+    title : str
+        Above the figure.
+    """
+    from matplotlib.ticker import FuncFormatter
+
+    figure = _figure(10, 3.4 + 0.22 * len(labels), title)
+    heights = (1.6, 0.4 + 0.22 * len(labels))
+    grid = figure.add_gridspec(2, 2, width_ratios=(4, 1), height_ratios=heights)
+    sound, over_time, strengths = (
+        figure.add_subplot(place) for place in (grid[0, 0], grid[1, 0], grid[1, 1])
+    )
+    bands = len(found.spectrogram)
+    sound.imshow(
+        found.spectrogram,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=found.spectrogram.max() - DYNAMIC_RANGE * np.log(10) / 20,
+        extent=(0, found.seconds, -0.5, bands - 0.5),
+    )
+    sound.set(ylabel="mel band", title="log-mel spectrogram")
+    rows = [list(labels).index(name) for name in found.table.index]  # the strongest on top
+    image = over_time.imshow(
+        found.predictions[:, rows].T,
+        aspect="auto",
+        cmap="viridis",
+        vmin=0,
+        vmax=1,
+        extent=(0, found.seconds, len(rows) - 0.5, -0.5),
+        interpolation="nearest",
+    )
+    over_time.set_yticks(range(len(rows)), found.table.index)
+    over_time.set(xlabel="time in minutes and seconds", title="outputs of the network, by patch")
+    figure.colorbar(image, ax=over_time, location="bottom", aspect=50, shrink=0.6)
+    for axes in (sound, over_time):
+        axes.grid(visible=False)
+        axes.set_xlim(0, found.seconds)
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(
+                lambda s, _: (
+                    f"{int(s // 60)}:{s % 60:04.1f}"
+                    if s % 1
+                    else f"{int(s // 60)}:{int(s % 60):02d}"
+                )
+            )
+        )
+    places = np.arange(len(rows))
+    colours = [BLUE if present else GREY for present in found.table["present"]]
+    strengths.barh(places, found.table["strength"], color=colours, height=0.7)
+    strengths.plot(found.table["threshold"], places, "|", color=ORANGE, markersize=12, mew=2)
+    strengths.set(xlim=(0, 1.02), ylim=(len(rows) - 0.5, -0.5), title="strength, threshold")
+    strengths.set_yticks(places, [])
+    strengths.grid(visible=False, axis="y")
     return figure
 
 

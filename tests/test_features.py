@@ -135,3 +135,33 @@ def test_a_clip_of_irmas_has_three_training_patches(tmp_path):
 def test_the_file_is_named_when_a_spectrogram_cannot_be_made(tmp_path, generator):
     with pytest.raises(InputError, match=r"nothing\.wav: no such file"):
         generator.create_spectrogram(tmp_path / "nothing.wav")
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(44100, 2), (22050, 1), (48000, 3), (8000, 1)])
+@pytest.mark.parametrize("seconds", [0.3, 2.7, 60])
+def test_patches_in_blocks_are_those_of_the_whole_file(tmp_path, rate, channels, seconds):
+    rng = np.random.default_rng(rate)
+    y = 0.1 * rng.standard_normal((int(7.3 * rate), channels))
+    y[rate : 2 * rate] += 0.5 * np.sin(2 * np.pi * 440 / rate * np.arange(rate))[:, None]
+    soundfile.write(tmp_path / "a.wav", y, rate, subtype="FLOAT")
+    for windows in ((1024,), (1024, 2048, 4096)):
+        parameters = features.FeatureParameters(22050, windows, 512, 128, 43)
+        whole = features.patches_of_file(tmp_path / "a.wav", parameters, 21)
+        blocks = features.patches_in_blocks(tmp_path / "a.wav", parameters, 21, seconds=seconds)
+        np.testing.assert_allclose(np.concatenate(list(blocks)), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros(44100), "silent"),
+        (np.zeros(0), "no audio"),
+        (np.ones(9000), "too short: 0.41 s"),
+        (np.full(44100, np.nan), "NaN"),
+    ],
+)
+def test_blocks_of_unusable_audio_are_refused(tmp_path, y, message):
+    soundfile.write(tmp_path / "a.wav", y, 22050, subtype="FLOAT")
+    parameters = features.FeatureParameters(22050, (1024,), 512, 128, 43)
+    with pytest.raises(InputError, match=message):
+        list(features.patches_in_blocks(tmp_path / "a.wav", parameters, 21))

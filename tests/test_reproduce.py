@@ -194,6 +194,7 @@ TINY = reproduce.Scale(
         -1: ("--train", "4", "--seconds", "1.5", "1.5", "--processes", "1"),
     },
     workers=1,
+    graphs=False,
 )
 TRANSFER = "jazz_from_wind_adam_softmax"
 

@@ -1,0 +1,297 @@
+"""Recognition of recordings, with a tiny network: real ones take minutes."""
+
+import json
+import re
+import sys
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from conftest import RATE, make_folders, tone, write_tone
+from test_evaluate import SINGLE
+from test_train import tiny_network
+
+import predict
+import settings
+import train
+from instrec import InputError, features, metrics, results, storage
+
+SEPARATED = settings.DataSet(
+    "harm", "Harm", SINGLE.labels, ("single_harm",), "folders", source="single"
+)
+MODEL = ("-m", "model_tiny", "-o", "adam")
+
+
+@pytest.fixture
+def model(paths, monkeypatch, call):
+    """A tiny network trained twice on tones of three pitches (id 21)."""
+    monkeypatch.setitem(settings.DATA_SETS, 21, SINGLE)
+    make_folders(paths, SINGLE.labels, files=6, folder="single")
+    return train_on(call, 21)
+
+
+def train_on(call, id_):
+    call("create_encoding.py", "-d", id_)
+    call("generate_dataset.py", "-d", id_)
+    settings.learning_rate = 0.01
+    trainer = train.Trainer(tiny_network(), "adam", None)
+    trainer.load_data()
+    trainer.train(10, 8, 2)
+    return trainer.files
+
+
+@pytest.fixture
+def song(paths):
+    """One instrument, then another."""
+    path = paths / "a song.wav"
+    y = np.concatenate([tone(0, 6, seed=50), tone(2, 6, seed=51)])
+    soundfile.write(path, y, RATE)
+    return path
+
+
+def test_the_table_is_what_the_networks_say(model, song):
+    found = predict.Recogniser(model).predict(song)
+    parameters = features.parameters_of(SINGLE)
+    patches = features.patches_of_file(song, parameters, settings.test_step)
+    networks = [train.load_network(model, i, "") for i in (0, 1)]
+    outputs = np.mean([network.predict(patches, verbose=0) for network in networks], axis=0)
+    np.testing.assert_allclose(found.predictions, outputs, atol=1e-5)
+    strengths = dict(zip(SINGLE.labels, metrics.s2(outputs), strict=True))
+    assert dict(found.table["strength"]) == pytest.approx(strengths, abs=1e-5)
+    assert found.table["strength"].is_monotonic_decreasing
+    assert found.seconds == pytest.approx(12)
+    table = predict.predict(song, "model_tiny", "adam")
+    pd.testing.assert_frame_equal(table, found.table)
+
+
+def test_the_record_of_the_model_counts_and_not_the_settings(model, song):
+    before = predict.Recogniser(model).predict(song).table
+    settings.num_mel_bands, settings.stft_window, settings.test_overlap = 40, 2048, 0.9
+    settings.sample_rate = 8000
+    pd.testing.assert_frame_equal(predict.Recogniser(model).predict(song).table, before)
+
+
+def test_a_standardised_model_standardises(model, song):
+    with settings.overridden({"standardise": True, "name": "std"}, "test"):
+        trainer = train.Trainer(tiny_network(), "adam", None)
+        trainer.load_data()
+        trainer.train(2, 8, 1)
+    mean, deviation = trainer.moments[0]
+    patches = features.patches_of_file(song, features.parameters_of(SINGLE), settings.test_step)
+    network = train.load_network(trainer.files, 0, "")
+    expected = network.predict((patches - mean) / deviation, verbose=0)
+    found = predict.Recogniser(trainer.files).predict(song)
+    np.testing.assert_allclose(found.predictions, expected, atol=1e-5)
+
+
+def test_a_model_of_separated_audio_separates_first(paths, monkeypatch, call, song):
+    for id_, data_set in ((21, SINGLE), (22, SEPARATED)):
+        monkeypatch.setitem(settings.DATA_SETS, id_, data_set)
+    make_folders(paths, SINGLE.labels, files=6, folder="single")
+    call("separate_sources.py", "-d", 22)
+    files = train_on(call, 22)
+    found = predict.Recogniser(files).predict(song)
+
+    import separation
+
+    y, rate = soundfile.read(song, dtype="float32")
+    harmonic, _ = separation.harmonic_percussive(y.T, rate)
+    soundfile.write(paths / "harmonic.wav", harmonic.T, rate, subtype="FLOAT")
+    patches = features.patches_of_file(
+        paths / "harmonic.wav", features.parameters_of(SEPARATED), settings.test_step
+    )
+    networks = [train.load_network(files, i, "") for i in (0, 1)]
+    outputs = np.mean([network.predict(patches, verbose=0) for network in networks], axis=0)
+    np.testing.assert_allclose(found.predictions, outputs, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("playing", "expected"),
+    [
+        ([0, 0, 0, 0], ()),
+        ([1, 1, 0, 0], ((0, 1.5),)),
+        ([0, 1, 1, 1], ((0.5, 2.7),)),  # the last patch counts until the end
+        ([1, 1, 1, 1], ((0, 2.7),)),
+        ([1, 0, 1, 0], ((0, 2),)),  # patches 0 and 2 touch
+    ],
+)
+def test_segments(playing, expected):
+    assert predict.segments(np.array(playing, dtype=bool), 0.5, 1.0, 2.7) == expected
+
+
+def test_stretches_far_apart_stay_apart():
+    playing = np.array([1, 0, 0, 0, 1, 0], dtype=bool)
+    assert predict.segments(playing, 0.5, 1.0, 9) == ((0, 1), (2, 3))
+
+
+def test_times_follow_the_instruments(model, song):
+    recogniser = predict.Recogniser(model)
+    recogniser.thresholds = np.full(3, 0.6)
+    table = recogniser.predict(song).table
+    first, last = table.loc[SINGLE.labels[0]], table.loc[SINGLE.labels[2]]
+    assert first.present and last.present
+    assert first.segments[0][0] == 0 and first.segments[-1][1] <= 8
+    assert last.segments[0][0] >= 4 and last.segments[-1][1] == 12
+
+
+def test_thresholds_are_those_of_the_model(model, song, call, capsys):
+    recogniser = predict.Recogniser(model)
+    assert not recogniser.has_thresholds and set(recogniser.thresholds) == {0.5}
+    call("predict.py", song, *MODEL, "-d", 21)
+    assert "has no thresholds of its own" in capsys.readouterr().out
+    call("evaluate.py", *MODEL, "-d", 21, "-O", 2, "-i", 2)
+    call("plot_perf_metrics.py", *MODEL, "-d", 21)
+    optima = json.loads(model.optima.read_text())
+    of_label = optima["optima"]["s1"]["classwise"]
+    recogniser = predict.Recogniser(model, "s1")
+    assert dict(zip(SINGLE.labels, recogniser.thresholds, strict=True)) == of_label
+    optima["made_of"]["weights"][0] = "other"
+    storage.save_json(model.optima, optima)
+    with pytest.raises(InputError, match="of other networks: run evaluate.py -O 2"):
+        predict.Recogniser(model)
+
+
+def test_everything_is_written_and_bad_files_are_left_out(model, song, paths, call, capsys):
+    folder = paths / "recordings"
+    write_tone(folder / "one" / "same.wav", 0)
+    write_tone(folder / "two" / "same.wav", 1)
+    (folder / "broken.wav").write_bytes(b"no audio")
+    (folder / "notes.txt").write_text("not audio")
+    out = paths / "out"
+    call(
+        *("predict.py", song, folder, *MODEL, "-d", 21, "--csv", out / "all.csv"),
+        *("--json", out / "all.json", "--jams", out / "jams", "--figures", out / "figures"),
+    )
+    shown = capsys.readouterr()
+    assert "left out 1 of 4 files in all" in shown.err and "broken.wav: not readable" in shown.err
+    assert re.search(r"a song.wav \(0:12.0\)", shown.out)
+    table = pd.read_csv(out / "all.csv")
+    assert len(table) == 3 * 3 and set(table["instrument"]) == set(SINGLE.labels)
+    everything = json.loads((out / "all.json").read_text())
+    assert len(everything["files"]) == 3
+    strength = everything["files"][str(song)]["instruments"]["cel"]["strength"]
+    row = table[(table["file"] == str(song)) & (table["instrument"] == "cel")]
+    assert float(row["strength"].iloc[0]) == pytest.approx(strength, abs=1e-4)
+    assert len(list((out / "jams").glob("*.jams"))) == 3
+    assert len(list((out / "figures").glob("*.png"))) == 3
+
+
+def test_jams_are_valid(model, song, paths):
+    recogniser = predict.Recogniser(model)
+    found = recogniser.predict(song)
+    document = predict.as_jams(recogniser, str(song), found)
+    (annotation,) = document["annotations"]
+    expected = sorted(
+        (start, name) for name, row in found.table.iterrows() for start, _ in row.segments
+    )
+    assert [(tag["time"], tag["value"]) for tag in annotation["data"]] == expected
+    jams = pytest.importorskip("jams")
+    path = paths / "x.jams"
+    path.write_text(json.dumps(document))
+    assert jams.load(str(path)).validate()
+
+
+@pytest.mark.parametrize(
+    ("paths_given", "message"),
+    [(["nowhere.wav"], "found nothing: nowhere.wav"), (["."], "expected audio files in")],
+)
+def test_nothing_to_recognise_is_one_line(model, call, paths, monkeypatch, paths_given, message):
+    (paths / "empty").mkdir()
+    monkeypatch.chdir(paths / "empty")
+    with pytest.raises(SystemExit, match=f"^error: .*{message}"):
+        call("predict.py", *paths_given, *MODEL, "-d", 21)
+
+
+def test_no_usable_file_is_an_error(model, call, paths):
+    (paths / "x.wav").write_bytes(b"")
+    with pytest.raises(SystemExit, match="^error: none of 1 files could be used"):
+        call("predict.py", paths / "x.wav", *MODEL, "-d", 21)
+
+
+def test_an_untrained_model_is_one_line(model, song, call):
+    with pytest.raises(SystemExit, match="^error: expected a trained model in .*model_leaky"):
+        call("predict.py", song, "-m", "model_leaky", "-o", "adam", "-d", 21)
+
+
+def test_what_libsndfile_cannot_read_is_read_by_audioread(model, song, paths, monkeypatch):
+    y, _ = soundfile.read(song, dtype="int16")
+    other = paths / "song.m4a"
+    other.write_bytes(b"\x00\x00\x00 ftypM4A ")
+
+    class Opened:
+        samplerate, channels = RATE, 2
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def __iter__(self):
+            return iter([y[:100000].tobytes(), y[100000:].tobytes()])
+
+    fake = types.SimpleNamespace(audio_open=lambda _: Opened(), DecodeError=RuntimeError)
+    monkeypatch.setitem(sys.modules, "audioread", fake)
+    recogniser = predict.Recogniser(model)
+    pd.testing.assert_frame_equal(
+        recogniser.predict(other).table, recogniser.predict(song).table, atol=1e-4
+    )
+
+
+# --- models of others -----------------------------------------------------------------------------
+def lambda_layer(structure):
+    structure["config"]["layers"].insert(
+        1,
+        {
+            "module": "keras.layers",
+            "class_name": "Lambda",
+            "config": {"name": "x", "function": {"class_name": "__lambda__", "config": {}}},
+            "name": "x",
+            "inbound_nodes": [],
+        },
+    )
+
+
+def foreign_module(structure):
+    structure["config"]["layers"][0]["module"] = "os"
+
+
+def foreign_class(structure):
+    structure["config"]["layers"][0]["class_name"] = "system"
+
+
+def foreign_initialiser(structure):
+    dense = structure["config"]["layers"][-1]["config"]
+    dense["kernel_initializer"] = {"module": "subprocess", "class_name": "Popen", "config": {}}
+
+
+def function_as_activation(structure):
+    structure["config"]["layers"][-1]["config"]["activation"] = {
+        "module": "builtins",
+        "class_name": "function",
+        "config": "eval",
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda_layer, foreign_module, foreign_class, foreign_initialiser, function_as_activation],
+)
+def test_a_model_file_cannot_run_code(model, song, call, change):
+    structure = json.loads(model.structure(0).read_text())
+    change(structure)
+    model.structure(0).write_text(json.dumps(structure))
+    with pytest.raises(SystemExit, match="^error: .*is refused: expected layers of Keras alone"):
+        call("predict.py", song, *MODEL, "-d", 21)
+
+
+def test_swapped_weights_are_refused(model, song):
+    model.best(1).write_bytes(model.best(0).read_bytes())
+    with pytest.raises(InputError, match="not what training wrote"):
+        predict.Recogniser(model).predict(song)
+
+
+def test_results_are_found_by_the_names_of_the_documentation(model):
+    assert model == results.model_files(SINGLE, "model_tiny", "adam")
