@@ -91,8 +91,8 @@ def print_optima(f_scores: FScores, optima: Optima, absent: list[str]) -> None:
         print(f"note: no clip has {', '.join(absent)}: the micro optimum counts for such a label")
 
 
-def plot(files: results.ModelFiles, remedy: str) -> None:
-    """Store and plot the optima of one network and optimizer.
+def store_optima(files: results.ModelFiles, remedy: str) -> tuple[FScores, Optima, list[str], str]:
+    """Find and store the optima of one network and optimizer.
 
     Parameters
     ----------
@@ -100,6 +100,11 @@ def plot(files: results.ModelFiles, remedy: str) -> None:
         Where its results are.
     remedy : str
         The command that makes them.
+
+    Returns
+    -------
+    tuple
+        What `draw` takes.
 
     Raises
     ------
@@ -119,7 +124,12 @@ def plot(files: results.ModelFiles, remedy: str) -> None:
     print(f"{files.model}, {files.optimizer}: thresholds with the best mean f-score")
     print_optima(f_scores, optima, absent)
     print(f"optima are in {files.optima}")
-    plotting.save_all(files, draw(f_scores, optima, absent, title))
+    return f_scores, optima, absent, title
+
+
+def plot(files: results.ModelFiles, remedy: str) -> None:
+    """Store the optima of one network and optimizer, and draw them; else as `store_optima`."""
+    plotting.save_all(files, draw(*store_optima(files, remedy)))
 
 
 def main() -> None:

@@ -395,16 +395,21 @@ def steps_of(
     def confusion() -> None:
         evaluate.evaluate_model(name, settings.optimizer, 1, overwrite=overwrite)
 
-    def scores() -> dict[str, Path]:
+    # The curves of a variant tell little beside those of its baseline: its bars do.
+    draws_curves = not experiment.baseline
+
+    def scores() -> None:
         evaluate.evaluate_model(name, settings.optimizer, 2)
-        plot_perf_metrics.plot(files, "reproduce.py")
+        plot_perf_metrics.store_optima(files, "reproduce.py")
         evaluate.evaluate_model(name, settings.optimizer, 3)
-        figures = ("thresholds", *(f"classwise_{strategy}" for strategy in STRATEGIES))
-        return {figure: png_of(figure) for figure in figures}
 
     def plots() -> dict[str, Path]:
         figures = {}
-        if experiment.trains:
+        if draws_curves:
+            plot_perf_metrics.plot(files, "reproduce.py")
+            names = ("thresholds", *(f"classwise_{strategy}" for strategy in STRATEGIES))
+            figures |= {figure: png_of(figure) for figure in names}
+        if draws_curves and experiment.trains:
             plot_history.plot(files, "reproduce.py")
             figures["history"] = png_of("history")
         if experiment.confusion:
@@ -607,10 +612,9 @@ def outcome_of(experiment: Experiment, folder: Path) -> report.Outcome:
         runs.append(run | {"has_learnt": bool(learnt)})
     figures = {}
     for name, path in record["figures"].items():
-        if is_shown(experiment, name):
-            target = folder / "figures" / f"{experiment.id}_{name}.png"
-            copy_figure(settings.MODELS_ROOT / path, target)
-            figures[name.replace("_", " ")] = target.relative_to(folder).as_posix()
+        target = folder / "figures" / f"{experiment.id}_{name}.png"
+        copy_figure(settings.MODELS_ROOT / path, target)
+        figures[name.replace("_", " ")] = target.relative_to(folder).as_posix()
     return report.Outcome(
         experiment,
         "done",
@@ -622,13 +626,6 @@ def outcome_of(experiment: Experiment, folder: Path) -> report.Outcome:
         seconds=record["seconds"],
         figures=figures,
     )
-
-
-def is_shown(experiment: Experiment, figure: str) -> bool:
-    """Whether the report shows a figure: of variants, only what tells them from their baseline."""
-    if figure.startswith(("improvement", "confusion")):
-        return True
-    return not experiment.baseline
 
 
 def copy_figure(source: Path, target: Path) -> None:
