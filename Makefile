@@ -1,5 +1,6 @@
-# make demo   set up, render a small data set, run all four steps and the plots
-# make test   set up, lint and test
+# make demo     set up, render a small data set, run all four steps and the plots
+# make test     set up, lint and test, every experiment at its smallest scale included
+# make report   run every experiment on rendered audio and write docs/report, in about an hour
 PYTHON ?= python3
 VENV := .venv
 ifeq ($(OS),Windows_NT)
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 endif
 RUN := $(BIN)/python
 
-.PHONY: setup demo test lint format clean
+.PHONY: setup demo test smoke report lint format clean
 
 setup: $(VENV)/installed
 
@@ -51,6 +52,14 @@ format: setup
 
 test: lint
 	$(RUN) -m pytest
+	$(MAKE) smoke
+
+smoke: setup
+	rm -rf demo/reproduce_smoke
+	$(RUN) reproduce.py --scale smoke
+
+report: setup
+	$(RUN) reproduce.py --scale demo --report docs/report
 
 clean:
 	rm -rf $(VENV) demo
