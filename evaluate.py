@@ -27,7 +27,17 @@ import numpy as np
 import models
 import settings
 import train
-from instrec import InputError, command, features, launchers, metrics, results, storage, tensors
+from instrec import (
+    InputError,
+    command,
+    features,
+    launchers,
+    metrics,
+    networks,
+    results,
+    storage,
+    tensors,
+)
 
 CONFUSION_SPLIT = 0.5  # share that trains for confusion matrices (documentation, section 4.1.2)
 PREDICTION_BATCH = 256  # patches; has no influence on the scores
@@ -275,21 +285,19 @@ class Evaluator:
         return storage.lock(folder, "results", name="results.", wait=60)
 
     def _predict(self, files: results.ModelFiles, iteration: int, record: dict) -> np.ndarray:
-        best = files.best(iteration)
         remedy = f"{self._training_command(files)} --overwrite"
-        if not best.exists() or storage.digest_of_file(best) != record["weights"]:
-            raise InputError(f"{best} is missing or not what training wrote: run {remedy}")
+        networks.check_weights(files, iteration, record, remedy)
         from instrec import callbacks
         from instrec.patches import Patches
 
-        network = train.load_network(files, iteration, remedy)
+        network = networks.load_network(files, iteration, remedy)
         data = Patches(
             self.tensors.inputs,
             np.arange(len(self.tensors.file_id)),
             PREDICTION_BATCH,
             moments=record.get("moments"),
         )
-        bar = callbacks.PredictionBar(f"predicting {best.name}", len(data))
+        bar = callbacks.PredictionBar(f"predicting {files.best(iteration).name}", len(data))
         return network.predict(data, callbacks=[bar], verbose=0)
 
     def aggregate_predictions(

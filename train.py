@@ -18,7 +18,6 @@ Next step: evaluate.py.
 """
 
 import dataclasses
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ import numpy as np
 
 import models
 import settings
-from instrec import InputError, command, features, results, storage, tensors
+from instrec import InputError, command, features, networks, results, storage, tensors
 
 if TYPE_CHECKING:
     import keras
@@ -58,8 +57,8 @@ class Trainer:
         Share that trains; `settings.val_split` by default.
     name : str, optional
         Of the trained model; by default what `results.trained_name` makes of the network's.
-    source : TransferSource, optional
-        Trained model to start from; the network is then one of `TransferSource.new_network`.
+    source : networks.TransferSource, optional
+        Trained model to start from; the network is then one of its `new_network`.
 
     Raises
     ------
@@ -76,7 +75,7 @@ class Trainer:
         data_set: settings.DataSet | None = None,
         split: float | None = None,
         name: str | None = None,
-        source: "TransferSource | None" = None,
+        source: "networks.TransferSource | None" = None,
     ) -> None:
         self.data_set = data_set or settings.selected()
         check_pair(model.name, self.data_set)
@@ -153,15 +152,15 @@ class Trainer:
 
     def _is_trained(self, iteration: int, made_of: dict) -> bool:
         """Tell whether an iteration is trained already; refuse one that was trained otherwise."""
-        best, path = self.files.best(iteration), self.files.run_record(iteration)
+        path = self.files.run_record(iteration)
         if not path.exists():
             return False
         remedy = "the same command with --overwrite"
         expected = {"made_of": dict, "best_accuracy": float, "weights": str}
         record = storage.load_json(path, remedy, expected=expected)
         _refuse_other(path.name, record["made_of"], made_of)
-        if not best.exists() or storage.digest_of_file(best) != record["weights"]:
-            raise InputError(f"{best} is missing or not what training wrote: run {remedy}")
+        networks.check_weights(self.files, iteration, record, remedy)
+        best = self.files.best(iteration)
         print(f"{best.name}: trained before, best accuracy {record['best_accuracy']:.3f}")
         return True
 
@@ -368,143 +367,6 @@ class Trainer:
         return counts.max() / counts.sum()
 
 
-class TransferSource:
-    """A trained model whose weights another one starts from (thesis 5.9).
-
-    Parameters
-    ----------
-    source : str
-        The model, as `<result key>/<model name>.<optimizer>`; each iteration starts from the same
-        iteration of it.
-    data_set : settings.DataSet
-        What shall be trained on.
-    iter_num : int
-        Iterations that are wanted.
-
-    Raises
-    ------
-    InputError
-        If it is not trained, or takes other inputs than the data set has.
-    """
-
-    def __init__(self, source: str, data_set: settings.DataSet, iter_num: int) -> None:
-        self.source = source
-        self.files = results.source_files(source)
-        wanted = dataclasses.asdict(features.parameters_of(data_set))
-        self._records = [self._record(iteration, wanted) for iteration in range(iter_num)]
-        self.network: str = self._records[0]["made_of"]["model"]
-
-    def _record(self, iteration: int, wanted: dict) -> dict:
-        remedy = "the training of that model again, with --overwrite"
-        if not self.files.run_record(iteration).exists():
-            raise InputError(
-                f"expected {self.files.best(iteration)} to start from, found nothing: train "
-                f"{self.source} first, with as many iterations"
-            )
-        expected = {"made_of": dict, "weights": str}
-        record = storage.load_json(self.files.run_record(iteration), remedy, expected=expected)
-        found = {name: record["made_of"].get(name) for name in wanted}
-        different = storage.differences(found, wanted)
-        if different:
-            raise InputError(f"{self.source} takes other features ({'; '.join(different)})")
-        best = self.files.best(iteration)
-        if not best.exists() or storage.digest_of_file(best) != record["weights"]:
-            raise InputError(f"{best} is missing or not what training wrote: run {remedy}")
-        return record
-
-    @property
-    def moments(self) -> list | None:
-        """Mean and deviation that the source was standardised with, if it was."""
-        return self._records[0].get("moments")
-
-    def made_of(self, iteration: int) -> list[str]:
-        """Name the model and the digest of its weights."""
-        return [self.source, self._records[iteration]["weights"]]
-
-    def new_network(self, num_classes: int) -> "keras.Model":
-        """Return the network of the source with a new output layer, and new weights throughout."""
-        from instrec.backend import keras
-
-        network = self._load(0)
-        last = network.layers[-1]
-        # Under its name: a new one could be that of another layer of a network that was loaded.
-        new = keras.layers.Dense(num_classes, activation=settings.transfer_output, name=last.name)
-        outputs = new(last.input)
-        return keras.Model(network.inputs, outputs, name=self.network)
-
-    def copy_weights(self, iteration: int, network: "keras.Model") -> None:
-        """Give all layers of `network` but the last the trained weights of an iteration."""
-        trained = self._load(iteration)
-        for layer, source in zip(network.layers[:-1], trained.layers[:-1], strict=True):
-            layer.set_weights(source.get_weights())
-
-    def _load(self, iteration: int) -> "keras.Model":
-        return load_network(
-            self.files, iteration, f"the training of {self.source} again, with --overwrite"
-        )
-
-
-def load_network(files: results.ModelFiles, iteration: int, remedy: str) -> "keras.Model":
-    """Load a trained network with its best weights; `remedy` is the command that trains it.
-
-    Raises
-    ------
-    InputError
-        If its files are damaged, or its structure names anything but parts of Keras: a model that
-        somebody else has made cannot run code here.
-    """
-    from instrec.backend import keras
-
-    path = files.structure(iteration)
-    with storage.refuse_damaged(path, remedy):
-        structure = json.loads(path.read_text(encoding="utf-8"))
-        structure.pop("compile_config", None)  # the loss and the optimizer, not needed any more
-        foreign = foreign_parts(structure)
-        if foreign:
-            raise InputError(
-                f"{path} is refused: expected layers of Keras alone, found {foreign[0]}, which "
-                f"could run code; if it is yours, run {remedy}"
-            )
-        network = keras.models.model_from_json(json.dumps(structure))
-        network.load_weights(files.best(iteration))
-    return network
-
-
-def foreign_parts(structure: Any) -> list[str]:  # noqa: ANN401
-    """Name the parts of a network's structure that are not plain parts of Keras.
-
-    Parameters
-    ----------
-    structure : object
-        The JSON of a network, or anything in it.
-
-    Returns
-    -------
-    list of str
-        Classes that are not layers, initialisers and the like, or that hold code.
-    """
-    from instrec.backend import keras
-
-    if isinstance(structure, list):
-        return [name for one in structure for name in foreign_parts(one)]
-    if not isinstance(structure, dict):
-        return []
-    found = [name for one in structure.values() for name in foreign_parts(one)]
-    if "class_name" in structure:
-        name, module = structure["class_name"], structure.get("module") or ""
-        parts = (keras.layers, keras.initializers, keras.regularizers, keras.constraints)
-        known = name in (*_PLAIN, *(n for part in parts for n in dir(part)))
-        inside = module in ("", "builtins") or module.split(".")[0] == "keras"
-        if not (known and inside) or name in _CODE:
-            found.insert(0, f"{module}.{name}" if module else str(name))
-    return found
-
-
-# Classes in a structure that are neither layers nor initialisers, and layers that hold code.
-_PLAIN = ("Functional", "Sequential", "DTypePolicy", "__keras_tensor__", "__tuple__")
-_CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "Layer", "Wrapper")
-
-
 def variant_of(
     data_set: settings.DataSet, name: str, optimizer: str
 ) -> tuple[str | None, dict[str, Any]]:
@@ -610,7 +472,7 @@ def train_model(
     # What is wrong is said before TensorFlow takes its seconds to start.
     source = None
     if settings.transfer_from:
-        source = TransferSource(settings.transfer_from, data_set, settings.iter_num)
+        source = networks.TransferSource(settings.transfer_from, data_set, settings.iter_num)
         if model_name not in (None, source.network):
             raise InputError(
                 f"{settings.transfer_from} is a {source.network}, which {model_name} cannot "

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from predict import Recognition
+    from instrec.recognition import Recognition
 
 DPI = 200
 DYNAMIC_RANGE = 80  # dB of a spectrogram
@@ -361,7 +361,7 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
     Parameters
     ----------
     found : Recognition
-        Of predict.py.
+        Of `recognition.Recogniser`.
     labels : sequence of str
         Names of the labels, in the order of the outputs.
     title : str

@@ -16,7 +16,7 @@ from test_train import tiny_network
 import predict
 import settings
 import train
-from instrec import InputError, features, metrics, results, storage
+from instrec import InputError, features, metrics, networks, recognition, results, storage
 
 SEPARATED = settings.DataSet(
     "harm", "Harm", SINGLE.labels, ("single_harm",), "folders", source="single"
@@ -52,11 +52,11 @@ def song(paths):
 
 
 def test_the_table_is_what_the_networks_say(model, song):
-    found = predict.Recogniser(model).predict(song)
+    found = recognition.Recogniser(model).predict(song)
     parameters = features.parameters_of(SINGLE)
     patches = features.patches_of_file(song, parameters, settings.test_step)
-    networks = [train.load_network(model, i, "") for i in (0, 1)]
-    outputs = np.mean([network.predict(patches, verbose=0) for network in networks], axis=0)
+    trained = [networks.load_network(model, i, "") for i in (0, 1)]
+    outputs = np.mean([network.predict(patches, verbose=0) for network in trained], axis=0)
     np.testing.assert_allclose(found.predictions, outputs, atol=1e-5)
     strengths = dict(zip(SINGLE.labels, metrics.s2(outputs), strict=True))
     assert dict(found.table["strength"]) == pytest.approx(strengths, abs=1e-5)
@@ -67,10 +67,10 @@ def test_the_table_is_what_the_networks_say(model, song):
 
 
 def test_the_record_of_the_model_counts_and_not_the_settings(model, song):
-    before = predict.Recogniser(model).predict(song).table
+    before = recognition.Recogniser(model).predict(song).table
     settings.num_mel_bands, settings.stft_window, settings.test_overlap = 40, 2048, 0.9
     settings.sample_rate = 8000
-    pd.testing.assert_frame_equal(predict.Recogniser(model).predict(song).table, before)
+    pd.testing.assert_frame_equal(recognition.Recogniser(model).predict(song).table, before)
 
 
 def test_a_standardised_model_standardises(model, song):
@@ -80,9 +80,9 @@ def test_a_standardised_model_standardises(model, song):
         trainer.train(2, 8, 1)
     mean, deviation = trainer.moments[0]
     patches = features.patches_of_file(song, features.parameters_of(SINGLE), settings.test_step)
-    network = train.load_network(trainer.files, 0, "")
+    network = networks.load_network(trainer.files, 0, "")
     expected = network.predict((patches - mean) / deviation, verbose=0)
-    found = predict.Recogniser(trainer.files).predict(song)
+    found = recognition.Recogniser(trainer.files).predict(song)
     np.testing.assert_allclose(found.predictions, expected, atol=1e-5)
 
 
@@ -92,7 +92,7 @@ def test_a_model_of_separated_audio_separates_first(paths, monkeypatch, call, so
     make_folders(paths, SINGLE.labels, files=6, folder="single")
     call("separate_sources.py", "-d", 22)
     files = train_on(call, 22)
-    found = predict.Recogniser(files).predict(song)
+    found = recognition.Recogniser(files).predict(song)
 
     import separation
 
@@ -102,8 +102,8 @@ def test_a_model_of_separated_audio_separates_first(paths, monkeypatch, call, so
     patches = features.patches_of_file(
         paths / "harmonic.wav", features.parameters_of(SEPARATED), settings.test_step
     )
-    networks = [train.load_network(files, i, "") for i in (0, 1)]
-    outputs = np.mean([network.predict(patches, verbose=0) for network in networks], axis=0)
+    trained = [networks.load_network(files, i, "") for i in (0, 1)]
+    outputs = np.mean([network.predict(patches, verbose=0) for network in trained], axis=0)
     np.testing.assert_allclose(found.predictions, outputs, atol=1e-3)
 
 
@@ -118,16 +118,16 @@ def test_a_model_of_separated_audio_separates_first(paths, monkeypatch, call, so
     ],
 )
 def test_segments(playing, expected):
-    assert predict.segments(np.array(playing, dtype=bool), 0.5, 1.0, 2.7) == expected
+    assert recognition.segments(np.array(playing, dtype=bool), 0.5, 1.0, 2.7) == expected
 
 
 def test_stretches_far_apart_stay_apart():
     playing = np.array([1, 0, 0, 0, 1, 0], dtype=bool)
-    assert predict.segments(playing, 0.5, 1.0, 9) == ((0, 1), (2, 3))
+    assert recognition.segments(playing, 0.5, 1.0, 9) == ((0, 1), (2, 3))
 
 
 def test_times_follow_the_instruments(model):
-    recogniser = predict.Recogniser(model, "s1")
+    recogniser = recognition.Recogniser(model, "s1")
     recogniser.thresholds = np.array([0.5, 0.5, 0.9])
     hop, length = 21 * 512 / 22050, 43 * 512 / 22050
     outputs = np.full((10, 3), 0.1)
@@ -143,7 +143,7 @@ def test_times_follow_the_instruments(model):
 
 
 def test_thresholds_are_those_of_the_model(model, song, call, capsys):
-    recogniser = predict.Recogniser(model)
+    recogniser = recognition.Recogniser(model)
     assert not recogniser.has_thresholds and set(recogniser.thresholds) == {0.5}
     call("predict.py", song, *MODEL, "-d", 21)
     assert "has no thresholds of its own" in capsys.readouterr().out
@@ -151,12 +151,12 @@ def test_thresholds_are_those_of_the_model(model, song, call, capsys):
     call("plot_perf_metrics.py", *MODEL, "-d", 21)
     optima = json.loads(model.optima.read_text())
     of_label = optima["optima"]["s1"]["classwise"]
-    recogniser = predict.Recogniser(model, "s1")
+    recogniser = recognition.Recogniser(model, "s1")
     assert dict(zip(SINGLE.labels, recogniser.thresholds, strict=True)) == of_label
     optima["made_of"]["weights"][0] = "other"
     storage.save_json(model.optima, optima)
     with pytest.raises(InputError, match="of other networks: run evaluate.py -O 2"):
-        predict.Recogniser(model)
+        recognition.Recogniser(model)
 
 
 def test_everything_is_written_and_bad_files_are_left_out(model, song, paths, call, capsys):
@@ -185,7 +185,7 @@ def test_everything_is_written_and_bad_files_are_left_out(model, song, paths, ca
 
 
 def test_jams_are_valid(model, song, paths):
-    recogniser = predict.Recogniser(model)
+    recogniser = recognition.Recogniser(model)
     found = recogniser.predict(song)
     document = predict.as_jams(recogniser, str(song), found)
     (annotation,) = document["annotations"]
@@ -240,7 +240,7 @@ def test_what_libsndfile_cannot_read_is_read_by_audioread(model, song, paths, mo
 
     fake = types.SimpleNamespace(audio_open=lambda _: Opened(), DecodeError=RuntimeError)
     monkeypatch.setitem(sys.modules, "audioread", fake)
-    recogniser = predict.Recogniser(model)
+    recogniser = recognition.Recogniser(model)
     pd.testing.assert_frame_equal(
         recogniser.predict(other).table, recogniser.predict(song).table, atol=1e-4
     )
@@ -296,7 +296,7 @@ def test_a_model_file_cannot_run_code(model, song, call, change):
 def test_swapped_weights_are_refused(model, song):
     model.best(1).write_bytes(model.best(0).read_bytes())
     with pytest.raises(InputError, match="not what training wrote"):
-        predict.Recogniser(model).predict(song)
+        recognition.Recogniser(model).predict(song)
 
 
 def test_results_are_found_by_the_names_of_the_documentation(model):

@@ -12,7 +12,7 @@ from test_train import TINY, tiny_network
 import evaluate
 import settings
 import train
-from instrec import InputError, results, tensors
+from instrec import InputError, networks, results, tensors
 
 SOURCE = "single_1024/model_tiny.adam"
 TARGET = settings.DataSet("target", "Target", ("as", "ts"), ("target",), "folders")
@@ -52,7 +52,7 @@ def transferred(optimizer="adam", **overrides):
     """Train on `target` from the tiny network; return the files."""
     values = {"transfer_from": SOURCE, "nb_epochs": 3, "batch_size": 8, "iter_num": 2}
     with settings.overridden({**values, **overrides}, "test"):
-        source = train.TransferSource(SOURCE, settings.selected(), settings.iter_num)
+        source = networks.TransferSource(SOURCE, settings.selected(), settings.iter_num)
         network = source.new_network(len(TARGET.labels))
         trainer = train.Trainer(network, optimizer, None, source=source)
         trainer.load_data()
@@ -62,7 +62,7 @@ def transferred(optimizer="adam", **overrides):
 
 def weights(files, iteration):
     """Weights of each layer that has some, from the first to the last."""
-    network = train.load_network(files, iteration, "")
+    network = networks.load_network(files, iteration, "")
     return [layer.get_weights() for layer in network.layers if layer.get_weights()]
 
 
@@ -98,7 +98,7 @@ def test_the_second_pass_moves_weights_of_the_body(source, monkeypatch):
 
 def test_the_output_layer_is_new_and_its_activation_is_chosen(source):
     files = transferred(transfer_output="softmax")
-    network = train.load_network(files, 0, "")
+    network = networks.load_network(files, 0, "")
     assert network.layers[-1].activation.__name__ == "softmax"
     assert network.output_shape == (None, 2)
     assert files.model == "model_tiny_from_single_1024_one_pass_softmax"
@@ -164,7 +164,7 @@ def test_a_source_that_does_not_fit_is_refused(source, values, message):
         settings.overridden({"transfer_from": SOURCE, "iter_num": 2, **values}, "test"),
         pytest.raises(InputError, match=message),
     ):
-        train.TransferSource(settings.transfer_from, settings.selected(), settings.iter_num)
+        networks.TransferSource(settings.transfer_from, settings.selected(), settings.iter_num)
 
 
 def test_a_changed_source_is_refused(source):
@@ -199,7 +199,7 @@ def test_evaluation_standardises_as_training_did(source):
     (predicted,) = evaluator.load_model("std", "adam")
     mean, deviation = trainer.moments[0]
     patches = (np.asarray(evaluator.tensors.inputs[0])[evaluator.rows] - mean) / deviation
-    network = train.load_network(trainer.files, 0, "")
+    network = networks.load_network(trainer.files, 0, "")
     np.testing.assert_allclose(predicted, network.predict(patches, verbose=0), atol=1e-6)
 
 
@@ -207,7 +207,7 @@ def test_a_transfer_keeps_the_standardisation_of_its_source(source):
     trainer = standardised("std")
     settings.dataset = 22
     with settings.overridden({"transfer_from": "single_1024/std.adam"}, "test"):
-        found = train.TransferSource(settings.transfer_from, settings.selected(), 1)
+        found = networks.TransferSource(settings.transfer_from, settings.selected(), 1)
         assert found.moments == [list(moments) for moments in trainer.moments]
 
 
