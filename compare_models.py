@@ -20,6 +20,7 @@ is adam unless the model's name ends with another, such as model_baseline.sgd. I
   plot_improvement('model_leaky', 'model_baseline', data_set='irmas_1024')
 """
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -100,6 +101,23 @@ def load_results(models_root: Path | None = None) -> Results:
     return Results(*frames)
 
 
+def rendered_models() -> set[tuple[str, str]]:
+    """Return result key and model, as the frames name them, of scores on rendered audio."""
+    found = set()
+    for path in settings.MODELS_ROOT.glob("*/*/*.scores.json"):
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, OSError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if "rendered " in content["half"]:
+                found.add((path.parts[-3], _model_name(path, content["made_of"])))
+    return found
+
+
+def _model_name(path: Path, made_of: dict) -> str:
+    """Name a model as the frames do, by the folder of its scores and its optimizer."""
+    default = made_of["optimizer"] == DEFAULT_OPTIMIZER
+    return path.parts[-2] if default else f"{path.parts[-2]}.{made_of['optimizer']}"
+
+
 def read_scores(path: Path) -> dict[str, dict[tuple, np.ndarray]]:
     """Read the scores of one model.
 
@@ -113,8 +131,7 @@ def read_scores(path: Path) -> dict[str, dict[tuple, np.ndarray]]:
     key, model = path.parts[-3:-1]
     if (made_of["data_set"], made_of["model"]) != (key, model):
         raise ValueError(f"scores of {made_of['data_set']}/{made_of['model']}")
-    if made_of["optimizer"] != DEFAULT_OPTIMIZER:
-        model += f".{made_of['optimizer']}"
+    model = _model_name(path, made_of)
     names = {"global": tuple(metrics.AVERAGES), "classwise": made_of["labels"]}
     names["global_classwise"] = names["global"]
     shape = (iterations, len(COLUMNS))
@@ -222,9 +239,10 @@ class Side(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Name it in a title."""
+        """Name it in a title, and say if its audio was rendered."""
         kind = "one threshold" if self.thresholds == "one" else "class-wise thresholds"
-        return f"{self.data_set} · {self.model} · {kind}"
+        rendered = " (rendered audio)" if (self.data_set, self.model) in rendered_models() else ""
+        return f"{self.data_set}{rendered} · {self.model} · {kind}"
 
     @property
     def file_name(self) -> str:
@@ -337,10 +355,18 @@ def main(namespace: dict[str, Any]) -> None:
         models = frames.global_res.index.droplevel(["strategy", "averaging"]).unique()
         print("scores of " + ", ".join("/".join(pair) for pair in models))
         print(f"data frames: {', '.join(Results._fields)}; plot_improvement? shows its use")
+        _note_rendered()
         return
     for name in Results._fields[: len(KINDS)]:
         print(f"\n{name}")
         print(getattr(frames, name).dropna().to_string(float_format="{:.3f}".format))
+    _note_rendered()
+
+
+def _note_rendered() -> None:
+    keys = sorted({key for key, _ in rendered_models()})
+    if keys:
+        print(f"note: rendered audio, not the data set of that name: {', '.join(keys)}")
 
 
 def _plot(arguments: Any) -> None:  # noqa: ANN401

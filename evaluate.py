@@ -91,6 +91,8 @@ class Evaluator:
                 f"{self.data_set.title}, found {num_classes}"
             )
         self.members = model_str.split("+")
+        if len(set(self.members)) < len(self.members):
+            raise InputError(f"expected different models, found {model_str}")
         for member in self.members:
             check_model(member, self.data_set)
         self.model, self.optimizer = model_str, optimizer_str
@@ -204,6 +206,8 @@ class Evaluator:
             "halves": self.split_digest,
         }
         records = [self._check_record(*run) for run in runs]
+        for first in range(0, len(runs), self.iter_num):
+            networks.check_alike(runs[first][0], records[first : first + self.iter_num])
         self.made_of["weights"] = [record["weights"] for record in records]
         if self.op_mode == 3:
             self._load_optima()  # what is missing is said before minutes of predictions
@@ -225,6 +229,11 @@ class Evaluator:
             network = made_of.get("model", network)
             names = {"-e": "nb_epochs", "-b": "batch_size", "-c": "class_weight"}
             options += "".join(f" {o} {made_of[n]}" for o, n in names.items() if n in made_of)
+            if made_of.get("transfer_from"):
+                options += f" --from {made_of['transfer_from'][0]}"
+                options += f" --passes {len(made_of['passes'])}"
+            if made_of.get("standardise"):
+                options += ", with standardise = True in settings.py,"
         return f"python3 train.py -m {network}{variant} -o {files.optimizer} {options}"
 
     def _split_option(self) -> str:
@@ -448,10 +457,13 @@ class Evaluator:
 
     def _load_optima(self) -> None:
         files = self.files
-        named = f"-m {files.model} -o {files.optimizer} -d {settings.dataset}"
+        chosen = f"-o {files.optimizer} -d {settings.dataset}"
+        named = f"-m {files.model} {chosen}"
         place = f"--folder {files.folder}" if self._split_option() else named
+        ensemble = " --ensemble" if self.ensemble and len(self.members) == 1 else ""
         remedy = (
-            f"python3 evaluate.py {named} -O 2 -i {self.iter_num}{self._split_option()}, "
+            f"python3 evaluate.py -m {self.model} {chosen}{ensemble} -O 2 -i {self.iter_num}"
+            f"{self._split_option()}, "
             f"then python3 plot_perf_metrics.py {place}"
         )
         expected = {"made_of": dict, "optima": dict}
@@ -543,11 +555,18 @@ def evaluate_model(
         print(f"training on {evaluator.split:.0%} of the training data for confusion matrices")
         for member in evaluator.members:
             network, variant = train.variant_of(data_set, member, optimizer)
+            others = [f"{n} {v!r}" for n, v in variant.items() if getattr(settings, n) != v]
+            if others:
+                print(f"{member} was trained with {', '.join(others)}: so is its half")
             with settings.overridden(variant, member):
                 train.train_model(
                     network, optimizer, split=evaluator.split, overwrite=overwrite, name=member
                 )
-    evaluator.run()
+        # All members share the split, or are refused.
+        with settings.overridden(variant, member):
+            evaluator.run()
+    else:
+        evaluator.run()
 
 
 def main() -> None:
@@ -571,9 +590,15 @@ def main() -> None:
         training = (arguments.nb_epochs, arguments.batch_size, arguments.class_weight)
         if arguments.op_mode != 1 and (training != (None,) * 3 or arguments.overwrite):
             raise InputError("-e, -b, -c and --overwrite are for mode 1, the only one that trains")
-        command.select_data_set()
+        data_set = command.select_data_set()
+        name, optimizer = command.trained_model(arguments)
+        for member in name.split("+"):
+            weighted = train.variant_of(data_set, member, optimizer)[1].get("class_weight")
+            if weighted and arguments.class_weight not in (None, weighted):
+                raise InputError(f"{member} was trained with -c {weighted}: so is its half")
         evaluate_model(
-            *command.trained_model(arguments),
+            name,
+            optimizer,
             arguments.op_mode,
             split=arguments.split,
             overwrite=arguments.overwrite,

@@ -326,7 +326,6 @@ class GenerateDataset:
 
     def _made_of(self, type_run: str, clips: list[create_encoding.Clip]) -> dict:
         """Name everything that determines the tensors; they are refused if it changes."""
-        source = self.data_set.source or self.data_set.folders[0]
         audio = []
         for folder in self.data_set.folders:
             for clip in clips:
@@ -341,7 +340,7 @@ class GenerateDataset:
             "labels": list(self.data_set.labels),
             "metadata": storage.digest_of_file(tensors.metadata_path(self.data_set, type_run)),
             "audio": storage.digest_of(audio),
-            "rendered": (settings.DATA_PATH / source / tensors.RENDERED_NOTE).exists(),
+            "rendered": tensors.is_rendered(self.data_set),
         }
 
     def _metadata(self, type_run: str) -> list[create_encoding.Clip]:

@@ -25,7 +25,7 @@ import numpy as np
 
 import create_encoding
 import settings
-from instrec import InputError, command, features, storage
+from instrec import InputError, command, features, storage, tensors
 from instrec.parallel import ordered_map
 
 # By the end of a folder's name: function of the package separation, and which of its two parts.
@@ -302,6 +302,8 @@ def separate(data_set: settings.DataSet) -> None:
             function, _ = component_of(name)
             remedy = "move the folder away, or delete it, to separate anew"
             storage.claim(folder / NOTE, parameters_of(function), remedy)
+            if (source / tensors.RENDERED_NOTE).exists():  # what is separated from it is, too
+                shutil.copyfile(source / tensors.RENDERED_NOTE, folder / tensors.RENDERED_NOTE)
             trees[name] = Tree(folder, source)
         left_out, clipped = separate_all(source, names, trees)
         copy_label_files(data_set)

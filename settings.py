@@ -34,7 +34,7 @@ test_overlap = 0.5  # overlap of test patches, 0 <= test_overlap < 1; training p
 # --- splits (thesis 5.2) ------------------------------------------------------------------------
 val_split = 0.85  # share of the training data that trains; the rest validates
 split_by = "patch"  # 'patch' as published, or 'file' or 'recording', which leak nothing
-balanced = True  # whether splits keep the shares of the labels, or are plainly random
+balanced = True  # whether training and validation keep the shares of the labels, or by chance
 seed = 0  # of every split and every training run
 
 # --- training (thesis 4.1.3) --------------------------------------------------------------------

@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from instrec import callbacks
+
 HISTORY_FIELDS = ("loss", "accuracy", "val_loss", "val_accuracy")
 HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training_pass", "<i8")])
 # Settings that make a trained model a variant of its network's plain one.
-VARIANT = ("standardise", "class_weight", "learning_rate", "alpha")
+VARIANT = ("split_by", "balanced", "patience", "class_weight", "standardise")
+VARIANT += ("learning_rate", "alpha")
 VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
 MIN_SIGMAS = 4  # standard errors above chance from which a network has learnt something
 
@@ -90,6 +93,8 @@ class Trainer:
         self.name = name or results.trained_name(model.name)
         self.source = source
         self.files = results.model_files(self.data_set, self.name, optimizer, self.split)
+        if source is not None and self.files == source.files:
+            raise InputError(f"{source.source} cannot replace itself: give the new model a name")
 
     def load_data(self) -> None:
         """Open the patches of a data set with one input; one-hot encode the labels."""
@@ -164,20 +169,18 @@ class Trainer:
         print(f"{best.name}: trained before, best accuracy {record['best_accuracy']:.3f}")
         return True
 
-    def _state(self, iteration: int, made_of: dict) -> tuple[np.ndarray, list[np.ndarray]] | None:
-        """Return the history and the variables of an interrupted training, if there is one."""
+    def _state(self, iteration: int, made_of: dict) -> "callbacks.State | None":
+        """Return where a training was interrupted, if there is one."""
         path = self.files.state(iteration)
         if not path.exists():
             return None
         from instrec import callbacks
 
-        saved_made_of, history, variables = callbacks.read_state(path)
+        saved_made_of, state = callbacks.read_state(path)
         _refuse_other(path.name, saved_made_of, made_of)
-        return history, variables
+        return state
 
-    def _train_one(
-        self, made_of: dict, iteration: int, state: tuple[np.ndarray, list[np.ndarray]] | None
-    ) -> None:
+    def _train_one(self, made_of: dict, iteration: int, state: "callbacks.State | None") -> None:
         from instrec import callbacks
         from instrec.backend import keras
 
@@ -185,22 +188,23 @@ class Trainer:
         network = keras.models.clone_model(self.model)  # new random weights
         if self.source is not None:
             self.source.copy_weights(iteration, network)
-        history = np.empty(0, dtype=HISTORY_TYPE)
+        history, first = np.empty(0, dtype=HISTORY_TYPE), 1
         if state is not None:
-            history, variables = state
+            history, first, variables = state
             print(f"iteration {iteration}: going on after epoch {len(history)}")
         started = time.perf_counter()
         passes = made_of["passes"]
-        for number in range(1, len(passes) + 1):
-            if len(history) and number < history["training_pass"][-1]:
-                continue  # finished before the interruption
-            if number > 1 and not np.any(history["training_pass"] == number):
+        for number in range(first, len(passes) + 1):
+            if number > first:
                 network.load_weights(self.files.best(iteration))
             self._compile(network, made_of, **passes[number - 1])
-            if state is not None and history["training_pass"][-1] == number:
+            saver = callbacks.StateSaver(history, self.files.state(iteration), made_of, number)
+            if state is not None and number == first:
                 callbacks.assign(network, variables)
-                state = None
-            history = self._fit(network, made_of, history, iteration, number)
+            elif number > 1:
+                # The best weights, which it starts from, are replaced before its first epoch ends.
+                saver.save(network)
+            history = self._fit(network, made_of, saver, iteration, number)
         self._finish(network, made_of, history, iteration, time.perf_counter() - started)
 
     def _compile(
@@ -220,14 +224,15 @@ class Trainer:
         self,
         network: "keras.Model",
         made_of: dict,
-        history: np.ndarray,
+        saver: "callbacks.StateSaver",
         iteration: int,
         number: int,
     ) -> np.ndarray:
-        """Train one pass to its end; `history` is that of all passes until now."""
+        """Train one pass to its end; return the history of all passes until then."""
         from instrec import callbacks
         from instrec.patches import Patches
 
+        history = saver.history
         batch, epoch = made_of["batch_size"], len(history)
         of_pass = history[history["training_pass"] == number]
         inputs, moments = self.tensors.inputs, self.moments
@@ -245,7 +250,6 @@ class Trainer:
         )
         stopping = callbacks.EarlyStopping(of_pass, made_of["patience"])
         checkpoint = callbacks.BestCheckpoint(history, self.files.best(iteration))
-        state = callbacks.StateSaver(history, self.files.state(iteration), made_of, number)
         last_epoch = epoch - len(of_pass) + made_of["nb_epochs"]
         progress = callbacks.Progress(
             f"{self.name}.{self.optimizer}{iteration}", last_epoch, len(train)
@@ -259,10 +263,10 @@ class Trainer:
                 class_weight=self._class_weights(),
                 shuffle=False,  # `Patches` shuffles; Keras would by a generator of its own
                 # The state is saved last: what it says is done, is done.
-                callbacks=[progress, checkpoint, stopping, state],
+                callbacks=[progress, checkpoint, stopping, saver],
                 verbose=0,
             )
-        return state.history
+        return saver.history
 
     def _finish(
         self,
@@ -280,6 +284,7 @@ class Trainer:
             "made_of": made_of,
             "epochs": len(history),
             "best_epoch": best + 1,
+            "best_pass": int(history["training_pass"][best]),
             "best_accuracy": float(history["val_accuracy"][best]),
             "chance": float(self._chance()),
             "class_weights": self._class_weights(),
@@ -372,13 +377,11 @@ def variant_of(
 ) -> tuple[str | None, dict[str, Any]]:
     """Return the network of a trained model, and the settings that make it the variant it is.
 
-    Those come from today's settings if they name the model, else from the record of its training.
+    Those come from the record of its training; of what is not trained yet, from today's settings.
     """
-    if name in models.model_names():
-        return name, {}
-    if name == settings.name:
-        return settings.model, {}
     path = results.model_files(data_set, name, optimizer).run_record(0)
+    if not path.exists():
+        return (name if name in models.model_names() else settings.model), {}
     record = storage.load_json(
         path, f"train.py --name {name}", expected={"made_of": dict, "settings": dict}
     )
@@ -478,6 +481,10 @@ def train_model(
                 f"{settings.transfer_from} is a {source.network}, which {model_name} cannot "
                 "start from"
             )
+        if settings.standardise and source.moments is None:
+            raise InputError(
+                f"{settings.transfer_from} was not standardised: what starts from it cannot be"
+            )
         model_name = source.network
     if model_name is None:
         raise InputError("which network? give -m MODEL_NAME, or -x with an experiment")
@@ -528,6 +535,8 @@ def main() -> None:
     command.add_transfer_options(parser)
     with command.parsed(parser) as arguments:
         command.select_data_set()
+        if not settings.transfer_from and (arguments.transfer_passes or arguments.transfer_output):
+            raise InputError("--passes and --output are for a transfer: give --from, too")
         train_model(
             settings.model,
             command.chosen_optimizer(),

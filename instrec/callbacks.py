@@ -5,6 +5,7 @@ Each is given the history of the epochs that are done, and starts from it.
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         """Tell whether the epochs that are done were the last."""
         done = len(self._losses)
         since_best = done - 1 - int(np.argmin(self._losses)) if done else 0
-        return done >= epochs or since_best >= self._patience
+        return done >= epochs or (done > 0 and since_best >= max(self._patience, 1))
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Start where the history ends."""
@@ -68,8 +69,18 @@ class StateSaver(keras.callbacks.Callback):
         row = tuple(values[name] for name in self.history.dtype.names)
         row = np.array([row], self.history.dtype)
         self.history = np.concatenate([self.history, row])
-        variables = {f"v{i}": v.numpy() for i, v in enumerate(_variables(self.model))}
-        storage.save_arrays(self._path, made_of=self._made_of, history=self.history, **variables)
+        self.save(self.model)
+
+    def save(self, network: keras.Model) -> None:
+        """Save what is done until now."""
+        variables = {f"v{i}": v.numpy() for i, v in enumerate(_variables(network))}
+        storage.save_arrays(
+            self._path,
+            made_of=self._made_of,
+            history=self.history,
+            training_pass=np.int64(self._training_pass),
+            **variables,
+        )
 
 
 class Progress(keras.callbacks.Callback):
@@ -114,13 +125,22 @@ class PredictionBar(keras.callbacks.Callback):
         self._bar.close()
 
 
-def read_state(path: Path) -> tuple[dict, np.ndarray, list[np.ndarray]]:
-    """Return what a state was made of, its history, and the values of all variables."""
+class State(NamedTuple):
+    """Where a training was interrupted: its history, its pass, and the values of all variables."""
+
+    history: np.ndarray
+    training_pass: int
+    variables: list[np.ndarray]
+
+
+def read_state(path: Path) -> tuple[dict, State]:
+    """Return what a state was made of, and the state."""
     remedy = "the same command again"
     with storage.refuse_damaged(path, remedy):
         state = storage.load_arrays(path, remedy)
-        values = [state[f"v{i}"] for i in range(len(state) - 2)]
-        return json.loads(str(state["made_of"])), state["history"], values
+        values = [state[f"v{i}"] for i in range(len(state) - 3)]
+        made_of = json.loads(str(state["made_of"]))
+        return made_of, State(state["history"], int(state["training_pass"]), values)
 
 
 def assign(network: keras.Model, values: list[np.ndarray]) -> None:

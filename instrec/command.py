@@ -130,6 +130,8 @@ def parsed(parser: argparse.ArgumentParser) -> Iterator[argparse.Namespace]:
     arguments = parser.parse_args()
     experiment, source = {}, ""
     if arguments.experiment is not None:
+        if getattr(arguments, "model", None) is not None:
+            raise InputError("give -m or -x, not both: an experiment says which model")
         from instrec import experiments
 
         experiment, source = experiments.load(arguments.experiment).overrides, arguments.experiment

@@ -18,7 +18,7 @@ import ast
 import difflib
 import graphlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ STRATEGIES, AVERAGES = ("s1", "s2"), ("micro", "macro")
 SCORES = tuple(map(" ".join, itertools.product(STRATEGIES, AVERAGES)))
 THRESHOLDS = tuple(f"{strategy} threshold" for strategy in STRATEGIES)
 MEAN_ACCURACY = "mean accuracy"
+OF_TRANSFER = ("transfer_passes", "transfer_output", "transfer_learning_rate")
+# The patches of a result key are extracted once, with these; `stft_window` is part of the key.
+OF_PATCHES = ("sample_rate", "hop_length", "num_mel_bands", "time_duration", "test_overlap")
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,12 @@ class Experiment:
         return name if self.trains else f"{results.ENSEMBLE}{name}"
 
     @property
+    def files(self) -> results.ModelFiles:
+        """The files of its results."""
+        folder = settings.MODELS_ROOT / self.key / self.result
+        return results.ModelFiles(folder, self.result, self.overrides["optimizer"])
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """Trained models that it starts from, as `trained` names them."""
         if not self.trains:
@@ -126,7 +135,9 @@ def load(name_or_path: str) -> Experiment:
     path = Path(name_or_path)
     if path.suffix != ".py" and path.name == name_or_path:
         path = FOLDER / f"{name_or_path}.py"
-    source = str(path.relative_to(settings.ROOT) if path.is_relative_to(settings.ROOT) else path)
+    # Resolved: one file has one name, from wherever it is called.
+    place = path.resolve()
+    source = str(place.relative_to(settings.ROOT) if place.is_relative_to(settings.ROOT) else place)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -162,8 +173,8 @@ def parse(text: str, id_: str, source: str) -> Experiment:
     for needed in ("dataset", "model", "optimizer", "answers"):
         if needed not in values:
             raise InputError(f"{source}: expected it to set {needed}")
-    if "transfer_from" in overrides and not overrides.get("name"):
-        raise InputError(f"{source}: expected it to set name, as it sets transfer_from")
+    _check_ensemble(overrides, lines)
+    _check_transfer(overrides, lines, source)
     data_set = settings.DATA_SETS[overrides["dataset"]]
     # Told here once: later, another experiment's settings may hold.
     key = f"{data_set.name}_{overrides.get('stft_window', settings.stft_window)}"
@@ -198,6 +209,32 @@ def _check_overrides(overrides: dict[str, Any], lines: dict[str, str]) -> None:
         raise InputError(
             f"{lines['dataset']}: expected dataset among {ids}, found {overrides['dataset']!r}"
         )
+
+
+def _check_ensemble(overrides: dict[str, Any], lines: dict[str, str]) -> None:
+    """Refuse an ensemble with what only a training follows, and members that are none."""
+    if not overrides.get("ensemble", False):
+        if "+" in str(overrides["model"]):
+            raise InputError(f"{lines['model']}: expected ensemble = True, as model names several")
+        return
+    for name in ("name", "transfer_from"):
+        if overrides.get(name):
+            raise InputError(
+                f"{lines[name]}: expected no {name}, as an ensemble trains nothing and is called "
+                "after its model"
+            )
+
+
+def _check_transfer(overrides: dict[str, Any], lines: dict[str, str], source: str) -> None:
+    """Refuse a transfer without a name of its own, and what nothing follows without a transfer."""
+    if overrides.get("transfer_from"):
+        if not overrides.get("name"):
+            raise InputError(f"{source}: expected it to set name, as it sets transfer_from")
+        return
+    for name in OF_TRANSFER:
+        if name in overrides:
+            raise InputError(f"{lines[name]}: expected transfer_from too, without which {name} "
+                             "has no effect")
 
 
 def _is_number(value: object) -> bool:
@@ -302,3 +339,54 @@ def in_order(chosen: Iterable[str], catalogue: dict[str, Experiment]) -> list[Ex
         ordered += [catalogue[id_] for id_ in ready]
         sorter.done(*ready)
     return ordered
+
+
+def check_apart(catalogue: Iterable[Experiment]) -> None:
+    """Refuse experiments whose results would take each other's place.
+
+    Raises
+    ------
+    InputError
+        Naming the two files and what to do.
+    """
+    seen: dict[tuple, Experiment] = {}
+    for experiment in catalogue:
+        place = (experiment.key, experiment.result, experiment.overrides["optimizer"])
+        other = seen.setdefault(place, experiment)
+        if other is not experiment:
+            remedy = "set name in one of them" if experiment.trains else "keep one of them"
+            raise InputError(
+                f"{other.source} and {experiment.source} would write the same results, "
+                f"{'/'.join(place[:2])}.{place[2]}: {remedy}"
+            )
+
+
+def check_patches(catalogue: Iterable[Experiment], values: Mapping[str, Mapping]) -> None:
+    """Refuse experiments that need different patches under one result key.
+
+    Parameters
+    ----------
+    catalogue : iterable of Experiment
+        The experiments.
+    values : mapping of str to mapping
+        Parameters of settings.py as they count for each experiment, by its id.
+
+    Raises
+    ------
+    InputError
+        Naming the two files, the parameter and what to do.
+    """
+    first: dict[str, Experiment] = {}
+    for experiment in catalogue:
+        other = first.setdefault(experiment.key, experiment)
+        # The seed halves the files of one folder a label into training and test data.
+        halved = ("seed",) if experiment.data_set.layout == "folders" else ()
+        for name in (*OF_PATCHES, *halved):
+            found = [values[one.id][name] for one in (other, experiment)]
+            if found[0] != found[1]:
+                raise InputError(
+                    f"{other.source} and {experiment.source} need patches of different {name} "
+                    f"({found[0]!r} and {found[1]!r}), but both take those of {experiment.key}: "
+                    "set it in settings.py for all, or give one of them a data set of its own in "
+                    "DATA_SETS there"
+                )

@@ -18,6 +18,24 @@ def check_weights(files: results.ModelFiles, iteration: int, record: dict, remed
         raise InputError(f"{best} is missing or not what training wrote: run {remedy}")
 
 
+def check_alike(files: results.ModelFiles, records: list[dict]) -> None:
+    """Refuse iterations of one model that differ in more than their random numbers."""
+    for iteration, record in enumerate(records[1:], start=1):
+        different = storage.differences(_common(record), _common(records[0]))
+        if different:
+            raise InputError(
+                f"{files.run_record(iteration)}: iteration {iteration} was trained otherwise than "
+                f"iteration 0 ({'; '.join(different)}): train the model again, with --overwrite"
+            )
+
+
+def _common(record: dict) -> dict:
+    """Return what all iterations of a model share."""
+    made_of = {name: value for name, value in record["made_of"].items() if name != "run_seed"}
+    source = made_of.get("transfer_from")  # with the digest of the weights of that iteration
+    return made_of | {"transfer_from": source and source[0]}
+
+
 def load_network(files: results.ModelFiles, iteration: int, remedy: str) -> "keras.Model":
     """Load a trained network with its best weights; `remedy` is the command that trains it.
 
@@ -103,6 +121,7 @@ class TransferSource:
         self.files = results.source_files(source)
         wanted = dataclasses.asdict(features.parameters_of(data_set))
         self._records = [self._record(iteration, wanted) for iteration in range(iter_num)]
+        check_alike(self.files, self._records)
         self.network: str = self._records[0]["made_of"]["model"]
 
     def _record(self, iteration: int, wanted: dict) -> dict:

@@ -84,10 +84,7 @@ class Recogniser:
             self.is_separated: bool = self.records[0]["separated"]
             overlap = self.records[0]["settings"]["test_overlap"]
         self.step = max(1, int(self.parameters.patch_frames * (1 - overlap)))
-        for record in self.records[1:]:
-            different = {name: (made_of[name], record["made_of"].get(name)) for name in values}
-            if any(a != b for a, b in different.values()):
-                raise InputError(f"{files.folder}: iterations were trained with other features")
+        networks.check_alike(files, self.records)
         self.thresholds, self.has_thresholds = self._thresholds()
         self._networks: list = []
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import models
 import settings
 from instrec import InputError
 
@@ -109,6 +110,8 @@ def trained_name(network: str) -> str:
         passes = ("one_pass", "two_passes")[settings.transfer_passes - 1]
         name = f"{network}_from_{key}_{passes}"
         name += "_softmax" if settings.transfer_output == "softmax" else ""
+    if name in models.model_names() and (name != network or settings.transfer_from):
+        raise InputError(f"{name} is the name of a network as it is: give this model another one")
     if not re.fullmatch(r"\w[\w-]*", name) or name.startswith(ENSEMBLE):
         raise InputError(
             f"expected a name of letters, digits, - and _ that does not start with {ENSEMBLE}, "

@@ -31,6 +31,12 @@ def folder(data_set: settings.DataSet, part: str) -> Path:
     return data_set.feature_path / part
 
 
+def is_rendered(data_set: settings.DataSet) -> bool:
+    """Tell whether the audio of a data set, or what it was separated from, was rendered."""
+    folders = {*data_set.folders, data_set.source or data_set.folders[0]}
+    return any((settings.DATA_PATH / folder / RENDERED_NOTE).exists() for folder in folders)
+
+
 def check_inputs(data_set: settings.DataSet, inputs: int, methods: tuple[str, str]) -> None:
     """Refuse the method for one input on a data set with two, and the reverse.
 

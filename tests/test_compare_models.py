@@ -10,7 +10,9 @@ import settings
 from instrec import InputError, metrics, results, storage
 
 
-def write_scores(id_, model, optimizer="adam", micro=((0.5, 0.6, 0.4),), gain=0.0):
+def write_scores(
+    id_, model, optimizer="adam", micro=((0.5, 0.6, 0.4),), gain=0.0, half="pure half"
+):
     """Write scores whose micro row is given an iteration; class-wise thresholds add `gain`."""
     data_set = settings.DATA_SETS[id_]
     files = results.model_files(data_set, model, optimizer)
@@ -29,6 +31,7 @@ def write_scores(id_, model, optimizer="adam", micro=((0.5, 0.6, 0.4),), gain=0.
             "optimizer": optimizer,
             "labels": list(data_set.labels),
         },
+        "half": half,
         "iterations": len(micro),
         "results": dict.fromkeys(metrics.STRATEGIES, of_strategy),
     }
@@ -164,6 +167,18 @@ def test_improvement_in_points(three_models, monkeypatch):
     (single,) = (panel for panel in panels if panel != "all labels")
     assert names[single] == list(settings.IRMAS)
     np.testing.assert_allclose(panels[single]["s2"][0], 20)
+
+
+def test_rendered_audio_is_named_wherever_scores_are(three_models, monkeypatch, call, capsys):
+    half = "pure half of the rendered test data"
+    write_scores(1, "model_leaky", "sgd", half=half)
+    assert compare_models.rendered_models() == {("irmas_1024", "model_leaky.sgd")}
+    sides = [compare_models.Side("irmas_1024", f"model_leaky{end}", "one") for end in ("", ".sgd")]
+    assert ["rendered" in side.title for side in sides] == [False, True]
+    call("compare_models.py")
+    assert "note: rendered audio, not the data set of that name: irmas_1024" in (
+        capsys.readouterr().out
+    )
 
 
 def test_improvement_by_classwise_thresholds(three_models, monkeypatch):

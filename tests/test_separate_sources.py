@@ -10,7 +10,7 @@ from conftest import RATE, make_folders, make_irmas, tone, write_tone
 import separate_sources
 import separation
 import settings
-from instrec import InputError, features, storage
+from instrec import InputError, features, storage, tensors
 
 WIND = settings.IRMAS_WIND
 
@@ -265,3 +265,10 @@ def test_a_missing_source_is_warned_of(jazz, call, capsys, paths):
     jazz.rename(paths / "elsewhere")
     call("create_encoding.py", "-d", JAZZ)
     assert "warning: the source" in capsys.readouterr().out
+
+
+def test_what_is_separated_from_rendered_audio_says_so(jazz, call, paths):
+    (jazz / tensors.RENDERED_NOTE).write_text("{}")
+    call("separate_sources.py", "-d", JAZZ)
+    shutil.rmtree(jazz)  # the source may be moved away
+    assert tensors.is_rendered(settings.DATA_SETS[JAZZ])

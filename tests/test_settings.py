@@ -242,3 +242,15 @@ def test_an_option_of_a_script_lasts_for_one_run(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["x", "-c", "n", "-x", str(experiment)])
     with command.parsed(parser):
         assert settings.class_weight == "n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-m", "model_leaky", "-x", "irmas_leaky"), "give -m or -x, not both"),
+        (("-m", "model_leaky", "-o", "adam", "-d", 1, "--passes", 2), "give --from, too"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(call, arguments, message):
+    with pytest.raises(SystemExit, match=f"^error: .*{message}"):
+        call("train.py", *arguments)

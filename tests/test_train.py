@@ -332,3 +332,10 @@ def test_training_by_recording_leaks_nothing(tiny):
         for rows in (trainer.train_rows, trainer.validation_rows)
     ]
     assert sides[0] and sides[1] and not sides[0] & sides[1]
+
+
+def test_without_patience_training_stops_at_the_first_worse_epoch(tiny):
+    settings.patience = 0
+    history = np.load(trained(epochs=12).history(0))
+    losses = history["val_loss"]
+    assert len(history) >= 1 and np.all(np.diff(losses[:-1]) < 0)

@@ -150,6 +150,65 @@ def test_a_killed_transfer_goes_on_to_the_same_weights(source, monkeypatch):
         assert np.array_equal(np.load(whole.history(0)), np.load(files.history(0)))
 
 
+def test_a_kill_between_checkpoint_and_state_of_the_second_pass_changes_nothing(
+    source, monkeypatch
+):
+    """The best weights, which the pass started from, are those of the pass itself by then."""
+    from instrec import callbacks
+
+    save = callbacks.BestCheckpoint.on_epoch_end
+
+    def always(self, epoch, logs):
+        self._best = -1
+        save(self, epoch, logs)
+
+    def killed(self, epoch, logs):
+        always(self, epoch, logs)
+        if epoch == 3:  # the first of the second pass
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(callbacks.BestCheckpoint, "on_epoch_end", always)
+    whole = transferred(transfer_passes=2, iter_num=1, name="whole")
+    monkeypatch.setattr(callbacks.BestCheckpoint, "on_epoch_end", killed)
+    with pytest.raises(KeyboardInterrupt):
+        transferred(transfer_passes=2, iter_num=1, name="cut")
+    monkeypatch.setattr(callbacks.BestCheckpoint, "on_epoch_end", always)
+    files = transferred(transfer_passes=2, iter_num=1, name="cut")
+    assert np.array_equal(np.load(whole.history(0)), np.load(files.history(0)))
+    for expected, found in zip(weights(whole, 0), weights(files, 0), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_a_transfer_never_replaces_its_source(source, monkeypatch):
+    settings.dataset = 21
+    with settings.overridden({"transfer_from": SOURCE}, "test"):
+        start = networks.TransferSource(SOURCE, SINGLE, 1)
+        with pytest.raises(InputError, match="cannot replace itself"):
+            train.Trainer(start.new_network(3), "adam", None, source=start, name="model_tiny")
+
+
+def test_iterations_trained_otherwise_are_not_mixed(source):
+    settings.dataset = 21
+    with settings.overridden({"learning_rate": 0.5}, "test"):
+        trainer = train.Trainer(deep(), "adam", None)
+        trainer.load_data()
+        trainer.train(3, 8, 1, overwrite=True)
+    message = "iteration 1 was trained otherwise than iteration 0 .*passes"
+    with pytest.raises(InputError, match=message):
+        evaluate.Evaluator("model_tiny", "adam", 3, 2, 2).run()
+    with pytest.raises(InputError, match=message):
+        networks.TransferSource(SOURCE, TARGET, 2)
+
+
+def test_standardising_what_starts_from_a_plain_model_is_refused(source):
+    values = {"transfer_from": SOURCE, "standardise": True, "iter_num": 1}
+    with (
+        settings.overridden(values, "test"),
+        pytest.raises(InputError, match="was not standardised"),
+    ):
+        train.train_model("model_tiny", "adam")
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -248,11 +307,11 @@ def test_several_models_are_an_ensemble_from_its_thresholds_to_its_figures(sourc
     )
 
 
-@pytest.mark.parametrize("name", ["ensemble_x", "a/b", "a.b", "a b"])
+@pytest.mark.parametrize("name", ["ensemble_x", "a/b", "a.b", "a b", "model_baseline"])
 def test_names_that_files_cannot_have_are_refused(name):
     with (
         settings.overridden({"name": name}, "test"),
-        pytest.raises(InputError, match=re.escape(repr(name))),
+        pytest.raises(InputError, match=re.escape(name)),
     ):
         results.trained_name("model_leaky")
 
@@ -262,7 +321,10 @@ def test_an_untrained_model_is_named(source):
         evaluate.Evaluator("model_lekay", "adam", 2, 1, 2)
 
 
-def test_mode_1_trains_its_half_as_the_same_variant(paths, call, monkeypatch):
+@pytest.mark.parametrize(
+    "values", [{"standardise": True}, {"split_by": "recording", "balanced": False, "patience": 2}]
+)
+def test_mode_1_trains_its_half_as_the_same_variant(paths, call, monkeypatch, values):
     from conftest import make_irmas
 
     import models
@@ -274,9 +336,12 @@ def test_mode_1_trains_its_half_as_the_same_variant(paths, call, monkeypatch):
     monkeypatch.setattr(models, "model_names", lambda: ["model_tiny"])
     monkeypatch.setattr(models, "get_model", lambda *_: tiny_network())
     few = ("-e", 1, "-b", 8, "-i", 1)
-    with settings.overridden({"standardise": True}, "test"):
-        call("train.py", "-m", "model_tiny", "--name", "std", "-o", "adam", "-d", 20, *few)
-    call("evaluate.py", "-m", "std", "-o", "adam", "-d", 20, "-O", 1, *few)
-    half = results.model_files(TINY, "std", "adam", evaluate.CONFUSION_SPLIT)
-    assert json.loads(half.run_record(0).read_text())["made_of"]["standardise"] is True
-    assert results.model_files(TINY, "std", "adam").confusion.exists()
+    with settings.overridden(values, "test"):
+        call("train.py", "-m", "model_tiny", "--name", "variant", "-o", "adam", "-d", 20, *few)
+    call("evaluate.py", "-m", "variant", "-o", "adam", "-d", 20, "-O", 1, *few)
+    half = results.model_files(TINY, "variant", "adam", evaluate.CONFUSION_SPLIT)
+    made_of = json.loads(half.run_record(0).read_text())["made_of"]
+    assert {name: made_of[name] for name in values} == values
+    assert results.model_files(TINY, "variant", "adam").confusion.exists()
+    with pytest.raises(SystemExit, match="trained with -c n: so is its half"):
+        call("evaluate.py", "-m", "variant", "-o", "adam", "-d", 20, "-O", 1, *few, "-c", "y")
