@@ -169,16 +169,14 @@ def test_improvement_in_points(three_models, monkeypatch):
     np.testing.assert_allclose(panels[single]["s2"][0], 20)
 
 
-def test_rendered_audio_is_named_wherever_scores_are(three_models, monkeypatch, call, capsys):
+def test_rendered_audio_is_named_wherever_scores_are(three_models, run_script):
     half = "pure half of the rendered test data"
     write_scores(1, "model_leaky", "sgd", half=half)
     assert compare_models.rendered_models() == {("irmas_1024", "model_leaky.sgd")}
     sides = [compare_models.Side("irmas_1024", f"model_leaky{end}", "one") for end in ("", ".sgd")]
     assert ["rendered" in side.title for side in sides] == [False, True]
-    call("compare_models.py")
-    assert "note: rendered audio, not the data set of that name: irmas_1024" in (
-        capsys.readouterr().out
-    )
+    shown = run_script("compare_models.py").stdout
+    assert "note: rendered audio, not the data set of that name: irmas_1024" in shown
 
 
 def test_improvement_by_classwise_thresholds(three_models, monkeypatch):
