@@ -89,6 +89,7 @@ SCALES = {
 DEMO = settings.ROOT / "demo"  # git ignores it
 FIGURE_WIDTH = 1100  # pixels of a figure in the report, at most
 FIGURE_COLOURS = 64
+REPORTS = {"report.md": report.to_markdown, "report.html": report.to_html}
 
 
 @contextlib.contextmanager
@@ -365,13 +366,32 @@ def results_of(experiment: Experiment) -> dict[str, str | None]:
     }
 
 
-def is_done(experiment: Experiment) -> bool:
+def compared_with(baseline: Experiment | None) -> str | None:
+    """Digest the scores that bars are drawn against; None if there are none to draw them against.
+
+    Apart from `made_of`: a baseline that is run anew changes the bars, but no model and no score.
+    """
+    if baseline is None or read_record(baseline.id).get("state") != "done":
+        return None
+    scores = baseline.files.scores
+    return storage.digest_of_file(scores) if scores.is_file() else None
+
+
+def is_done(experiment: Experiment, baseline: Experiment | None) -> bool:
     """Tell whether a record says that all is done, and nothing has changed since."""
     record = read_record(experiment.id)
     if record.get("state") != "done" or storage.differences(record["made_of"], made_of(experiment)):
         return False
+    if not _has_bars_of_today(record, baseline):
+        return False
     figures = (settings.MODELS_ROOT / path for path in record["figures"].values())
     return record["results"] == results_of(experiment) and all(p.is_file() for p in figures)
+
+
+def _has_bars_of_today(record: dict, baseline: Experiment | None) -> bool:
+    """Tell whether bars are drawn against today's scores of the baseline, as far as is known."""
+    today = compared_with(baseline)
+    return record.get("compared_with", today) == today  # records of before do not have it
 
 
 def steps_of(
@@ -434,7 +454,7 @@ def _improvements(experiment: Experiment, baseline: Experiment | None) -> dict[s
 
     key, model = side(experiment)
     figures = {}
-    if baseline is not None and read_record(baseline.id).get("state") == "done":
+    if compared_with(baseline) is not None:
         base_key, base_model = side(baseline)
         figures["improvement"], _ = compare_models.plot_improvement(
             model, base_model, data_set=key, baseline_data_set=base_key
@@ -488,6 +508,7 @@ def run_experiment(
             root = settings.MODELS_ROOT
             record["figures"] |= {n: p.relative_to(root).as_posix() for n, p in figures.items()}
         record |= {"state": "done", "results": results_of(experiment)}
+        record["compared_with"] = compared_with(baseline)
         record["made_with"] = storage.environment("keras", "tensorflow", "numpy", "librosa")
     except Exception as error:
         record |= {"state": "failed", "reason": _reason(error, experiment.id)}
@@ -575,7 +596,7 @@ def _run_one(
         print(f"    {trouble.state}: {trouble.reason}")
         save_record(experiment.id, read_record(experiment.id) | trouble._asdict())
         return trouble.state
-    if is_done(experiment):
+    if is_done(experiment, baseline):
         print("    done before, nothing has changed")
         return "skipped"
     try:
@@ -590,7 +611,7 @@ def _run_one(
 
 
 # --- the report -----------------------------------------------------------------------------------
-def outcome_of(experiment: Experiment, folder: Path) -> report.Outcome:
+def outcome_of(experiment: Experiment, baseline: Experiment | None, folder: Path) -> report.Outcome:
     """Read what came of an experiment, under its settings; copy its figures to the report."""
     import train
 
@@ -600,8 +621,11 @@ def outcome_of(experiment: Experiment, folder: Path) -> report.Outcome:
         reason = record.get("reason") or "reproduce.py has not run it, or was stopped"
         state = {"stopped": "not run"}.get(state, state)
         return report.Outcome(experiment, state, reason, seconds=record["seconds"])
-    if not is_done(experiment):
-        why = "settings, data or results have changed since it was run: run it again"
+    if not is_done(experiment, baseline):
+        changed = "settings, data or results"
+        if not _has_bars_of_today(record, baseline):
+            changed = f"the scores of its baseline {experiment.baseline}"
+        why = f"{changed} have changed since it was run: run it again"
         return report.Outcome(experiment, "not run", why)
     files = files_of(experiment)
     trained = [files] if experiment.trains else map(results.source_files, experiment.needs)
@@ -625,6 +649,7 @@ def outcome_of(experiment: Experiment, folder: Path) -> report.Outcome:
         runs=runs,
         seconds=record["seconds"],
         figures=figures,
+        made_with=record.get("made_with", {}),
     )
 
 
@@ -639,8 +664,43 @@ def copy_figure(source: Path, target: Path) -> None:
             small.quantize(FIGURE_COLOURS, Image.Quantize.FASTOCTREE).save(partial, optimize=True)
 
 
+def report_folder(path: Path) -> Path:
+    """Return the folder of a report in full, which the next report replaces with all it holds.
+
+    Raises
+    ------
+    InputError
+        If it, or a neighbour that is in the way of its replacement, holds anything else.
+    """
+    folder = path.resolve()
+    if not folder.name:
+        raise InputError(f"{folder} cannot be replaced by a report: choose another --report")
+    above = next(parent for parent in folder.parents if parent.exists())
+    # The neighbours are what storage.replace_folder and an interrupted report take for theirs.
+    places = [folder.with_name(folder.name + ending) for ending in ("", storage.PARTIAL, ".old")]
+    for place in (above, *filter(Path.exists, places)):
+        if not place.is_dir():
+            raise InputError(f"{place} is no folder: choose another --report")
+    for place in filter(Path.exists, places):
+        others = sorted(p.name for p in place.iterdir() if not _is_of_report(p))
+        if others:
+            raise InputError(
+                f"{place} holds other files than a report, such as {others[0]}: "
+                "choose another --report"
+            )
+    return folder
+
+
+def _is_of_report(path: Path) -> bool:
+    """Tell whether a report may replace a file or folder; hidden files are kept."""
+    if path.name == "figures":
+        return path.is_dir() and all(figure.suffix == ".png" for figure in path.iterdir())
+    return path.is_file() and (path.name in REPORTS or path.name.startswith("."))
+
+
 def write_report(catalogue: dict[str, Experiment], scale: str, folder: Path) -> None:
     """Write the report of everything that was run at a scale, whole or not at all."""
+    folder = report_folder(folder)
     partial = folder.with_name(f"{folder.name}{storage.PARTIAL}")
     storage.remove_folder(partial)
     storage.recover_folder(folder)
@@ -648,37 +708,40 @@ def write_report(catalogue: dict[str, Experiment], scale: str, folder: Path) -> 
     outcomes = []
     for experiment in experiments.in_order(catalogue, catalogue):
         with overridden(experiment, scale):
-            outcomes.append(outcome_of(experiment, partial))
+            baseline = catalogue.get(experiment.baseline)
+            outcomes.append(outcome_of(experiment, baseline, partial))
     outcomes.sort(key=lambda outcome: outcome.experiment.place)
     data = read_record("_data")["seconds"]
     context = report.Context(
-        scale, about(scale), {step: entry["seconds"] for step, entry in data.items()}
+        scale, about(scale), {step: entry["seconds"] for step, entry in data.items()}, written()
     )
     origin, blocks = report.origin_of(outcomes), report.document(outcomes, context)
     title = f"instRecCnn: the experiments at scale {scale!r}"
-    for name, write in (("report.md", report.to_markdown), ("report.html", report.to_html)):
+    for name, write in REPORTS.items():
         with storage.whole(partial / name) as path:
             path.write_text(write(title, origin, blocks), encoding="utf-8")
-    if folder.exists() and not (folder / "report.md").exists() and any(folder.iterdir()):
-        shutil.rmtree(partial)
-        raise InputError(f"{folder} holds other files than a report: choose another --report")
+    for hidden in folder.glob(".*"):
+        shutil.copy2(hidden, partial)
     storage.replace_folder(partial, folder)
     print(f"report: {folder / 'report.html'} (and .md)")
 
 
 def about(scale: str) -> dict[str, str]:
-    """Say what the experiments were run with."""
-    made_with = storage.environment(
-        "keras", "tensorflow", "numpy", "scipy", "librosa", "soundfile", "soxr"
-    )
+    """Say what the experiments of a scale are run with."""
     with settings.overridden(SCALES[scale].overrides, scale):
         names = ("nb_epochs", "batch_size", "iter_num", "patience", "learning_rate", "seed")
         chosen = ", ".join(f"{name} {getattr(settings, name)}" for name in names)
     facts = {"scale": f"{scale}: {SCALES[scale].text}", "settings": chosen}
     for id_, options in SCALES[scale].audio.items():
         facts[f"rendered {settings.DATA_SETS[id_].title}"] = " ".join(options)
+    return facts
+
+
+def written() -> dict[str, str]:
+    """Say when and with what a report is written: the results may be of other days."""
+    made_with = storage.environment("numpy", "matplotlib", "pillow")
     versions = ", ".join(f"{name} {version}" for name, version in made_with["packages"].items())
-    return facts | {
+    return {
         "date": time.strftime("%Y-%m-%d"),
         "git commit": made_with["git_commit"],
         "Python": made_with["python"],
@@ -716,14 +779,27 @@ def load_catalogue(named: Sequence[str], scale: str) -> tuple[dict[str, Experime
     Raises
     ------
     InputError
-        If one cannot be read, or what it overrides is unknown or wrong.
+        If one cannot be read, what it overrides is unknown or wrong, or it would write over what
+        another one leaves behind.
     """
     catalogue = {name: experiments.load(name) for name in experiments.names()}
     chosen = [experiments.load(name) for name in named]
-    catalogue |= {experiment.id: experiment for experiment in chosen}
+    for experiment in chosen:
+        other = catalogue.setdefault(experiment.id, experiment)
+        if other.source != experiment.source:
+            raise InputError(
+                f"{other.source} and {experiment.source} would keep the same record, "
+                f"{experiment.id}.json: give the file another name, and set name in it"
+            )
+        if experiment.id.startswith(("_", ".")):  # as the record of the data
+            raise InputError(f"{experiment.source}: expected a file name that starts otherwise")
+    values = {}
     for experiment in catalogue.values():
         with overridden(experiment, scale):
             settings.selected()
+            values[experiment.id] = settings.parameters()
+    experiments.check_apart(catalogue.values())
+    experiments.check_patches(catalogue.values(), values)
     return catalogue, [experiment.id for experiment in chosen] or list(catalogue)
 
 
@@ -742,6 +818,7 @@ def main() -> None:
         if arguments.list:
             print_list(catalogue)
             return
+        folder = report_folder(arguments.report or settings.MODELS_ROOT / "report")
         states: dict[str, str] = {}
         if not arguments.report_only:
             chosen = experiments.in_order(named, catalogue)
@@ -749,7 +826,7 @@ def main() -> None:
                 states = run_all(
                     chosen, scale, overwrite=arguments.overwrite, verbose=arguments.verbose
                 )
-        write_report(catalogue, scale, (arguments.report or settings.MODELS_ROOT / "report"))
+        write_report(catalogue, scale, folder)
     counts = {state: list(states.values()).count(state) for state in dict.fromkeys(states.values())}
     print(", ".join(f"{count} {state}" for state, count in counts.items()))
     failed = [id_ for id_, state in states.items() if state == "failed"]

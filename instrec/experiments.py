@@ -1,7 +1,8 @@
 """Experiments: one small file each that says what differs from settings.py, and is never executed.
 
-A file holds a docstring, whose first line is the title, and assignments of literals to names: of
-parameters of settings.py, which it overrides, and these of its own:
+A file holds a docstring, whose first line is the title and whose rest the report shows as a note,
+and assignments of literals to names: of parameters of settings.py, which it overrides, and these of
+its own:
 
     answers                    what it answers, such as 'thesis 5.6.1'; every file has it
     published                  what it is set beside: 's1 micro' and the like are precision, recall
@@ -233,8 +234,9 @@ def _check_transfer(overrides: dict[str, Any], lines: dict[str, str], source: st
         return
     for name in OF_TRANSFER:
         if name in overrides:
-            raise InputError(f"{lines[name]}: expected transfer_from too, without which {name} "
-                             "has no effect")
+            raise InputError(
+                f"{lines[name]}: expected transfer_from too, without which {name} has no effect"
+            )
 
 
 def _is_number(value: object) -> bool:

@@ -15,6 +15,17 @@ from instrec.experiments import AVERAGES, MEAN_ACCURACY, STRATEGIES, Experiment
 
 NONE = "–"  # a cell without a number
 PRECISION, RECALL, F_SCORE = range(3)
+MIN_RUNS = 2  # trainings of which a spread is known
+ROUNDING = 0.0015  # of an f-score that is worked out from precision and recall of three digits
+# The averages of ours that a published one is set beside: which of both is meant is not sure.
+OURS = {
+    "micro": {"micro": "micro"},
+    "macro": {"macro": "macro, 2PR/(P+R)", "macro_sklearn": "macro, mean of the labels' F"},
+}
+CHOSEN_ON_HELD_OUT = (
+    "Where test clips have several labels, the confusion matrix is of a held-out half of the "
+    "training data, which also chose the best epoch of each network: its accuracy is optimistic"
+)
 # Published scores on the test set of IRMAS: micro F, macro F as the paper has it, LRAP.
 LATER = (
     ("Han et al. 2017, ensemble", 0.629, 0.517, None),
@@ -42,11 +53,22 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first column is text, the others are mostly numbers."""
+    """A table; the first column is text, the others are mostly numbers.
+
+    Parameters
+    ----------
+    title : str
+        Caption.
+    header, rows
+        Cells.
+    of_data : bool
+        Whether it is of the data of the report, as its caption then says.
+    """
 
     title: str
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
+    of_data: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,6 +105,8 @@ class Outcome:
         Run time of each step, over all sessions.
     figures : dict of str to str
         Pictures by their name, as paths relative to the report.
+    made_with : dict
+        Commit and versions of the last run, as `storage.environment` gives them.
     """
 
     experiment: Experiment
@@ -93,10 +117,11 @@ class Outcome:
     runs: list[dict] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     figures: dict[str, str] = field(default_factory=dict)
+    made_with: dict = field(default_factory=dict)
 
     @property
     def rendered(self) -> bool:
-        """Whether the audio was rendered, as the results themselves say."""
+        """Whether its own audio was rendered, as the results themselves say."""
         texts = [self.scores.get("half", ""), self.confusion.get("half", "")]
         texts += [run.get("trained_on", "") for run in self.runs]
         return any("rendered " in text for text in texts)
@@ -142,14 +167,17 @@ class Context:
     scale : str
         Name of the scale.
     about : dict of str to str
-        Facts for the front page: settings, versions, date, commit.
+        Facts for the front page: the settings of the scale.
     data_seconds : dict of str to float
         Run time of the steps that prepare data.
+    written : dict of str to str
+        When and with what the report is written: date, commit, versions.
     """
 
     scale: str
     about: Mapping[str, str]
     data_seconds: Mapping[str, float] = field(default_factory=dict)
+    written: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -160,16 +188,33 @@ class Origin:
     short: str
 
 
-def origin_of(outcomes: Iterable[Outcome]) -> Origin:
+def rendered_among(outcomes: Iterable[Outcome]) -> frozenset[str]:
+    """Return the experiments of rendered data, and those that start from a model of theirs."""
+    done = [outcome for outcome in outcomes if outcome.scores]
+    found = {outcome.experiment.id for outcome in done if outcome.rendered}
+    while True:
+        trained = {o.experiment.trained for o in done if o.experiment.id in found}
+        more = {o.experiment.id for o in done if trained.intersection(o.experiment.needs)}
+        if more <= found:
+            return frozenset(found)
+        found |= more
+
+
+def origin_of(outcomes: Sequence[Outcome]) -> Origin:
     """Say what the numbers of a report are made from, as the results' own records say."""
+    counted = rendered_among(outcomes)
     found = {True: set(), False: set()}
+    is_starting = False  # whether any, of audio that is not rendered, counts as rendered
     for outcome in outcomes:
         if outcome.scores:
             found[outcome.rendered].add(outcome.experiment.data_set.title)
+            is_starting |= outcome.experiment.id in counted and not outcome.rendered
     rendered, others = (", ".join(sorted(found[kind])) for kind in (True, False))
     if rendered and others:
         text = f"RENDERED, not recordings: {rendered}. Not rendered: {others}"
-        return Origin(f"{text}. Rows of rendered data say so.", "partly RENDERED data")
+        source = ", as do those of models that start from one of rendered data"
+        rows = "Rows and figures of rendered data say so"
+        return Origin(f"{text}. {rows}{source * is_starting}.", "partly RENDERED data")
     if rendered:
         return Origin(
             "Made from RENDERED demo data, which stand in for the data sets; these are not scores "
@@ -253,27 +298,29 @@ def document(outcomes: Sequence[Outcome], context: Context) -> list[Block]:
     """
     done = [outcome for outcome in outcomes if outcome.scores]
     by_id = {outcome.experiment.id: outcome for outcome in done}
-    mixed = len({outcome.rendered for outcome in done}) > 1
+    rendered = rendered_among(done)
+    mixed = bool(rendered) and not all(outcome.rendered for outcome in done)
 
     def name(outcome: Outcome) -> str:
-        marks = ["rendered"] if mixed and outcome.rendered else []
+        marks = ["rendered"] if mixed and outcome.experiment.id in rendered else []
         marks += [] if outcome.learnt else ["has not learnt"]
         return outcome.experiment.id + (f" ({', '.join(marks)})" if marks else "")
 
     blocks: list[Block] = []
     for section in (
         _about(outcomes, context),
-        _published(done, name),
+        _notes(outcomes),
+        _published(outcomes, name),
         _all_scores(done, name),
         _classwise(done, name),
         _changes(done, by_id, name),
         _transfer(done, by_id, name),
         _confusion(done, name),
         _ranking(done, name),
-        _honest(done, by_id),
-        _figures(done),
+        _honest(done, by_id, name),
+        _figures(done, name),
         _run_times(outcomes, context),
-        _failures(outcomes),
+        _failures(outcomes, name),
     ):
         blocks += section
     return blocks
@@ -308,19 +355,42 @@ def _about(outcomes: Sequence[Outcome], context: Context) -> list[Block]:
             "random weights; differences are ours minus published, in points (hundredths). "
             f"{len(outcomes)} experiments: {counts}."
         ),
-        Table("Made with", ("what", "value"), list(context.about.items())),
+        Table("Made with", ("what", "value"), [*context.about.items(), *_made_with(outcomes)]),
     ]
     if rows:
         header = ("data set", "audio", "training patches", "test clips that are scored")
         blocks.append(Table("Data, as the results say", header, rows))
+    if context.written:
+        rows = list(context.written.items())
+        blocks.append(Table("Report written", ("what", "value"), rows, of_data=False))
     return blocks
 
 
-def _published(done: Sequence[Outcome], name: Namer) -> list[Block]:
+def _made_with(outcomes: Iterable[Outcome]) -> list[tuple[str, str]]:
+    """List the commits and versions that results were made with, as their records say."""
+    found: dict[str, dict[str, None]] = {}  # a dictionary as a set that keeps the order
+    for outcome in outcomes:
+        # A training is kept from run to run: it can be of an earlier version than the scores.
+        for record in (*(run.get("made_with", {}) for run in outcome.runs), outcome.made_with):
+            versions = dict(record.get("packages", {}))
+            named = {"git commit": "git_commit", "Python": "python"}
+            facts = {title: record[key] for title, key in named.items() if key in record}
+            for title, value in (facts | versions).items():
+                found.setdefault(title, {})[value] = None
+    return [(f"results: {title}", ", ".join(values)) for title, values in found.items()]
+
+
+def _notes(outcomes: Iterable[Outcome]) -> list[Block]:
+    rows = [(o.experiment.id, o.experiment.text) for o in outcomes if o.experiment.text]
+    table = Table("What the experiments' files say", ("experiment", "note"), rows, of_data=False)
+    return _section("Notes on single experiments", table)
+
+
+def _published(outcomes: Sequence[Outcome], name: Namer) -> list[Block]:
     rows = []
-    for outcome in done:
+    for outcome in outcomes:
         published = outcome.experiment.published
-        if _is_transfer(outcome):
+        if not outcome.scores or _is_transfer(outcome):
             continue
         for strategy in STRATEGIES:
             for average in AVERAGES:
@@ -328,27 +398,67 @@ def _published(done: Sequence[Outcome], name: Namer) -> list[Block]:
                 if theirs is None:
                     continue
                 theirs = theirs if isinstance(theirs, tuple) else (None, None, theirs)
-                ours = [outcome.score(strategy, average, i) for i in range(3)]
-                rows.append(
-                    (name(outcome), strategy, average)
-                    + tuple(
-                        cell
-                        for i in (F_SCORE, PRECISION, RECALL)
-                        for cell in (number(theirs[i]), mean_text(ours[i]))
-                    )
-                    + (
-                        difference(ours[F_SCORE], theirs[F_SCORE]),
-                        number(published.get(f"{strategy} threshold"), 2),
-                        f"{outcome.threshold(strategy, average):.2f}",
-                        duration(sum(outcome.seconds.values())),
-                    )
+                threshold = published.get(f"{strategy} threshold")
+                rows += (
+                    (name(outcome), strategy, title)
+                    + _beside(outcome, strategy, of_ours, theirs, threshold)
+                    for of_ours, title in OURS[average].items()
                 )
     header = ("experiment", "strategy", "average", "F published", "F ours", "P published", "P ours")
     header += ("R published", "R ours", "difference of F", "threshold published", "ours")
+    note = macro_note(outcome.experiment for outcome in outcomes)
     return _section(
         "Scores beside the published ones (thesis 5.3 and 5.4)",
+        Paragraph(f"Ours is set beside a published macro F in both of its meanings. {note}"),
         Table("Precision, recall and F, one threshold for all labels", (*header, "run time"), rows),
     )
+
+
+def _beside(
+    outcome: Outcome,
+    strategy: str,
+    average: str,
+    theirs: tuple[float | None, ...],
+    threshold: float | None,
+) -> tuple[str, ...]:
+    """Return the cells of one row: published precision, recall and F, and ours by `average`."""
+    ours = [outcome.score(strategy, average, i) for i in range(3)]
+    columns = (F_SCORE, PRECISION, RECALL)
+    cells = [cell for i in columns for cell in (number(theirs[i]), mean_text(ours[i]))]
+    return (
+        *cells,
+        difference(ours[F_SCORE], theirs[F_SCORE]),
+        number(threshold, 2),
+        f"{outcome.threshold(strategy, average):.2f}",
+        duration(sum(outcome.seconds.values())),
+    )
+
+
+def macro_note(published: Iterable[Experiment]) -> str:
+    """Say what the published macro F are, as far as published precision and recall tell."""
+    found = []  # what it is, F of the published precision and recall, published F
+    for experiment in published:
+        for strategy in STRATEGIES:
+            theirs = experiment.published.get(f"{strategy} macro")
+            if isinstance(theirs, tuple) and theirs[PRECISION] + theirs[RECALL]:
+                what = f"{experiment.id} {strategy}"
+                found.append((what, f_of(theirs[PRECISION], theirs[RECALL]), theirs[F_SCORE]))
+    others = [row for row in found if abs(row[1] - row[2]) > ROUNDING]
+    if not others:
+        return "The thesis defines it as F = 2PR/(P+R) of the mean precision and recall."
+    told = "; ".join(f"{what} {f:.3f}, published {theirs:.3f}" for what, f, theirs in others)
+    text = (
+        "The thesis defines it as F = 2PR/(P+R) of the mean precision and recall, but the "
+        f"published F are not those of the published P and R (by the formula {told})."
+    )
+    if all(f > theirs for _, f, theirs in others):
+        text += " They fit a mean of the labels' F, which is never above F of the mean P and R."
+    return text
+
+
+def f_of(precision: float, recall: float) -> float:
+    """Return the f-score of a precision and a recall that are not both 0."""
+    return 2 * precision * recall / (precision + recall)
 
 
 def _all_scores(done: Sequence[Outcome], name: Namer) -> list[Block]:
@@ -426,28 +536,55 @@ def _changes(done: Sequence[Outcome], by_id: Mapping[str, Outcome], name: Namer)
 
 
 def _transfer(done: Sequence[Outcome], by_id: Mapping[str, Outcome], name: Namer) -> list[Block]:
-    rows = []
-    for outcome in filter(_is_transfer, done):
+    rows, header = [], ["experiment", "what"]
+    for average in AVERAGES:
+        header.append(f"{average} F published")
+        for title in OURS[average].values():
+            header += [f"ours, {title}", f"difference, {title}", f"against from scratch, {title}"]
+    transfers = list(filter(_is_transfer, done))
+    for outcome in transfers:
         published, baseline = outcome.experiment.published, by_id.get(outcome.experiment.baseline)
         cells = []
         for average in AVERAGES:
-            theirs, ours = published.get(f"s1 {average}"), outcome.score("s1", average)
-            scratch = NONE if baseline is None else change_text(ours, baseline.score("s1", average))
-            cells += [number(theirs), mean_text(ours), difference(ours, theirs), scratch]
+            theirs = published.get(f"s1 {average}")
+            theirs = theirs[F_SCORE] if isinstance(theirs, tuple) else theirs
+            cells.append(number(theirs))
+            for of_ours in OURS[average]:
+                ours, scratch = outcome.score("s1", of_ours), NONE
+                if baseline is not None:
+                    scratch = change_text(ours, baseline.score("s1", of_ours))
+                cells += [mean_text(ours), difference(ours, theirs), scratch]
         title = outcome.experiment.title
         rows.append((name(outcome), title, *cells, duration(sum(outcome.seconds.values()))))
-    header = ("experiment", "what")
-    for average in AVERAGES:
-        header += (f"{average} F published", "ours", "difference", "ours against from scratch")
+    title = "F of strategy s1; differences and changes in points"
     return _section(
         "Transfer learning (thesis 5.9)",
         Paragraph(
             "One pass trains a new output layer, all else is frozen; two passes then train all "
             "layers. The source is the model trained with Adam in every row, and training number "
-            "n starts from training number n of the source."
+            "n starts from training number n of the source. Where F alone is published, which "
+            "macro F is meant is not known: ours is set beside it in both meanings."
         ),
-        Table("F of strategy s1; the last of each group in points", (*header, "run time"), rows),
+        *_first_passes(transfers),
+        Table(title, (*header, "run time"), rows),
     )
+
+
+def _first_passes(transfers: Iterable[Outcome]) -> list[Block]:
+    """Name the trainings of two passes whose best epoch, which is scored, was in the first."""
+    found = []
+    for outcome in transfers:
+        passes = [run["best_pass"] for run in outcome.runs if "best_pass" in run]
+        if outcome.experiment.overrides.get("transfer_passes") == 2 and 1 in passes:
+            found.append(f"{outcome.experiment.id} ({passes.count(1)} of {len(passes)} trainings)")
+    if not found:
+        return []
+    return [
+        Paragraph(
+            "The best epoch, whose weights are scored, was in the first of two passes, so that "
+            f"the second changed nothing, in: {', '.join(found)}."
+        )
+    ]
 
 
 def _confusion(done: Sequence[Outcome], name: Namer) -> list[Block]:
@@ -459,9 +596,17 @@ def _confusion(done: Sequence[Outcome], name: Namer) -> list[Block]:
             cells = (cell for o in ours for cell in (mean_text(o), difference(o, theirs)))
             rows.append((name(outcome), outcome.confusion["half"], number(theirs, 4), *cells))
     header = ("experiment", "clips of", "published", "s1", "difference", "s2", "difference")
+    held_out = any(outcome.confusion and _is_held_out(outcome) for outcome in done)
     return _section(
-        "Confusion matrices", Table("Mean accuracy, the mean of the diagonal", header, rows)
+        "Confusion matrices",
+        *([Paragraph(f"{CHOSEN_ON_HELD_OUT}.")] if held_out else []),
+        Table("Mean accuracy, the mean of the diagonal", header, rows),
     )
+
+
+def _is_held_out(outcome: Outcome) -> bool:
+    """Tell whether the confusion matrix is of training data, as test clips have several labels."""
+    return outcome.experiment.data_set.multi_label_test
 
 
 def _ranking(done: Sequence[Outcome], name: Namer) -> list[Block]:
@@ -486,21 +631,22 @@ def _ranking(done: Sequence[Outcome], name: Namer) -> list[Block]:
             "Published by others on IRMAS' test set, not measured here",
             ("system", "micro F", "macro F, as the paper defines it", "LRAP"),
             theirs,
+            of_data=False,
         ),
     )
 
 
-def _honest(done: Sequence[Outcome], by_id: Mapping[str, Outcome]) -> list[Block]:
+def _honest(done: Sequence[Outcome], by_id: Mapping[str, Outcome], name: Namer) -> list[Block]:
     blocks = []
     for outcome in done:
         split_by = outcome.experiment.overrides.get("split_by", "patch")
         patchwise = by_id.get(outcome.experiment.baseline)
         if split_by != "patch" and patchwise is not None:
-            blocks += _honest_answer(patchwise, outcome, split_by)
+            blocks += _honest_answer(patchwise, outcome, split_by, name)
     return _section("How much does the patch-wise split flatter?", *blocks)
 
 
-def _honest_answer(patchwise: Outcome, apart: Outcome, split_by: str) -> list[Block]:
+def _honest_answer(patchwise: Outcome, apart: Outcome, split_by: str, name: Namer) -> list[Block]:
     measures = {"best validation accuracy": (patchwise.validation(), apart.validation())}
     for strategy in STRATEGIES if patchwise.confusion and apart.confusion else ():
         measures[f"mean accuracy of the confusion matrix, {strategy}"] = (
@@ -528,17 +674,20 @@ def _honest_answer(patchwise: Outcome, apart: Outcome, split_by: str) -> list[Bl
         for measure, (patch, other) in measures.items()
         if measure.startswith("F on")
     ]
+    names = f"{name(patchwise)} and {name(apart)}"
     text = (
-        f"On this data, a split by patch instead of by {split_by} changes {'; '.join(flattered)}. "
-        f"On the test clips, which neither has seen, the F-scores differ by {min(tested):+.1f} to "
-        f"{max(tested):+.1f} points: what the patch-wise split adds in validation is "
+        f"On the data of {names}, a split by patch instead of by {split_by} changes "
+        f"{'; '.join(flattered)}. On the test clips, which neither has seen, the F-scores differ "
+        f"by {min(tested):+.1f} to {max(tested):+.1f} points: "
         f"{_verdict(measures['best validation accuracy'], tested)}."
     )
-    names = f"{patchwise.experiment.id} and {apart.experiment.id}"
     header = ("measure", "split by patch", f"split by {split_by}", "difference in points")
-    learnt = patchwise.learnt and apart.learnt
-    warning = [] if learnt else [Paragraph("Not every one of these trainings has learnt.")]
-    return [Paragraph(text), *warning, Table(f"{names}: what the split does", header, rows)]
+    notes = []
+    if patchwise.confusion and apart.confusion and _is_held_out(apart):
+        notes.append(Paragraph(f"{CHOSEN_ON_HELD_OUT} with both splits."))
+    if not (patchwise.learnt and apart.learnt):
+        notes.append(Paragraph("Not every one of these trainings has learnt."))
+    return [Paragraph(text), *notes, Table(f"{names}: what the split does", header, rows)]
 
 
 def _more_or_less(patch: np.ndarray, other: np.ndarray) -> str:
@@ -548,18 +697,31 @@ def _more_or_less(patch: np.ndarray, other: np.ndarray) -> str:
 
 
 def _verdict(validation: tuple[np.ndarray, np.ndarray], tested: Sequence[float]) -> str:
-    """Say what the change in validation is: nothing beyond its spread, flattery, or skill."""
+    """Say what the change in validation is: nothing beyond its spread, a loss, flattery or skill.
+
+    Parameters
+    ----------
+    validation : tuple of np.ndarray
+        Accuracies of the trainings with the patch-wise split, and with the other one.
+    tested : sequence of float
+        Changes of F on the test clips, in points.
+    """
+    if min(map(len, validation)) < MIN_RUNS:
+        return f"no verdict, which takes {MIN_RUNS} trainings of each, for their spread"
     change, deviation = (100 * value for value in change_of(*validation))
-    if change <= 2 * deviation or change <= 0:
-        return "not more than the spread of the trainings"
+    adds = "what the patch-wise split adds in validation is"
+    if abs(change) <= 2 * deviation or not change:
+        return f"{adds} not more than the spread of the trainings"
+    if change < 0:
+        return "the patch-wise split does not flatter here, validation is worse with it"
     if np.mean(tested) < change / 2:
-        return "flattery, not skill"
-    return "found on the test clips as well"
+        return f"{adds} flattery, not skill"
+    return f"{adds} found on the test clips as well"
 
 
-def _figures(done: Sequence[Outcome]) -> list[Block]:
+def _figures(done: Sequence[Outcome], name: Namer) -> list[Block]:
     blocks = [
-        Figure(path, f"{outcome.experiment.id}: {outcome.experiment.title} – {what}")
+        Figure(path, f"{name(outcome)}: {outcome.experiment.title} – {what}")
         for outcome in done
         for what, path in outcome.figures.items()
     ]
@@ -589,7 +751,7 @@ def _run_times(outcomes: Sequence[Outcome], context: Context) -> list[Block]:
     )
 
 
-def _failures(outcomes: Sequence[Outcome]) -> list[Block]:
+def _failures(outcomes: Sequence[Outcome], name: Namer) -> list[Block]:
     rows = [
         (outcome.experiment.id, outcome.state, outcome.reason)
         for outcome in outcomes
@@ -597,7 +759,7 @@ def _failures(outcomes: Sequence[Outcome]) -> list[Block]:
     ]
     flat = [
         (
-            outcome.experiment.id,
+            name(outcome),
             str(number_),
             f"{run['best_accuracy']:.3f}",
             f"{run['chance']:.3f}",
@@ -639,13 +801,18 @@ def to_markdown(title: str, origin: Origin, blocks: Sequence[Block]) -> str:
         elif isinstance(block, Paragraph):
             parts.append(_plain(block.text))
         elif isinstance(block, Figure):
-            caption = _plain(f"{block.caption} ({origin.short})")
+            caption = _plain(_caption(block.caption, origin))
             parts.append(f"![{caption}]({block.path})\n\n*{caption}*")
         else:
             lines = [block.header, ("---", *["---:"] * (len(block.header) - 1)), *block.rows]
             rows = "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
-            parts.append(f"**{_plain(block.title)} ({_plain(origin.short)})**\n\n{rows}")
+            caption = _caption(block.title, origin if block.of_data else None)
+            parts.append(f"**{_plain(caption)}**\n\n{rows}")
     return "\n\n".join(parts) + "\n"
+
+
+def _caption(text: str, origin: Origin | None) -> str:
+    return f"{text} ({origin.short})" if origin else text
 
 
 def _plain(text: str) -> str:
@@ -686,7 +853,7 @@ def to_html(title: str, origin: Origin, blocks: Sequence[Block]) -> str:
         elif isinstance(block, Paragraph):
             parts.append(f"<p>{_html(block.text)}</p>")
         elif isinstance(block, Figure):
-            caption = _html(f"{block.caption} ({origin.short})")
+            caption = _html(_caption(block.caption, origin))
             image = f"<img src='{_html(block.path)}' alt='{caption}' loading='lazy'>"
             parts.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
         else:
@@ -706,7 +873,7 @@ def _html_table(table: Table, origin: Origin) -> str:
         return "<tr>" + "".join(f"<{tag}>{_html(cell)}</{tag}>" for cell in cells) + "</tr>"
 
     rows = "\n".join(row(cells, "td") for cells in table.rows)
-    caption = _html(f"{table.title} ({origin.short})")
+    caption = _html(_caption(table.title, origin if table.of_data else None))
     return (
         f"<div class='scroll'><table>\n<caption>{caption}</caption>\n"
         f"<thead>{row(table.header, 'th')}</thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>"

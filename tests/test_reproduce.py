@@ -76,6 +76,9 @@ def test_a_file_is_read():
         ("published_classwise_change = 3", "expected published_classwise_change to be two"),
         ("published_classwise_change = (3, 1)", "expected published_classwise_change to be two"),
         ("seed = = 3", "line 15"),
+        ("transfer_passes = 2", "expected transfer_from too, without which transfer_passes"),
+        ("transfer_output = 'softmax'", "expected transfer_from too"),
+        ("transfer_learning_rate = 0.1", "expected transfer_from too"),
     ],
 )
 def test_everything_else_is_refused_with_its_line(line, message):
@@ -108,6 +111,24 @@ def test_what_every_file_needs():
         parse(GOOD.replace("dataset = 3", "dataset = 99"))
 
 
+def test_an_ensemble_trains_nothing_and_says_so():
+    ensemble = with_line("ensemble = True")
+    assert parse(ensemble).result == "ensemble_model_leaky"
+    several = 'model = "model_leaky+model_baseline"'
+    found = parse(ensemble.replace('model = "model_leaky"', several))
+    assert found.needs == (
+        "irmas_harm_2048/model_leaky.adam",
+        "irmas_harm_2048/model_baseline.adam",
+    )
+    for line in ("name = 'mine'", "transfer_from = 'irmas_1024/model_leaky.adam'"):
+        with pytest.raises(InputError, match=f"line 16: expected no {line.split()[0]}, as an"):
+            parse(f"{ensemble}{line}\n")
+    for more in ("", "ensemble = False"):
+        text = with_line(more).replace('model = "model_leaky"', several)
+        with pytest.raises(InputError, match="line 12: expected ensemble = True, as model names"):
+            parse(text)
+
+
 def test_a_value_of_another_type_is_refused_when_it_is_applied():
     for line, message in (
         ("nb_epochs = 2.5", "nb_epochs to be of type int"),
@@ -134,6 +155,68 @@ def test_a_file_of_ones_own_is_read_from_anywhere(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot be read as text"):
         experiments.load(str(path))
+
+
+MINE = """'''Mine'''
+answers = "mine"
+dataset = 1
+model = "model_leaky"
+optimizer = "adam"
+"""
+
+
+def refused(tmp_path, text, name="mine.py"):
+    """Return why an experiment of one's own is refused beside those of the project."""
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        reproduce.load_catalogue([str(path)], "full")
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_experiments_that_would_take_each_others_place_are_refused(tmp_path):
+    why = refused(tmp_path, MINE)
+    assert "experiments/irmas_leaky.py" in why
+    assert "the same results, irmas_1024/model_leaky.adam: set name in one of them" in why
+    assert "keep one of them" in refused(tmp_path, MINE + "ensemble = True\n")
+    named = MINE + "name = 'mine'\n"
+    why = refused(tmp_path, named, "irmas_leaky.py")
+    assert "experiments/irmas_leaky.py" in why
+    assert "irmas_leaky.json: give the file another name" in why
+    assert "expected a file name that starts otherwise" in refused(tmp_path, named, "_data.py")
+
+
+def test_an_experiment_may_be_named_by_its_path(monkeypatch):
+    monkeypatch.chdir(ROOT / "tests")
+    path = "../experiments/irmas_leaky.py"
+    catalogue, chosen = reproduce.load_catalogue([path, "irmas_leaky"], "full")
+    assert set(chosen) == {"irmas_leaky"} and catalogue.keys() == CATALOGUE.keys()
+    assert experiments.load(path).source == "experiments/irmas_leaky.py"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["sample_rate = 16000", "hop_length = 256", "num_mel_bands = 64", "time_duration = 2"]
+    + ["test_overlap = 0.0"],
+)
+def test_patches_of_one_key_are_of_one_kind(tmp_path, line):
+    why = refused(tmp_path, f"{MINE}name = 'mine'\n{line}\n")
+    assert f"need patches of different {line.split()[0]}" in why
+    assert "those of irmas_1024: set it in settings.py for all, or give one" in why
+
+
+def test_patches_of_another_kind_have_a_data_set_of_their_own(tmp_path, monkeypatch):
+    jazz = MINE.replace("dataset = 1", "dataset = -1") + "name = 'mine'\nseed = 1\n"
+    assert "need patches of different seed" in refused(tmp_path, jazz)  # it halves the files
+    path = tmp_path / "mine.py"
+    path.write_text(f"{MINE}name = 'mine'\nseed = 1\n")
+    assert reproduce.load_catalogue([str(path)], "full")[1] == ["mine"]
+    own = dataclasses.replace(settings.DATA_SETS[1], name="irmas_64")
+    monkeypatch.setitem(settings.DATA_SETS, 30, own)
+    path.write_text(MINE.replace("dataset = 1", "dataset = 30") + "num_mel_bands = 64\n")
+    catalogue, _ = reproduce.load_catalogue([str(path)], "full")
+    assert catalogue["mine"].key == "irmas_64_1024"
 
 
 # --- the experiments that come with the project ------------------------------------------------
@@ -221,6 +304,7 @@ def test_experiments_run_once_and_are_reported(tiny, monkeypatch, capsys):
     for heading in report.split("\n## ")[1:]:
         assert "RENDERED" in heading.splitlines()[2]
     assert "| jazz_from_wind_adam_softmax" in report
+    assert "results: keras" in report and "**Report written**" in report
     assert "reproduce.py has not run it" in report  # the others
     page = (tiny / "models" / "report" / "report.html").read_text()
     for picture in (tiny / "models" / "report" / "figures").iterdir():
@@ -245,11 +329,79 @@ def test_experiments_run_once_and_are_reported(tiny, monkeypatch, capsys):
     run(monkeypatch, TRANSFER, "--scale", "tiny", "--report-only")
     assert "have changed since it was run" in (tiny / "models/report/report.md").read_text()
     run(monkeypatch, TRANSFER, "--scale", "tiny")
-    assert ran == ["jazz"]
+    assert ran == ["jazz", TRANSFER]  # the bars of which are drawn against it
 
 
 def read_records(tiny):
     return {p.name: p.read_text() for p in (tiny / "models" / "experiments").glob("[!_]*.json")}
+
+
+def test_bars_are_drawn_anew_when_the_baseline_changes(paths, monkeypatch):
+    jazz, transfer = CATALOGUE["jazz"], CATALOGUE[TRANSFER]
+
+    def score(clips):
+        storage.save_json(jazz.files.scores, {"clips": clips})
+
+    def record(experiment, **more):
+        done = {"state": "done", "seconds": {}, "made_of": {}, "results": {}, "figures": {}}
+        reproduce.save_record(experiment.id, done | more)
+
+    monkeypatch.setattr(reproduce, "made_of", lambda _: {})
+    monkeypatch.setattr(reproduce, "results_of", lambda _: {})
+    score(1)
+    record(transfer, compared_with=reproduce.compared_with(jazz))
+    assert reproduce.is_done(transfer, jazz)  # when it was run, the baseline had failed
+    record(jazz)
+    assert not reproduce.is_done(transfer, jazz)
+    record(transfer, compared_with=reproduce.compared_with(jazz))
+    assert reproduce.is_done(transfer, jazz)
+    score(2)
+    assert not reproduce.is_done(transfer, jazz)
+    found = reproduce.outcome_of(transfer, jazz, paths)
+    assert found.reason == "the scores of its baseline jazz have changed since it was run: " + (
+        "run it again"
+    )
+    record(transfer)  # one that an earlier version wrote
+    assert reproduce.is_done(transfer, jazz)
+
+
+def test_what_was_stopped_goes_on(tiny, monkeypatch):
+    """After the last finished epoch of a training, and with the time it took until then."""
+    import models
+    from instrec import callbacks
+
+    def small(name, shape, num_classes):
+        from instrec.backend import keras
+
+        inputs = keras.Input(shape)
+        x = keras.layers.Flatten()(keras.layers.AveragePooling2D((4, 43))(inputs))
+        return keras.Model(inputs, keras.layers.Dense(num_classes, "sigmoid")(x), name=name)
+
+    def stop(self, epoch, logs=None):
+        save(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    scale = dataclasses.replace(TINY, overrides={**TINY.overrides, "nb_epochs": 2})
+    monkeypatch.setitem(reproduce.SCALES, "tiny", scale)
+    monkeypatch.setattr(models, "get_model", small)
+    save, all_steps = callbacks.StateSaver.on_epoch_end, reproduce.steps_of
+    # Plots and the report, which take longer than all the rest, have nothing to do with it.
+    monkeypatch.setattr(
+        reproduce, "steps_of", lambda *a, **k: {"training": all_steps(*a, **k)["training"]}
+    )
+    monkeypatch.setattr(reproduce, "write_report", lambda *_: None)
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(callbacks.StateSaver, "on_epoch_end", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(monkeypatch, "jazz", "--scale", "tiny")
+    folder = tiny / "models" / "experiments"
+    record = json.loads((folder / "jazz.json").read_text())
+    assert record["state"] == "stopped" and record["seconds"].keys() == {"training"}
+    run(monkeypatch, "jazz", "--scale", "tiny")
+    assert "going on after epoch 1" in (folder / "jazz.log").read_text()
+    again = json.loads((folder / "jazz.json").read_text())
+    assert again["state"] == "done"
+    assert again["seconds"]["training"] >= record["seconds"]["training"]
 
 
 def test_a_failure_stops_only_what_depends_on_it(tiny, monkeypatch, capsys):
@@ -291,6 +443,43 @@ def test_a_folder_of_other_files_is_not_replaced(paths, monkeypatch):
     with pytest.raises(InputError, match="holds other files than a report"):
         run(monkeypatch, "--report-only", "--report", other)
     assert (other / "thesis.tex").read_text() == "years of work"
+
+
+def test_no_folder_but_a_report_is_replaced(paths, monkeypatch):
+    ran = []
+    monkeypatch.setattr(reproduce, "run_all", lambda *_, **__: ran.append(1) or {})
+    docs = paths / "docs"
+    (docs / "figures").mkdir(parents=True)
+    (docs / "report.md").write_text("a report")
+    (docs / "separation.md").write_text("no report")
+    (paths / "file").write_text("no folder")
+    (paths / "other.old").mkdir()
+    (paths / "other.old" / "thesis.tex").write_text("years of work")
+    monkeypatch.chdir(docs)
+    for folder, message in (
+        ("/", "/ cannot be replaced by a report"),
+        (".", f"{docs} holds other files than a report, such as separation.md"),
+        ("../docs", f"{docs} holds other files"),
+        (paths / "file", "file is no folder"),
+        (paths / "file" / "report", "file is no folder"),
+        (paths / "other", r"other.old holds other files than a report, such as thesis.tex"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run(monkeypatch, "--report", folder)
+    assert not ran  # told before hours of work
+    assert (docs / "separation.md").exists() and (docs / "report.md").read_text() == "a report"
+    (docs / "separation.md").unlink()
+    (docs / "figures" / "mine.svg").write_text("no figure of a report")
+    with pytest.raises(InputError, match="such as figures"):
+        run(monkeypatch, "--report", docs)
+    (docs / "figures" / "mine.svg").unlink()
+    (docs / ".gitignore").write_text("kept")
+    run(monkeypatch, "--report", docs)
+    assert (docs / ".gitignore").read_text() == "kept"
+    assert (docs / "report.md").read_text() != "a report"
+    (docs / ".git").mkdir()
+    with pytest.raises(InputError, match=r"such as \.git:"):
+        run(monkeypatch, "--report", docs)
 
 
 def test_list_names_all(monkeypatch, capsys):
