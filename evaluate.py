@@ -592,9 +592,9 @@ def main() -> None:
             raise InputError("-e, -b, -c and --overwrite are for mode 1, the only one that trains")
         data_set = command.select_data_set()
         name, optimizer = command.trained_model(arguments)
-        for member in name.split("+"):
+        for member in name.split("+") if arguments.class_weight else ():
             weighted = train.variant_of(data_set, member, optimizer)[1].get("class_weight")
-            if weighted and arguments.class_weight not in (None, weighted):
+            if weighted not in (None, arguments.class_weight):
                 raise InputError(f"{member} was trained with -c {weighted}: so is its half")
         evaluate_model(
             name,

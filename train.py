@@ -382,10 +382,9 @@ def variant_of(
     path = results.model_files(data_set, name, optimizer).run_record(0)
     if not path.exists():
         return (name if name in models.model_names() else settings.model), {}
-    record = storage.load_json(
-        path, f"train.py --name {name}", expected={"made_of": dict, "settings": dict}
-    )
-    with storage.refuse_damaged(path, f"train.py --name {name}"):
+    remedy = f"the training of {name} again, with --overwrite"
+    record = storage.load_json(path, remedy, expected={"made_of": dict, "settings": dict})
+    with storage.refuse_damaged(path, remedy):
         return record["made_of"]["model"], {n: record["settings"][n] for n in VARIANT}
 
 
