@@ -1,6 +1,6 @@
 # make demo     set up, render a small data set, run all four steps and the plots
 # make test     set up, lint and test, every experiment at its smallest scale included
-# make report   run every experiment on rendered audio and write docs/report, in about an hour
+# make report   run every experiment on rendered audio and write docs/report: an hour or more
 PYTHON ?= python3
 VENV := .venv
 ifeq ($(OS),Windows_NT)
