@@ -112,7 +112,7 @@ def read_folders(
 
 def known_labels(data_set: settings.DataSet) -> set[str]:
     """Every label in the audio of a data set: IRMAS Wind keeps 4 of the 11 that IRMAS has."""
-    audio = data_set.source or data_set.folders[0]
+    audio = data_set.root
     sharing = (s for s in settings.DATA_SETS.values() if audio in (s.source, *s.folders))
     return {label for other in sharing for label in other.labels}
 
@@ -172,7 +172,7 @@ def check_audio(data_set: settings.DataSet) -> Path:
                 f"python3 render_dataset.py -d {settings.dataset}"
             )
             raise InputError(f"expected the audio of {data_set.title} in {path}: {remedy}")
-    source = settings.DATA_PATH / (data_set.source or data_set.folders[0])
+    source = settings.DATA_PATH / data_set.root
     return source if source.is_dir() else settings.DATA_PATH / data_set.folders[0]
 
 

@@ -264,8 +264,7 @@ class Evaluator:
                 "split_seed": settings.seed,
                 "balanced": settings.balanced,
             }
-        made_of = {name: record["made_of"].get(name) for name in wanted}
-        different = storage.differences(made_of, wanted)
+        different = storage.mismatches(record, wanted)
         if different:
             raise InputError(
                 f"{files.best(iteration)} was trained with other settings or data than today's "

@@ -8,8 +8,6 @@ One figure as PNG and PDF in <MODEL_PATH>/<model_name>/figures: training and val
 deviation over all iterations that train.py finished.
 """
 
-import itertools
-
 from instrec import command, figures, plotting, results, storage
 from train import HISTORY_FIELDS
 
@@ -30,8 +28,7 @@ def plot(files: results.ModelFiles, remedy: str) -> None:
         If a history is damaged.
     """
     histories = []
-    # The iterations of one training: a record says that it has finished.
-    for iteration in itertools.takewhile(lambda i: files.run_record(i).exists(), itertools.count()):
+    for iteration in files.finished():
         path = files.history(iteration)
         with storage.refuse_damaged(path, remedy):
             histories.append(storage.load_array(path, remedy)[list(HISTORY_FIELDS)])

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import create_encoding
 import settings
 import train
 from instrec import InputError, command, metrics, recognition, results, storage
@@ -26,7 +27,7 @@ from instrec.recognition import Recogniser, Recognition
 if TYPE_CHECKING:
     import pandas as pd
 
-AUDIO = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".au", ".m4a", ".aac", ".wma", ".opus")
+AUDIO = create_encoding.AUDIO_SUFFIXES | {".au", ".m4a", ".aac", ".wma", ".opus"}
 
 
 def predict(

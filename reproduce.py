@@ -67,7 +67,7 @@ SCALES = {
     "full": Scale("settings.py as it is, on the audio in its DATA_PATH"),
     "demo": Scale(
         "rendered audio, large enough to learn from; within 90 minutes on 2 cores",
-        {"nb_epochs": 6, "batch_size": 16, "iter_num": 2},
+        {"nb_epochs": 8, "batch_size": 16, "iter_num": 2},
         {
             1: ("--train", "32", "--test", "120"),
             2: ("--train", "8"),
@@ -210,7 +210,7 @@ def _render(
         return {}
     import render_dataset
 
-    needed = {root_of(experiment.data_set) for experiment in chosen}
+    needed = {experiment.data_set.root for experiment in chosen}
     rendered = {}
     for id_, options in SCALES[scale].audio.items():
         data_set = settings.DATA_SETS[id_]
@@ -223,11 +223,6 @@ def _render(
             title = f"rendering {data_set.folders[0]}"
             rendered[data_set.folders[0]] = _data_step(title, step, verbose=verbose)
     return rendered
-
-
-def root_of(data_set: settings.DataSet) -> str:
-    """Return the audio folder that a data set is made from in the end."""
-    return data_set.source or data_set.folders[0]
 
 
 def _prepare(
@@ -252,7 +247,7 @@ def absent_audio(data_set: settings.DataSet, *, with_source: bool) -> str:
     Separated audio that somebody put there does for its source.
     """
     folders = [settings.DATA_PATH / folder for folder in data_set.folders]
-    source = settings.DATA_PATH / root_of(data_set)
+    source = settings.DATA_PATH / data_set.root
     if with_source and source.is_dir():
         return ""
     return next((str(source if data_set.source else f) for f in folders if not f.is_dir()), "")
@@ -317,14 +312,9 @@ def overridden(experiment: Experiment, scale: str) -> contextlib.AbstractContext
     return settings.overridden(values, experiment.source)
 
 
-def trained_name(experiment: Experiment) -> str:
-    """Name the trained model of an experiment, or those of an ensemble; under its settings."""
-    return results.trained_name(settings.model) if experiment.trains else settings.model
-
-
 def files_of(experiment: Experiment) -> results.ModelFiles:
     """Return the files of an experiment's results; under its settings."""
-    name = results.result_name(trained_name(experiment))
+    name = results.result_name(results.trained_name(settings.model))
     return results.model_files(settings.selected(), name, settings.optimizer)
 
 
@@ -404,7 +394,7 @@ def steps_of(
     import plot_perf_metrics
     import train
 
-    name, files = trained_name(experiment), files_of(experiment)
+    name, files = results.trained_name(settings.model), files_of(experiment)
 
     def png_of(figure: str) -> Path:
         return files.figure(f"{figure}.png")

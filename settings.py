@@ -133,6 +133,11 @@ class DataSet:
         return f"{self.name}_{stft_window}"
 
     @property
+    def root(self) -> str:
+        """Audio folder that it is made from in the end: the source, if it is separated audio."""
+        return self.source or self.folders[0]
+
+    @property
     def multi_label_test(self) -> bool:
         """Whether a test clip can have several labels (thesis 5.1)."""
         return self.layout == "irmas"

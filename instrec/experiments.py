@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import settings
-from instrec import InputError, results
+from instrec import InputError, metrics, results
 
 FOLDER = settings.ROOT / "experiments"
-STRATEGIES, AVERAGES = ("s1", "s2"), ("micro", "macro")
+STRATEGIES, AVERAGES = tuple(metrics.STRATEGIES), ("micro", "macro")
 SCORES = tuple(map(" ".join, itertools.product(STRATEGIES, AVERAGES)))
 THRESHOLDS = tuple(f"{strategy} threshold" for strategy in STRATEGIES)
 MEAN_ACCURACY = "mean accuracy"

@@ -7,7 +7,7 @@ channels where it has several; patches are [patches x mel bands x frames x chann
 import contextlib
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -243,6 +243,16 @@ def patches_of_file(path: str | Path, parameters: FeatureParameters, step: int) 
         found = len(y) / parameters.sample_rate
         raise InputError(f"too short: {found:.2f} s, and one patch takes {seconds:.2f} s")
     return np.ascontiguousarray(patches)
+
+
+def standardise(
+    inputs: Sequence[np.ndarray], moments: Sequence[tuple[float, float]] | None
+) -> tuple[np.ndarray, ...]:
+    """Subtract the mean of each input and divide by its deviation; None leaves them as they are."""
+    if moments is None:
+        return tuple(inputs)
+    pairs = zip(inputs, moments, strict=True)
+    return tuple((patches - mean) / deviation for patches, (mean, deviation) in pairs)
 
 
 def patches_in_blocks(

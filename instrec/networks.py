@@ -133,8 +133,7 @@ class TransferSource:
             )
         expected = {"made_of": dict, "weights": str}
         record = storage.load_json(self.files.run_record(iteration), remedy, expected=expected)
-        found = {name: record["made_of"].get(name) for name in wanted}
-        different = storage.differences(found, wanted)
+        different = storage.mismatches(record, wanted)
         if different:
             raise InputError(f"{self.source} takes other features ({'; '.join(different)})")
         check_weights(self.files, iteration, record, remedy)

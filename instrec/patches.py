@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from instrec import features
 from instrec.backend import keras
 
 
@@ -42,7 +43,7 @@ class Patches(keras.utils.PyDataset):
         super().__init__()
         self._inputs, self._rows, self._batch = inputs, np.asarray(rows), batch
         self._targets, self._shuffle_seed, self._epoch = targets, shuffle_seed, epoch
-        self._moments = moments or [(0.0, 1.0)] * len(inputs)
+        self._moments = moments
         self._order = self._shuffled()
 
     def __len__(self) -> int:
@@ -52,10 +53,7 @@ class Patches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple:
         """Return one batch: inputs, and targets if there are any."""
         rows = self._order[index * self._batch : (index + 1) * self._batch]
-        x = tuple(
-            (tensor[rows] - mean) / deviation
-            for tensor, (mean, deviation) in zip(self._inputs, self._moments, strict=True)
-        )
+        x = features.standardise([tensor[rows] for tensor in self._inputs], self._moments)
         x = x if len(x) > 1 else x[0]
         return (x,) if self._targets is None else (x, self._targets[rows])
 

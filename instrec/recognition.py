@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import itertools
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,10 +61,10 @@ class Recogniser:
         if strategy not in metrics.STRATEGIES:
             raise InputError(f"expected strategy 's1' or 's2', found {strategy!r}")
         self.files, self.strategy = files, strategy
-        finished = itertools.takewhile(lambda i: files.run_record(i).exists(), itertools.count())
         expected = {"made_of": dict, "weights": str, "settings": dict}
         self.records = [
-            storage.load_json(files.run_record(i), "train.py", expected=expected) for i in finished
+            storage.load_json(files.run_record(i), "train.py", expected=expected)
+            for i in files.finished()
         ]
         if not self.records:
             raise InputError(
@@ -155,8 +154,7 @@ class Recogniser:
 
     def _outputs(self, inputs: list[np.ndarray]) -> np.ndarray:
         """Average what all networks say of a block of patches, one array an input."""
-        moments = self.records[0].get("moments") or [(0.0, 1.0)] * len(inputs)
-        x = [(one - mean) / dev for one, (mean, dev) in zip(inputs, moments, strict=True)]
+        x = features.standardise(inputs, self.records[0].get("moments"))
         x = x if len(x) > 1 else x[0]
         return np.mean([network.predict_on_batch(x) for network in self.networks], axis=0)
 

@@ -1,5 +1,6 @@
 """Where training and evaluation leave their files, and under which names."""
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,11 @@ class ModelFiles:
     def run_record(self, iteration: int) -> Path:
         """What made the model; it is there only if training has finished."""
         return self._of_iteration(iteration, "run.json")
+
+    def finished(self) -> list[int]:
+        """Return the iterations whose training has finished, as their records say."""
+        all_ = itertools.count()
+        return list(itertools.takewhile(lambda i: self.run_record(i).exists(), all_))
 
     def state(self, iteration: int) -> Path:
         """All that an interrupted training needs to go on; removed at its end."""

@@ -392,6 +392,12 @@ def environment(*packages: str) -> dict:
     return {"git_commit": commit, "python": platform.python_version(), "packages": versions}
 
 
+def mismatches(record: dict, wanted: dict) -> list[str]:
+    """Name what of `wanted` a record's `made_of` has otherwise or not; what else it has is free."""
+    made_of = {name: record["made_of"].get(name) for name in wanted}
+    return differences(made_of, wanted)
+
+
 def differences(made_with: dict, wanted: dict) -> list[str]:
     """Name what differs between two flat dictionaries, such as `hop_length: 256, not 512`."""
     # JSON turns tuples into lists: compare what it makes of both.

@@ -33,7 +33,7 @@ def folder(data_set: settings.DataSet, part: str) -> Path:
 
 def is_rendered(data_set: settings.DataSet) -> bool:
     """Tell whether the audio of a data set, or what it was separated from, was rendered."""
-    folders = {*data_set.folders, data_set.source or data_set.folders[0]}
+    folders = {*data_set.folders, data_set.root}
     return any((settings.DATA_PATH / folder / RENDERED_NOTE).exists() for folder in folders)
 
 
@@ -270,8 +270,7 @@ def load(data_set: settings.DataSet, part: str) -> Tensors:
         "step": step_of(part, parameters.patch_frames),
         "labels": list(data_set.labels),
     }
-    made_of = {name: record["made_of"].get(name) for name in wanted}
-    different = storage.differences(made_of, wanted)
+    different = storage.mismatches(record, wanted)
     if different:
         raise InputError(
             f"the tensors in {path} were made with other settings than today's "
