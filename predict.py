@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Recognise the instruments of recordings with a trained model.
+"""Recognise the instruments of recordings.
 
-  python3 predict.py song.wav -m model_leaky -o adam -d 1
-  python3 predict.py recordings/ -m model_leaky -o adam -d 1 --csv found.csv --figures figures/
+  python3 predict.py song.wav                                     with the model that comes along
+  python3 predict.py recordings/ --csv found.csv --figures figures/
+  python3 predict.py song.wav -m model_leaky -o adam -d 1         with one that you trained
 
 Prints a table a file: how strong each instrument is (1: the strongest), whether that passes the
 threshold that was best for it on the development data, and when it plays. Files may be of any
@@ -32,7 +33,7 @@ AUDIO = create_encoding.AUDIO_SUFFIXES | {".au", ".m4a", ".aac", ".wma", ".opus"
 
 def predict(
     path: str | Path,
-    model: str = "model_leaky",
+    model: str | None = None,
     optimizer: str = "adam",
     data_set: settings.DataSet | None = None,
     *,
@@ -45,7 +46,7 @@ def predict(
     path : str or Path
         Audio file.
     model, optimizer : str
-        The trained model.
+        The trained model; by default the one that comes along, of 11 labels (docs/recognise.md).
     data_set : settings.DataSet, optional
         What it was trained on; by default the data set that settings.py selects.
     strategy : {'s1', 's2'}
@@ -62,7 +63,10 @@ def predict(
     InputError
         If the model is not trained, or the file cannot be used.
     """
-    files = results.model_files(data_set or settings.selected(), model, optimizer)
+    if model is None:
+        files = results.pretrained_files()
+    else:
+        files = results.model_files(data_set or settings.selected(), model, optimizer)
     return Recogniser(files, strategy).predict(path).table
 
 
@@ -219,13 +223,13 @@ def main() -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    model, optimizer = command.trained_model(arguments)
-    data_set = command.select_data_set()
+    files = command.model_to_recognise_with(arguments)
     paths = audio_files(arguments.paths)
-    recogniser = Recogniser(results.model_files(data_set, model, optimizer), arguments.strategy)
+    recogniser = Recogniser(files, arguments.strategy)
+    record = recogniser.records[0]
     print(
-        f"{model}.{optimizer}: {len(recogniser.records)} runs, trained on "
-        f"{recogniser.records[0].get('trained_on', 'training data')} of {data_set.title}"
+        f"{files.model}.{files.optimizer}: {len(recogniser.records)} runs, trained on "
+        f"{record.get('trained_on', 'training data')} of {record['made_of']['data_set']}"
     )
     if not recogniser.has_thresholds:
         print(

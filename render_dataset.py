@@ -3,6 +3,8 @@
     python3 render_dataset.py -d 1               # IRMAS: 880 training and 120 test clips
     python3 render_dataset.py -d 2 --train 20    # Monotimbral: 20 files a label
 
+    python3 render_dataset.py -d 10 --soundfont a.sf2 b.sf2    # Rendered: several SoundFonts
+
 Every later step then runs without the real recordings. Scores on rendered audio say that the code
 works; they say nothing about recordings. Data sets that are separated from others are not rendered:
 render the source, then separate it.
@@ -13,6 +15,10 @@ where it was. A folder that holds anything else, or was made with other argument
 The audio is made by a SoundFont, by default TimGM6mb.sf2 of the package pretty_midi. That SoundFont
 is under the GNU GPL, version 2: the licence of the SoundFont, not of this file. The rendered audio
 is for trying the code; read your SoundFont's licence before you pass audio on.
+
+The data set Rendered is to train on for recordings: several SoundFonts take turns, long notes and
+short, detuned and with vibrato, often without accompaniment, and most voices are synthesised, for
+SoundFonts have none that sing.
 """
 
 # Conventions: times are seconds, pitches MIDI numbers (60 is middle C), programs General MIDI
@@ -25,8 +31,8 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +41,7 @@ from zlib import crc32
 import numpy as np
 
 import settings
-from instrec import InputError, command, storage, tensors
+from instrec import InputError, command, singing, storage, tensors
 from instrec.parallel import ordered_map
 
 VERSION = 1  # of the music: raise it when the same arguments give other audio
@@ -49,6 +55,8 @@ PEAK = 0.95  # no sample is above
 LOUDNESS = (-26, -14)  # dB, range of a recording's level
 BACKING = (-22, -10)  # dB, range of the accompaniment's level against the lead's
 MIN_LEAD = -15  # dB: how far a lead, rests and all, may fall in a clip below its level as it plays
+ALONE = 0.5  # share of expressive recordings without accompaniment
+SUNG = 0.75  # share of expressive voices that are synthesised instead of a SoundFont's
 MIN_RMS = 1e-4  # of a lead as it is rendered: below, the SoundFont lacks the program
 
 
@@ -92,6 +100,7 @@ INSTRUMENTS = {  # a label that is new in settings.py needs a row here
 }
 # Accompaniment and whether it has drums, by folder; in all others they are drawn.
 STYLES = {"youtube": ("alone", False), "jazz_db": ("jazz", True)}
+EXPRESSIVE = "rendered"  # the folder of the data set whose music is played with expression
 # Nothing that IRMAS has a label for accompanies pop, so that the labels of a clip are complete.
 CHORD_PROGRAMS = {"pop": (4, 11, 12, 46, 50, 62, 89, 108), "jazz": (0, 1, 26)}
 BASS_PROGRAMS = {"pop": (32, 33, 34, 35, 36, 38), "jazz": (32,)}
@@ -104,6 +113,7 @@ SCALES = (  # major, minor, Dorian, Mixolydian, harmonic minor
     *((0, 2, 4, 5, 7, 9, 10), (0, 2, 3, 5, 7, 8, 11)),
 )
 PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (1, 4, 0, 5), (0, 4, 5, 3), (5, 3, 0, 4), (0, 6, 3, 0))
+LONG_RHYTHM = (2, 3, 4, 6)  # beats; of expressive melodies of instruments that hold a note
 RHYTHMS = ((1, 0.5, 0.5), (2, 1, 1, 0.5), (0.5, 0.25, 0.25, 1), (1.5, 0.5, 1), (0.67, 0.33, 1))
 # Names of IRMAS test clips are as odd as these.
 TITLES = (
@@ -160,16 +170,26 @@ def draw_song(rng: np.random.Generator, seconds: float) -> Song:
     return Song(int(rng.integers(12)), scale, progression, 60 / rng.uniform(70, 170), seconds)
 
 
-def melody(rng: np.random.Generator, song: Song, low: int, high: int) -> list[Note]:
-    """Walk at random over the scale, in about an octave and a half of the range."""
+def melody(
+    rng: np.random.Generator,
+    song: Song,
+    low: int,
+    high: int,
+    rhythms: Sequence[Sequence[float]] = RHYTHMS,
+    longest: float = 1.5,
+) -> list[Note]:
+    """Walk at random over the scale, in about an octave and a half of the range.
+
+    Notes last `longest` seconds at most: plucked strings die away.
+    """
     scale = song.pitches(low, high)
     width = min(len(scale), int(rng.integers(7, 13)))
     first = int(rng.integers(len(scale) - width + 1))
-    rhythm = RHYTHMS[rng.integers(len(RHYTHMS))]
+    rhythm = rhythms[rng.integers(len(rhythms))]
     legato, rests, loudness = rng.uniform(0.75, 1), rng.uniform(0, 0.2), rng.integers(75, 110)
     notes, start, position = [], 0.0, int(rng.integers(width))
     while start < song.seconds:
-        length = min(rng.choice(rhythm) * song.beat, 1.5)  # longer, plucked strings die away
+        length = min(rng.choice(rhythm) * song.beat, longest)
         position = int(np.clip(position + rng.integers(-3, 4), 0, width - 1))
         velocity = int(loudness + rng.integers(-15, 16))
         if rng.random() >= rests:
@@ -193,9 +213,13 @@ def chords(rng: np.random.Generator, song: Song, low: int, high: int) -> list[No
     return notes
 
 
-def lead(rng: np.random.Generator, song: Song, instrument: Instrument) -> list[Note]:
+def lead(
+    rng: np.random.Generator, song: Song, instrument: Instrument, *, expressive: bool = False
+) -> list[Note]:
     """Compose for a labelled instrument: a melody; if it is polyphonic, also chords, or both."""
     low, high = instrument.low, instrument.high
+    if expressive and not instrument.polyphonic:
+        return melody(rng, song, low, high, (*RHYTHMS, LONG_RHYTHM, LONG_RHYTHM), longest=5)
     kind = rng.choice(["melody", "chords", "both"]) if instrument.polyphonic else "melody"
     if kind == "both":
         middle = (low + high) // 2
@@ -253,8 +277,19 @@ def take_turns(parts: Sequence[Part], slot: float) -> list[Part]:
     ]
 
 
-def to_midi(parts: Iterable[Part], seconds: float, reverb: int = 0, pan: int = 64) -> bytes:
-    """Write parts as a MIDI file of `seconds` at least; `reverb` and `pan` are 0 to 127."""
+def to_midi(
+    parts: Iterable[Part],
+    seconds: float,
+    reverb: int = 0,
+    pan: int = 64,
+    *,
+    vibrato: int = 0,
+    detune: float = 0,
+) -> bytes:
+    """Write parts as a MIDI file of `seconds` at least.
+
+    `reverb`, `pan` and `vibrato` are 0 to 127, `detune` is in semitones.
+    """
     import pretty_midi
 
     midi = pretty_midi.PrettyMIDI()
@@ -268,7 +303,10 @@ def to_midi(parts: Iterable[Part], seconds: float, reverb: int = 0, pan: int = 6
         # Volume, pan, reverb and chorus; the last, expression, is there because rendering ends with
         # the last event.
         changes = ((7, 127, 0), (10, pan, 0), (91, reverb, 0), (93, 0, 0), (11, 127, seconds))
+        changes += ((1, vibrato, 0),) if vibrato else ()
         instrument.control_changes = [pretty_midi.ControlChange(*change) for change in changes]
+        if detune:  # of two semitones that a bend can reach
+            instrument.pitch_bends = [pretty_midi.PitchBend(round(8191 * detune / 2), 0)]
         midi.instruments.append(instrument)
     file = io.BytesIO()
     midi.write(file)
@@ -362,6 +400,8 @@ class Recording:
     drums: bool
     key: tuple[int, ...]  # seeds all that is drawn
     texts: bool = False  # whether a .txt of the labels lies beside each clip
+    expressive: bool = False  # long notes, vibrato, detuned, sung voices
+    turn: int = 0  # counts the recordings, whose SoundFonts take turns
 
 
 def perform(recording: Recording, soundfont: bytes) -> np.ndarray:
@@ -409,17 +449,29 @@ def play(
     song = draw_song(rng, (skip + frames) / RATE)
     reverb = int(rng.integers(70))
     instruments = [INSTRUMENTS[label] for label in recording.labels]
-    parts = [Part(int(rng.choice(i.programs)), lead(rng, song, i)) for i in instruments]
+    expressive = recording.expressive
+    parts = [
+        Part(int(rng.choice(i.programs)), lead(rng, song, i, expressive=expressive))
+        for i in instruments
+    ]
     if len(parts) > 1 and rng.random() < 0.5:
         parts = take_turns(parts, song.seconds / len(parts) / rng.integers(1, 3))
     stems = [([part], int(rng.integers(34, 95))) for part in parts]
     if recording.style != "alone":
         others = backing(rng, song, recording.style, recording.drums, recording.labels)
         stems += [(others, 64)] if others else []
-    audio = [
-        render(to_midi(stem, song.seconds, reverb, pan), soundfont, skip + frames)[skip:]
-        for stem, pan in stems
-    ]
+    audio = []
+    for number, (stem, pan) in enumerate(stems):
+        leads = expressive and number < len(parts)
+        if leads and recording.labels[number] == "voi" and rng.random() < SUNG:
+            voice = singing.sing(rng, stem[0].notes, song.seconds, RATE)[:, None]
+            audio.append(np.repeat(voice, 2, axis=1)[skip:])
+            continue
+        touch = {}
+        if leads:
+            touch = {"vibrato": int(rng.integers(128)), "detune": float(rng.normal(0, 0.15))}
+        midi = to_midi(stem, song.seconds, reverb, pan, **touch)
+        audio.append(render(midi, soundfont, skip + frames)[skip:])
     return audio[: len(parts)], audio[len(parts) :]
 
 
@@ -485,6 +537,19 @@ def plan_folders(
     return plan
 
 
+def make_expressive(plan: Sequence[Recording]) -> list[Recording]:
+    """Let recordings be played with expression, more of them alone, by all SoundFonts in turn."""
+    return [
+        replace(
+            recording,
+            expressive=True,
+            turn=turn,
+            style="alone" if np.random.default_rng(recording.key).random() < ALONE else "pop",
+        )
+        for turn, recording in enumerate(plan)
+    ]
+
+
 def folder_labels(data_set: settings.DataSet) -> list[str]:
     """Return the labels of all data sets in the folder: IRMAS Wind is a part of IRMAS.
 
@@ -522,7 +587,7 @@ def is_saved(recording: Recording, folder: Path) -> bool:
     )
 
 
-@lru_cache(maxsize=1)
+@cache
 def read_soundfont(path: Path) -> bytes:
     """Read a SoundFont, once a process."""
     content = path.read_bytes()
@@ -531,11 +596,11 @@ def read_soundfont(path: Path) -> bytes:
     return content
 
 
-def save(recording: Recording, folder: Path, soundfont: Path) -> int:
+def save(recording: Recording, folder: Path, soundfonts: Sequence[Path]) -> int:
     """Perform a recording, write its files and return the number of its clips."""
     import soundfile
 
-    clips = perform(recording, read_soundfont(soundfont))
+    clips = perform(recording, read_soundfont(soundfonts[recording.turn % len(soundfonts)]))
     for path, audio in zip((folder / p for p in recording.paths), clips, strict=True):
         if recording.texts:
             with storage.whole(path.with_suffix(".txt")) as partial:
@@ -545,9 +610,11 @@ def save(recording: Recording, folder: Path, soundfont: Path) -> int:
     return len(clips)
 
 
-def save_all(plan: Sequence[Recording], folder: Path, soundfont: Path, processes: int) -> None:
+def save_all(
+    plan: Sequence[Recording], folder: Path, soundfonts: Sequence[Path], processes: int
+) -> None:
     """Save recordings in several processes, with a progress bar."""
-    tasks = [(recording, folder, soundfont) for recording in plan]
+    tasks = [(recording, folder, soundfonts) for recording in plan]
     bar = command.progress(total=sum(len(r.paths) for r in plan), unit="clip", desc="rendering")
     with bar:
         for done in ordered_map(save, tasks, workers=min(processes, max(1, len(plan)))):
@@ -573,7 +640,13 @@ def new_parser() -> argparse.ArgumentParser:
     add("--test", type=int, help="IRMAS: test clips in all (120)")
     length = "IRMAS: length of the test clips (5 20); others: of the files (10 20)"
     add("--seconds", type=float, nargs=2, metavar=("MIN", "MAX"), help=length)
-    add("--soundfont", type=Path, metavar="FILE.sf2", help="default: TimGM6mb.sf2 of pretty_midi")
+    add(
+        "--soundfont",
+        type=Path,
+        nargs="+",
+        metavar="FILE.sf2",
+        help="default: TimGM6mb.sf2 of pretty_midi; for Rendered several, which take turns",
+    )
     add("--seed", type=int, default=0, metavar="S", help="for other music (0)")
     add("--out", type=Path, default=settings.DATA_PATH, metavar="DIR", help="(%(default)s)")
     add("--processes", type=int, default=os.cpu_count(), help="at work at once (%(default)s)")
@@ -603,10 +676,20 @@ def render_data_set(data_set: settings.DataSet, arguments: argparse.Namespace) -
         plan = plan_folders(data_set.folders[0], labels, train, arguments.seed, seconds)
 
     folder = arguments.out / data_set.folders[0]
-    soundfont = arguments.soundfont or default_soundfont()
-    digest = hashlib.sha256(read_soundfont(soundfont)).hexdigest()[:16]
+    soundfonts = arguments.soundfont or [default_soundfont()]
+    if data_set.folders[0] == EXPRESSIVE:
+        plan = make_expressive(plan)
+    elif len(soundfonts) > 1:
+        raise InputError(
+            f"expected one SoundFont for {data_set.title}, found {len(soundfonts)}: several are "
+            f"for the data set in {EXPRESSIVE}/"
+        )
+    digests = [
+        f"{path.name} {hashlib.sha256(read_soundfont(path)).hexdigest()[:16]}"
+        for path in soundfonts
+    ]
     made_of = {"train": train, "test": test, "seconds": seconds, "seed": arguments.seed}
-    made_of |= {"soundfont": f"{soundfont.name} {digest}", "labels": labels, "version": VERSION}
+    made_of |= {"soundfont": ", ".join(digests), "labels": labels, "version": VERSION}
     with storage.lock(folder, "rendered audio"):
         remedy = "delete the folder, or choose another place with --out"
         storage.claim(folder / tensors.RENDERED_NOTE, made_of, remedy)
@@ -616,7 +699,7 @@ def render_data_set(data_set: settings.DataSet, arguments: argparse.Namespace) -
         missing = [recording for recording in plan if not is_saved(recording, folder)]
         if kept := clips - sum(len(recording.paths) for recording in missing):
             print(f"kept {kept} clips that are there already")
-        save_all(missing, folder, soundfont, arguments.processes)
+        save_all(missing, folder, soundfonts, arguments.processes)
 
     counts = Counter((label, r.texts) for r in plan for label in r.labels for _ in r.paths)
     columns = {"train": False, "test": True} if irmas else {"files": False}

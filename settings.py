@@ -45,6 +45,9 @@ alpha = 0.33  # slope of the leaky ReLU below zero
 patience = 5  # epochs without a better validation loss before training stops
 class_weight = "n"  # 'y' weights the classes by their number of patches
 standardise = False  # by mean and deviation of the training patches (thesis 5.5.2)
+loss = "categorical_crossentropy"  # or 'binary_crossentropy', for patches of several labels
+schedule = "constant"  # of the learning rate, or 'cosine': up in 5 % of nb_epochs, then down to 0
+augmentation = ""  # names of instrec/augmentation.py, such as 'room noise': varies training patches
 iter_num = 3  # runs from different random weights; results are averaged over them
 ensemble = False  # whether evaluation averages the outputs of the runs instead (Han et al. 2017)
 
@@ -55,6 +58,8 @@ transfer_learning_rate = 0.01  # of the first pass; the second takes learning_ra
 transfer_output = "sigmoid"  # of the new output layer, or 'softmax'
 
 OPTIMIZERS = ("adam", "sgd")
+LOSSES = ("categorical_crossentropy", "binary_crossentropy")
+SCHEDULES = ("constant", "cosine")
 # Types that the defaults above do not tell.
 _TYPES = {"dataset": int, "model": str, "optimizer": str, "time_duration": float}
 
@@ -217,6 +222,8 @@ DATA_SETS = {
         source="youtube",
         model="model_two_branch",
     ),
+    # Not of the documentation: rendered by several SoundFonts, to recognise recordings with.
+    10: DataSet("rendered", "Rendered", IRMAS, ("rendered",), "irmas"),
 }
 
 
@@ -252,7 +259,8 @@ def check(source: str = "settings.py") -> None:
     InputError
         Naming the parameter, what is expected and what was found.
     """
-    from instrec.splits import SPLIT_BY  # deferred: it takes numpy
+    from instrec import augmentation as augmenting  # deferred: it takes numpy
+    from instrec.splits import SPLIT_BY
 
     counts = "sample_rate stft_window hop_length num_mel_bands nb_epochs batch_size iter_num"
     rules = {
@@ -273,6 +281,8 @@ def check(source: str = "settings.py") -> None:
                 ("optimizer", (None, *OPTIMIZERS)),
                 ("split_by", SPLIT_BY),
                 ("class_weight", ("y", "n")),
+                ("loss", LOSSES),
+                ("schedule", SCHEDULES),
                 ("transfer_passes", (1, 2)),
                 ("transfer_output", ("sigmoid", "softmax")),
                 *((flag, (True, False)) for flag in ("balanced", "standardise", "ensemble")),
@@ -284,6 +294,10 @@ def check(source: str = "settings.py") -> None:
             raise InputError(
                 f"{source}: expected {name} to be {expected}, found {globals()[name]!r}"
             )
+    try:
+        augmenting.check(augmentation, loss)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
     names = [data_set.name for data_set in DATA_SETS.values()]
     if len(set(names)) < len(names):
         raise InputError("settings.py: expected a name of its own for every data set")

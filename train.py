@@ -37,8 +37,9 @@ HISTORY_FIELDS = ("loss", "accuracy", "val_loss", "val_accuracy")
 HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training_pass", "<i8")])
 # Settings that make a trained model a variant of its network's plain one.
 VARIANT = ("split_by", "balanced", "patience", "class_weight", "standardise")
-VARIANT += ("learning_rate", "alpha")
+VARIANT += ("learning_rate", "alpha", "loss", "schedule", "augmentation")
 VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
+WARMUP = 0.05  # share of the steps in which the cosine schedule rises
 MIN_SIGMAS = 4  # standard errors above chance from which a network has learnt something
 
 
@@ -211,14 +212,33 @@ class Trainer:
         self, network: "keras.Model", made_of: dict, *, learning_rate: float, frozen: bool
     ) -> None:
         """Prepare a pass; frozen, all but the output layer keep their weights."""
+        from instrec.backend import keras
+
         for layer in network.layers[:-1]:
             layer.trainable = not frozen
         network.compile(
-            optimizer=make_optimizer(self.optimizer, learning_rate, made_of["nb_epochs"]),
-            loss="categorical_crossentropy",
-            metrics=["accuracy"],
+            optimizer=make_optimizer(
+                self.optimizer, self._rate(learning_rate, made_of), made_of["nb_epochs"]
+            ),
+            loss=made_of["loss"],
+            # By name it would be that of each label, where the loss is.
+            metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
         )
         network.optimizer.build(network.trainable_variables)
+
+    def _rate(
+        self, learning_rate: float, made_of: dict
+    ) -> "float | keras.optimizers.schedules.LearningRateSchedule":
+        """Return the learning rate, or its course over the steps of a pass."""
+        if made_of["schedule"] == "constant":
+            return learning_rate
+        from instrec.backend import keras
+
+        steps = made_of["nb_epochs"] * -(-len(self.train_rows) // made_of["batch_size"])
+        warmup = max(1, round(WARMUP * steps))
+        return keras.optimizers.schedules.CosineDecay(
+            0.0, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup
+        )
 
     def _fit(
         self,
@@ -244,6 +264,7 @@ class Trainer:
             shuffle_seed=(made_of["run_seed"],),
             epoch=epoch,
             moments=moments,
+            augmentations=made_of["augmentation"],
         )
         validation = Patches(
             inputs, self.validation_rows, batch, targets=self.targets, moments=moments
@@ -336,6 +357,9 @@ class Trainer:
             "transfer_from": self.source and self.source.made_of(iteration),
             "patience": settings.patience,
             "class_weight": "n" if self.data_dist is None else "y",
+            "loss": settings.loss,
+            "schedule": settings.schedule,
+            "augmentation": settings.augmentation,
             "run_seed": settings.seed + iteration,
         }
 
@@ -410,26 +434,32 @@ def check_pair(model_name: str, data_set: settings.DataSet) -> None:
         )
 
 
-def make_optimizer(name: str, learning_rate: float, epochs: int) -> "keras.optimizers.Optimizer":
+def make_optimizer(
+    name: str,
+    learning_rate: "float | keras.optimizers.schedules.LearningRateSchedule",
+    epochs: int,
+) -> "keras.optimizers.Optimizer":
     """Build an optimizer with the documented parameters.
 
     Parameters
     ----------
     name : {'adam', 'sgd'}
         Adam, or stochastic gradient descent with Nesterov momentum.
-    learning_rate : float
-        Learning rate at the start.
+    learning_rate : float or LearningRateSchedule
+        Learning rate at the start, or its course.
     epochs : int
-        SGD's rate decays by `learning_rate / epochs` a step, as Keras 2's `decay` did.
+        SGD's rate, if it is a number, decays by `learning_rate / epochs` a step, as Keras 2's
+        `decay` did.
     """
     from instrec.backend import keras
 
     if name == "adam":
         return keras.optimizers.Adam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
-    schedule = keras.optimizers.schedules.InverseTimeDecay(
-        learning_rate, decay_steps=1, decay_rate=learning_rate / epochs
-    )
-    return keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True)
+    if isinstance(learning_rate, int | float):
+        learning_rate = keras.optimizers.schedules.InverseTimeDecay(
+            learning_rate, decay_steps=1, decay_rate=learning_rate / epochs
+        )
+    return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
 
 
 def has_learnt(accuracy: float, chance: float, patches: int) -> bool:

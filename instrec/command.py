@@ -157,6 +157,22 @@ def trained_model(arguments: argparse.Namespace) -> tuple[str, str]:
     return arguments.model or results.trained_name(settings.model), chosen_optimizer()
 
 
+def model_to_recognise_with(arguments: argparse.Namespace) -> results.ModelFiles:
+    """Return the files of the model that is meant, or of the one that comes along if none is.
+
+    Raises
+    ------
+    InputError
+        If a data set or an optimizer is named, but no model.
+    """
+    if arguments.model is None and settings.model is None:
+        if arguments.dataset is not None or arguments.optimizer is not None:
+            raise InputError("which model? give -m MODEL_NAME, or neither -d nor -o")
+        return results.pretrained_files()
+    model, optimizer = trained_model(arguments)
+    return results.model_files(select_data_set(), model, optimizer)
+
+
 def chosen_optimizer() -> str:
     """Return the optimizer that is chosen."""
     if settings.optimizer is None:

@@ -16,16 +16,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from instrec import metrics, storage
+from instrec import features, metrics, storage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
+    from instrec.features import FeatureParameters
     from instrec.recognition import Recognition
 
 DPI = 200
+DB = 20 / np.log(10)  # of a step of 1 in a natural logarithm of magnitudes
 DYNAMIC_RANGE = 80  # dB of a spectrogram
+LEVELS = {"cmap": "magma", "vmin": -DYNAMIC_RANGE, "vmax": 0}  # dB below the loudest
 SPECTROGRAM_RATE, SPECTROGRAM_HOP = 22050, 512  # Hz and samples: defaults of features.log_mel
 AVERAGES = ("micro", "macro")  # what figures show of metrics.AVERAGES
 CHARACTERS_AN_INCH = 11  # of a title
@@ -324,34 +328,124 @@ def spectrograms(parts: Mapping[str, np.ndarray], title: str) -> "Figure":
     title : str
         Above the figure.
     """
-    import librosa
-
     rows = 1 + len(parts) // 2
     figure = _figure(9, 0.9 + 1.9 * rows, title)
     grid = figure.add_gridspec(rows, 2)
     places = [grid[0, :], *(grid[1 + i // 2, i % 2] for i in range(len(parts) - 1))]
-    bands, frames = next(iter(parts.values())).shape
-    centres = librosa.mel_frequencies(n_mels=bands, fmin=0, fmax=SPECTROGRAM_RATE / 2)
+    frames = next(iter(parts.values())).shape[1]
+    span = (0, frames * SPECTROGRAM_HOP / SPECTROGRAM_RATE)
     top = max(part.max() for part in parts.values())
     for place, (name, part) in zip(places, parts.items(), strict=True):
         axes = figure.add_subplot(place)
-        axes.grid(visible=False)
-        image = axes.imshow(
-            20 / np.log(10) * (part - top),  # dB below the loudest
-            origin="lower",
-            aspect="auto",
-            cmap="magma",
-            vmin=-DYNAMIC_RANGE,
-            vmax=0,
-            extent=(0, frames * SPECTROGRAM_HOP / SPECTROGRAM_RATE, -0.5, bands - 0.5),
-        )
-        ticks = (125, 500, 2000, 8000)  # Hz
-        axes.set_yticks(np.interp(ticks, centres, np.arange(bands)), [f"{f:,}" for f in ticks])
+        image = _mel_map(axes, _decibels(part, top), span, SPECTROGRAM_RATE, **LEVELS)
         axes.set_title(name, loc="left")
     figure.supxlabel("time in seconds", fontsize="medium")
     figure.supylabel("frequency in Hz", fontsize="medium")
     figure.colorbar(image, ax=figure.axes, label="dB", aspect=40)
     return figure
+
+
+@_styled
+def attribution(
+    inputs: Sequence[tuple[str, np.ndarray, np.ndarray]],
+    start: float,
+    parameters: "FeatureParameters",
+    title: str,
+) -> "Figure":
+    """Draw a patch and, below it, what each of its cells does for an output: a column an input.
+
+    Beside each map is what it holds by mel band. Of several channels, levels are averaged and
+    attributions added up.
+
+    Parameters
+    ----------
+    inputs : sequence of (str, np.ndarray, np.ndarray) [shape=(mel bands, frames, channels)]
+        For each input of the network: its name, its log-mel patch, and its attributions.
+    start : float
+        Seconds into the recording where the patch begins.
+    parameters : features.FeatureParameters
+        What the patch is made with.
+    title : str
+        Above the figure.
+    """
+    names, patches, maps = zip(*inputs, strict=True)
+    patches = [patch.mean(axis=-1) for patch in patches]
+    maps = [of_input.sum(axis=-1) for of_input in maps]
+    # A silent patch is dark, though its loudest cell is as loud as all others.
+    top = max(*(patch.max() for patch in patches), np.log(features.EPSILON) + DYNAMIC_RANGE / DB)
+    looks, rate = _signed_colours(np.abs(maps)), parameters.sample_rate
+    span = (start, start + parameters.patch_frames * parameters.hop_length / rate)
+    figure = _figure(2.2 + 4.8 * len(inputs), 6.8, title)
+    rows = figure.subplots(2, 2 * len(inputs), sharey=True, width_ratios=(2.6, 1) * len(inputs))
+    for column, (name, patch, of_input) in enumerate(zip(names, patches, maps, strict=True)):
+        (sound, level), (used, by_band) = rows[:, 2 * column : 2 * column + 2]
+        decibels, of_bands = _decibels(patch, top), of_input.sum(axis=1)
+        levels = _mel_map(sound, decibels, span, rate, **LEVELS)
+        shown = _mel_map(used, of_input, span, rate, **looks)
+        _band_profile(level, decibels.mean(axis=1), GREY, left=-DYNAMIC_RANGE)
+        _band_profile(by_band, of_bands, np.where(of_bands < 0, BLUE, ORANGE))
+        by_band.axvline(0, color="black", linewidth=0.8)
+        sound.set_title(f"log-mel spectrogram of {name}", loc="left")
+        level.set(title="mean level in dB", xlim=(-DYNAMIC_RANGE, 0))
+        used.set_title(f"attributions in {name}", loc="left")
+        used.set_xlabel("time in seconds")
+        by_band.set_title("sum over time")
+    limits = [axes.get_xlim() for axes in rows[1, 1::2]]
+    for axes in rows[1, 1::2]:  # the inputs on one scale
+        axes.set_xlim(np.min(limits), np.max(limits))
+    figure.supylabel("frequency in Hz, on the mel scale", fontsize="medium")
+    figure.colorbar(levels, ax=rows[0], label="dB below the loudest", aspect=30, pad=0.02)
+    label = "attribution of a cell\n(orange: for the label, blue: against)"
+    figure.colorbar(shown, ax=rows[1], label=label, extend="both", aspect=30, pad=0.02)
+    return figure
+
+
+def _signed_colours(strengths: np.ndarray) -> dict:
+    """Return blue, white and orange as `imshow` takes them, 0 being white, for these strengths."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = LinearSegmentedColormap.from_list("signed", (BLUE, "white", ORANGE))
+    felt = strengths[strengths > 0]
+    # The strongest hundredth is as dark as the limit, so as not to pale all others.
+    limit = np.percentile(felt, 99) if len(felt) else 1.0
+    return {"cmap": colours, "vmin": -limit, "vmax": limit}
+
+
+def _decibels(spectrogram: np.ndarray, top: float) -> np.ndarray:
+    """Turn natural logarithms into dB below `top`."""
+    return DB * (spectrogram - top)
+
+
+def _mel_map(
+    axes: "Axes",
+    values: np.ndarray,
+    span: tuple[float, float],
+    sample_rate: int,
+    **colours: object,
+) -> "AxesImage":
+    """Draw [mel bands x frames] over seconds, with the bands marked in Hz."""
+    import librosa
+
+    bands = len(values)
+    image = axes.imshow(
+        values, origin="lower", aspect="auto", extent=(*span, -0.5, bands - 0.5), **colours
+    )
+    # The filters peak between the two ends of the scale.
+    centres = librosa.mel_frequencies(n_mels=bands + 2, fmin=0, fmax=sample_rate / 2)[1:-1]
+    ticks = [f for f in (125, 500, 2000, 8000) if centres[0] <= f <= centres[-1]]  # Hz
+    axes.set_yticks(np.interp(ticks, centres, np.arange(bands)), [f"{f:,}" for f in ticks])
+    axes.grid(visible=False)
+    return image
+
+
+def _band_profile(
+    axes: "Axes", values: np.ndarray, colours: str | np.ndarray, left: float = 0
+) -> None:
+    """Draw a value a mel band as bars from `left` on, to the side of a map of the same bands."""
+    axes.barh(range(len(values)), values - left, height=1, left=left, color=colours)
+    axes.locator_params(axis="x", nbins=3)
+    axes.ticklabel_format(axis="x", scilimits=(-2, 3))
+    axes.tick_params(axis="y", length=0)
 
 
 @_styled
@@ -381,7 +475,7 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
         origin="lower",
         aspect="auto",
         cmap="magma",
-        vmin=found.spectrogram.max() - DYNAMIC_RANGE * np.log(10) / 20,
+        vmin=found.spectrogram.max() - DYNAMIC_RANGE / DB,
         extent=(0, found.seconds, -0.5, bands - 0.5),
     )
     sound.set(ylabel="mel band", title="log-mel spectrogram")

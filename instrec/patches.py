@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from instrec import features
+from instrec import augmentation, features
 from instrec.backend import keras
 
 
@@ -27,6 +27,9 @@ class Patches(keras.utils.PyDataset):
         Number of the first epoch, for training that goes on.
     moments : sequence of (float, float), optional
         Mean and deviation of each input, to standardise by (thesis 5.5.2).
+    augmentations : str
+        Names of `instrec.augmentation`, by which batches are varied; needs `shuffle_seed`, and
+        both inputs of a network are varied alike.
     """
 
     def __init__(
@@ -39,11 +42,12 @@ class Patches(keras.utils.PyDataset):
         shuffle_seed: tuple[int, ...] | None = None,
         epoch: int = 0,
         moments: Sequence[tuple[float, float]] | None = None,
+        augmentations: str = "",
     ) -> None:
         super().__init__()
         self._inputs, self._rows, self._batch = inputs, np.asarray(rows), batch
         self._targets, self._shuffle_seed, self._epoch = targets, shuffle_seed, epoch
-        self._moments = moments
+        self._moments, self._augmentations = moments, augmentations
         self._order = self._shuffled()
 
     def __len__(self) -> int:
@@ -53,9 +57,18 @@ class Patches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple:
         """Return one batch: inputs, and targets if there are any."""
         rows = self._order[index * self._batch : (index + 1) * self._batch]
-        x = features.standardise([tensor[rows] for tensor in self._inputs], self._moments)
+        inputs = [tensor[rows] for tensor in self._inputs]
+        targets = None if self._targets is None else self._targets[rows]
+        if self._augmentations:
+            seed = [*self._shuffle_seed, self._epoch, 1 + index]  # shuffling takes the first two
+            augmented = [
+                augmentation.augment(np.random.default_rng(seed), self._augmentations, x, targets)
+                for x in inputs
+            ]
+            inputs, targets = [x for x, _ in augmented], augmented[0][1]
+        x = features.standardise(inputs, self._moments)
         x = x if len(x) > 1 else x[0]
-        return (x,) if self._targets is None else (x, self._targets[rows])
+        return (x,) if targets is None else (x, targets)
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch."""

@@ -41,6 +41,27 @@ class Recognition(NamedTuple):
     seconds: float
 
 
+class StrongestPatch(NamedTuple):
+    """The patch of a recording in which the output for a label is highest.
+
+    Parameters
+    ----------
+    label : int
+        Index of the label.
+    output : float
+        Output of the networks, averaged over the iterations.
+    start : float
+        Seconds into the recording where the patch begins.
+    inputs : list of np.ndarray [shape=(mel bands, frames, channels)]
+        The log-mel patch of each input of the networks, not standardised.
+    """
+
+    label: int
+    output: float
+    start: float
+    inputs: list[np.ndarray]
+
+
 class Recogniser:
     """The trained networks of one model, and everything that they were trained with.
 
@@ -151,6 +172,43 @@ class Recogniser:
         return Recognition(
             self._table(outputs, seconds), outputs, np.concatenate(columns, axis=1), seconds
         )
+
+    def strongest_patch(self, path: str | Path, label: int | None = None) -> StrongestPatch:
+        """Find the patch of a recording in which the output for a label is highest.
+
+        Parameters
+        ----------
+        path : str or Path
+            Audio file.
+        label : int, optional
+            Index of the label; by default the strongest one of the whole recording.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be used, with the reason.
+        """
+        hop = self.step * self.parameters.hop_length / self.parameters.sample_rate
+        found: dict[int, StrongestPatch] = {}  # of each label until now, and no other patch
+        predictions, done = [], 0
+        with tempfile.TemporaryDirectory() as folder, self._inputs(Path(path), folder) as inputs:
+            streams = (
+                features.patches_in_blocks(one, self.parameters, self.step) for one in inputs
+            )
+            for blocks in zip(*streams, strict=False):
+                shortest = min(map(len, blocks))
+                outputs = self._outputs([block[:shortest] for block in blocks])
+                for one, row in enumerate(outputs.argmax(axis=0)):
+                    output = float(outputs[row, one])
+                    if one not in found or output > found[one].output:
+                        patch = [block[row].copy() for block in blocks]  # not all of its block
+                        found[one] = StrongestPatch(one, output, float((done + row) * hop), patch)
+                predictions.append(outputs)
+                done += shortest
+        if label is None:
+            strengths = metrics.STRATEGIES[self.strategy](np.concatenate(predictions))
+            label = int(strengths.argmax())
+        return found[label]
 
     def _outputs(self, inputs: list[np.ndarray]) -> np.ndarray:
         """Average what all networks say of a block of patches, one array an input."""

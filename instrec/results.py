@@ -9,6 +9,9 @@ import models
 import settings
 from instrec import InputError
 
+# The model that comes with the code, and the folder it lies in; `make pretrained` makes it.
+PRETRAINED = "rendered_1024/model_residual.adam"
+PRETRAINED_ROOT = settings.ROOT / "pretrained"
 ENSEMBLE = "ensemble_"  # starts the name under which results of averaged outputs are kept
 
 
@@ -148,7 +151,20 @@ def parse_source(source: str) -> tuple[str, str, str]:
     return found.groups()
 
 
-def source_files(source: str) -> ModelFiles:
-    """Return the files of a trained model that `settings.transfer_from` names."""
+def source_files(source: str, root: Path | None = None) -> ModelFiles:
+    """Return the files of a trained model that is named as `settings.transfer_from` names it.
+
+    Parameters
+    ----------
+    source : str
+        '<result key>/<model name>.<optimizer>'.
+    root : Path, optional
+        Folder of all models; `settings.MODELS_ROOT` by default.
+    """
     key, name, optimizer = parse_source(source)
-    return ModelFiles(settings.MODELS_ROOT / key / name, name, optimizer)
+    return ModelFiles((root or settings.MODELS_ROOT) / key / name, name, optimizer)
+
+
+def pretrained_files() -> ModelFiles:
+    """Return the files of the model that comes with the code."""
+    return source_files(PRETRAINED, PRETRAINED_ROOT)

@@ -14,6 +14,7 @@ SHAPE = (128, 43, 1)
         ("model_leaky", 1, 1_446_123),
         ("model_multi_res", 3, 1_446_123 + 2 * 9 * 32),  # two more channels into 32 filters
         ("model_two_branch", 1, 2_879_947),
+        ("model_residual", 1, 1_214_379),
     ],
 )
 def test_number_of_parameters(name, channels, parameters):
@@ -67,3 +68,16 @@ def test_two_branches_hear_two_inputs():
 def test_an_unknown_model_is_refused_by_name():
     with pytest.raises(InputError, match="model_baseline.*found 'model_deep'"):
         models.get_model("model_deep", SHAPE, 11)
+
+
+def test_the_residual_network_hears_neither_gain_nor_what_is_60_db_softer():
+    model = models.get_model("model_residual", SHAPE, 11)
+    patches = np.random.default_rng(0).uniform(-6, 0, (2, *SHAPE)).astype(np.float32)
+    patches[:, 100:] -= 20  # silence in the treble, 80 dB below and more
+    patches[:, 0, 0] = 0
+    expected = model.predict(patches, verbose=0)
+    np.testing.assert_allclose(model.predict(patches - 3, verbose=0), expected, atol=1e-5)
+    hiss = patches.copy()
+    hiss[:, 100:] = -7
+    np.testing.assert_allclose(model.predict(hiss, verbose=0), expected, atol=1e-5)
+    assert not np.allclose(model.predict(patches * 0.5, verbose=0), expected, atol=1e-3)

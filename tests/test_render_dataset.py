@@ -251,3 +251,46 @@ def test_help_teaches_and_loads_nothing_heavy():
     ).stdout
     assert shown.endswith("set()\n")
     assert all(word in shown for word in ("--train", "--soundfont", "Monotimbral", "GPL"))
+
+
+def test_expressive_recordings_take_turns_and_half_of_them_are_alone():
+    plan = render_dataset.make_expressive(render_dataset.plan_irmas_train(settings.IRMAS, 40, 0))
+    assert [recording.turn for recording in plan] == list(range(len(plan)))
+    assert all(recording.expressive for recording in plan)
+    assert 0.4 < np.mean([recording.style == "alone" for recording in plan]) < 0.6
+
+
+def test_each_recording_is_played_by_the_soundfont_whose_turn_it_is(tmp_path, monkeypatch):
+    heard = []
+    monkeypatch.setattr(render_dataset, "read_soundfont", lambda path: path)
+    monkeypatch.setattr(
+        render_dataset, "perform", lambda recording, font: heard.append(font) or np.zeros((0, 9, 2))
+    )
+    for turn in range(5):
+        recording = render_dataset.Recording(("pia",), (), 9, "alone", False, (0,), turn=turn)
+        render_dataset.save(recording, tmp_path, ["a", "b"])
+    assert heard == ["a", "b", "a", "b", "a"]
+
+
+def test_several_soundfonts_are_for_rendered_alone(tmp_path):
+    font = str(render_dataset.default_soundfont())
+    with pytest.raises(SystemExit, match="expected one SoundFont for Own, found 2: .*rendered/"):
+        run(tmp_path, "-d", "21", "--soundfont", font, font)
+
+
+def test_expression_holds_notes_bends_pitch_and_sings(soundfont):
+    """The same seed with and without: longer notes, and a voice that no SoundFont has."""
+    plain = render_dataset.plan_folders("own", ["voi"], 8, 0, (2.0, 2.0))
+    expressive = render_dataset.make_expressive(plain)
+    rngs = [np.random.default_rng(0) for _ in range(2)]
+    song = render_dataset.Song(0, render_dataset.SCALES[0], (0, 3, 4, 0), 0.5, 60.0)
+    voice = render_dataset.INSTRUMENTS["voi"]
+    notes = [
+        [render_dataset.lead(rng, song, voice, expressive=e) for _ in range(20)]
+        for rng, e in zip(rngs, (False, True), strict=True)
+    ]
+    longest = [max(n.end - n.start for melody in some for n in melody) for some in notes]
+    assert longest[0] <= 1.5 < longest[1] <= 5
+    for recording in expressive[:3]:
+        audio = render_dataset.perform(recording, soundfont)
+        assert audio.shape == (1, 88200, 2) and 0.01 < np.max(np.abs(audio)) <= 0.95

@@ -30,7 +30,8 @@ def test_documented_parameters_have_their_documented_defaults():
 
 
 def test_the_twelve_documented_data_sets():
-    assert {id_: data_set.key for id_, data_set in settings.DATA_SETS.items()} == {
+    documented = {id_: data_set.key for id_, data_set in settings.DATA_SETS.items() if id_ != 10}
+    assert documented == {
         -2: "jazz_solo_1024",
         -1: "jazz_db_1024",
         0: "irmas_multi_res_1024",
@@ -45,6 +46,7 @@ def test_the_twelve_documented_data_sets():
         9: "youtube_harm_perc_1024",
     }
     assert settings.nb_classes == {
+        10: 11,  # not of the documentation
         -2: 6,
         -1: 6,
         0: 11,
@@ -80,7 +82,7 @@ def test_model_path_is_the_models_root_and_the_key():
     assert settings.MODEL_PATH == settings.MODELS_ROOT / "jazz_db_1024"
 
 
-@pytest.mark.parametrize("dataset", [None, 10])
+@pytest.mark.parametrize("dataset", [None, 99])
 def test_no_data_set_is_an_error_that_names_the_option(dataset):
     settings.dataset = dataset
     with pytest.raises(InputError, match="-d ID"):

@@ -1,0 +1,49 @@
+"""Small residual network that hears no level: for recordings unlike the training data.
+
+Not of the thesis. Each patch is taken relative to its loudest point and down to 60 dB below it, so
+that neither gain nor the noise floor of a recording matter; then batch-normalised residual blocks
+(He et al., CVPR 2016), with strides where the documented networks pool.
+"""
+
+import keras
+from keras import layers
+
+FLOOR = 6.9  # nepers below the loudest point of a patch, 60 dB: what is softer is not heard
+FILTERS = (32, 64, 128, 256)
+DROPOUT = 0.3
+
+
+def get_model(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+    """Build the network; 1,214,379 parameters for 11 labels, a fifth of the baseline's products."""
+    inputs = keras.Input(input_shape)
+    x = relative_level(inputs)  # (128, 43, channels)
+    x = layers.ReLU()(normalised(x, FILTERS[0], 5, strides=2))  # (64, 22, 32)
+    for filters in FILTERS[1:]:
+        x = residual_block(x, filters)  # ... (8, 3, 256)
+    x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
+    x = layers.Dropout(DROPOUT)(x)
+    outputs = layers.Dense(num_classes, activation="sigmoid")(x)
+    return keras.Model(inputs, outputs, name="model_residual")
+
+
+def relative_level(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Scale log-mel patches: 1 is the loudest point of a patch, 0 is `FLOOR` below it or less."""
+    loudest = layers.GlobalMaxPooling2D(keepdims=True)(x)
+    x = layers.Rescaling(1 / FLOOR, offset=1)(layers.Subtract()([x, loudest]))
+    return layers.ReLU()(x)
+
+
+def residual_block(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
+    """Two convolutions beside a shortcut; halves the map."""
+    shortcut = layers.AveragePooling2D(2, padding="same")(x)
+    shortcut = layers.Conv2D(filters, 1, use_bias=False)(shortcut)
+    x = layers.ReLU()(normalised(x, filters, 3, strides=2))
+    return layers.ReLU()(layers.Add()([normalised(x, filters, 3), shortcut]))
+
+
+def normalised(
+    x: keras.KerasTensor, filters: int, kernel: int, strides: int = 1
+) -> keras.KerasTensor:
+    """Convolve, then normalise each map over the batch."""
+    x = layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
+    return layers.BatchNormalization()(x)

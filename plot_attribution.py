@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Picture what a trained model listens to: which parts of a recording speak for an instrument.
+
+  python3 plot_attribution.py song.wav
+  python3 plot_attribution.py song.wav -m model_leaky -o adam -d 1 --label vio --out pictures
+
+Takes the strongest instrument of the recording, or that of --label, and the patch in which the
+output for it is highest. Writes attribution_<name>_<label>.png and .pdf: the log-mel spectrogram of
+that patch, and how much each cell of it raises (orange) or lowers (blue) the output, compared with
+silence: integrated gradients (M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for deep
+networks", ICML 2017). Attributions add up to the output for the patch minus that for silence. All
+trained iterations are averaged, and a model of separated audio separates first, by itself.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from instrec import InputError, attribution, command, figures
+from instrec.recognition import Recogniser, StrongestPatch
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def index_of(label: str | None, recogniser: Recogniser) -> int | None:
+    """Return the index of a label; None, for the strongest one, stays None.
+
+    Raises
+    ------
+    InputError
+        If the model has no such label.
+    """
+    if label is None:
+        return None
+    if label not in recogniser.labels:
+        raise InputError(
+            f"expected --label to be one of {', '.join(recogniser.labels)} (the labels of "
+            f"{recogniser.files.folder}), found {label!r}"
+        )
+    return recogniser.labels.index(label)
+
+
+def draw(
+    recogniser: Recogniser,
+    patch: StrongestPatch,
+    explanation: attribution.Explanation,
+    file_name: str,
+) -> "Figure":
+    """Draw the explanation of a patch of a file."""
+    separated = recogniser.is_separated
+    names = recogniser.folders if separated else ["the recording"] * len(recogniser.folders)
+    label = recogniser.labels[patch.label]
+    return figures.attribution(
+        list(zip(names, patch.inputs, explanation.attributions, strict=True)),
+        patch.start,
+        recogniser.parameters,
+        f"{file_name} · what speaks for {label}\n"
+        f"output of {recogniser.files.model}: {explanation.output:.2f}, "
+        f"for silence {explanation.of_baseline:.2f}",
+    )
+
+
+def main() -> None:
+    """Explain and draw what the command line names."""
+    parser = command.new_parser(__doc__)
+    parser.add_argument("file", type=Path, metavar="FILE", help="audio file")
+    command.add_model_options(parser)
+    parser.add_argument("--label", help="instrument to explain (the strongest of the recording)")
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder (here)")
+    with command.parsed(parser) as arguments:
+        _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    recogniser = Recogniser(command.model_to_recognise_with(arguments))
+    wanted = index_of(arguments.label, recogniser)
+    trained = recogniser.networks  # what is wrong with the model is no fault of the recording
+    try:
+        patch = recogniser.strongest_patch(arguments.file, wanted)
+    except InputError as error:
+        raise InputError(f"{arguments.file}: {error}") from None
+    moments = recogniser.records[0].get("moments")
+    found = attribution.against_silence(trained, patch.inputs, patch.label, moments=moments)
+    label = recogniser.labels[patch.label]
+    total = sum(float(of_input.sum()) for of_input in found.attributions)
+    print(
+        f"{arguments.file}: {label} is strongest from second {patch.start:.2f} on, with an output "
+        f"of {found.output:.3f}\n"
+        f"silence has {found.of_baseline:.3f}; the attributions add up to {total:+.3f}"
+    )
+    if found.of_baseline > found.output / 2:
+        print(
+            f"note: this model hears {label} in silence, too: the figure shows what changes its "
+            "output from there, not all that it takes for the instrument"
+        )
+    figure = draw(recogniser, patch, found, arguments.file.name)
+    name = f"attribution_{arguments.file.stem}_{label}"
+    paths = figures.save(figure, arguments.out / name)
+    print(f"figure: {paths[0]} (and .pdf)")
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,318 @@
+"""Integrated gradients against closed forms, and the picture of a tiny trained model."""
+
+import functools
+import json
+import re
+
+import numpy as np
+import pytest
+from conftest import make_folders, write_tone
+from test_evaluate import SINGLE
+from test_predict import MODEL, train_on
+from test_train import tiny_network
+
+import settings
+import train
+from instrec import InputError, attribution, features, figures, networks, recognition, results
+
+BOTH = settings.DataSet(
+    *("both", "Both", SINGLE.labels, ("single_harm", "single_perc"), "folders"), source="single"
+)
+SHAPE = (6, 4, 2)  # mel bands, frames, channels
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def patch(seed):
+    return normal(*SHAPE, seed=seed)
+
+
+def dense(weights, activation=None, bias=0.3):
+    """A network of one layer on all cells of its inputs; weights are [cells x labels]."""
+    from instrec.backend import keras
+
+    cells = int(np.prod(SHAPE))
+    inputs = [keras.Input(SHAPE) for _ in range(len(weights) // cells)]
+    flat = [keras.layers.Flatten()(x) for x in inputs]
+    x = keras.layers.Concatenate()(flat) if len(flat) > 1 else flat[0]
+    layer = keras.layers.Dense(weights.shape[1], activation=activation)
+    network = keras.Model(inputs if len(inputs) > 1 else inputs[0], layer(x))
+    layer.set_weights([weights, np.full(weights.shape[1], bias)])
+    return network
+
+
+def convolutional():
+    """A small random network of what could mix the points of the path, or make noise of them."""
+    from instrec.backend import keras
+
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((16, 10, 2)),
+            layers.Conv2D(8, 3, padding="same"),
+            layers.BatchNormalization(),
+            layers.LeakyReLU(negative_slope=0.3),
+            layers.MaxPooling2D(2),
+            layers.Dropout(0.5),
+            layers.Conv2D(8, 3),
+            layers.ReLU(),
+            layers.GlobalMaxPooling2D(),
+            layers.Dense(3, activation="sigmoid"),
+        ]
+    )
+
+
+def gain(network, x, x0, label):
+    """What the output gains from one patch to the other."""
+    both = [np.stack(pair) for pair in zip(x, x0, strict=True)]
+    outputs = network.predict(both if len(both) > 1 else both[0], verbose=0)[:, label]
+    return float(outputs[0] - outputs[1])
+
+
+# --- the method -----------------------------------------------------------------------------------
+@pytest.mark.parametrize("steps", [1, 5, attribution.POINTS_A_BLOCK + 1, 64])
+def test_a_linear_network_is_attributed_exactly(steps):
+    weights, x, x0 = normal(48, 3), patch(1), patch(2)
+    found = attribution.integrated_gradients(dense(weights), x, 1, baseline=x0, steps=steps)
+    assert found.shape == SHAPE
+    np.testing.assert_allclose(found, weights[:, 1].reshape(SHAPE) * (x - x0), rtol=1e-5)
+
+
+def test_a_sigmoid_agrees_with_its_closed_form():
+    weights, x, x0 = normal(48, 2), patch(1), patch(2)
+    z, z0 = (np.sum(weights[:, 0].reshape(SHAPE) * one) + 0.3 for one in (x, x0))
+    slope = (1 / (1 + np.exp(-z)) - 1 / (1 + np.exp(-z0))) / (z - z0)
+    expected = weights[:, 0].reshape(SHAPE) * (x - x0) * slope
+    network = dense(weights, "sigmoid")
+    found = attribution.integrated_gradients(network, x, 0, baseline=x0, steps=200)
+    np.testing.assert_allclose(found, expected, rtol=2e-3)
+
+
+@pytest.mark.parametrize("label", [0, 2])
+def test_attributions_add_up_to_what_the_output_gains(label):
+    network, x = convolutional(), normal(16, 10, 2)
+    x0 = np.full_like(x, -6)
+    expected = gain(network, [x], [x0], label)
+    assert abs(expected) > 0.05  # or nothing would be shown
+    found = attribution.integrated_gradients(network, x, label, baseline=x0, steps=256)
+    assert found.sum() == pytest.approx(expected, rel=1e-2)
+    again = attribution.integrated_gradients(network, x, label, baseline=x0, steps=256)
+    np.testing.assert_array_equal(again, found)
+
+
+def test_what_does_not_matter_gets_nothing():
+    weights = normal(48, 2)
+    ignored = np.zeros(SHAPE, dtype=bool)
+    ignored[1:3, :2] = True
+    weights[ignored.ravel()] = 0
+    network, x = dense(weights, "sigmoid"), patch(1)
+    found = attribution.integrated_gradients(network, x, 1, baseline=patch(2))
+    assert np.all(found[ignored] == 0) and np.all(found[~ignored] != 0)
+    unchanged = attribution.integrated_gradients(network, x, 1, baseline=x)
+    assert not unchanged.any()
+
+
+def test_attributions_move_with_the_bands():
+    weights, x, x0 = normal(*SHAPE, 2), patch(1), patch(2)
+    order = np.array([3, 0, 5, 1, 4, 2])
+    plain, moved = (dense(w.reshape(-1, 2), "sigmoid") for w in (weights, weights[order]))
+    found = attribution.integrated_gradients(plain, x, 0, baseline=x0)
+    of_moved = attribution.integrated_gradients(moved, x[order], 0, baseline=x0[order])
+    np.testing.assert_allclose(of_moved, found[order], rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_two_inputs_get_theirs_in_order(kind):
+    weights = normal(96, 2)
+    x, x0 = kind([patch(1), patch(2)]), kind([patch(3), patch(4)])
+    found = attribution.integrated_gradients(dense(weights), x, 1, baseline=x0)
+    assert type(found) is kind
+    for of_input, w, one, zero in zip(found, np.split(weights[:, 1], 2), x, x0, strict=True):
+        np.testing.assert_allclose(of_input, w.reshape(SHAPE) * (one - zero), rtol=1e-5)
+    network = dense(weights, "sigmoid")
+    found = attribution.integrated_gradients(network, x, 1, baseline=x0)
+    assert sum(a.sum() for a in found) == pytest.approx(gain(network, x, x0, 1), rel=1e-2)
+
+
+def test_an_input_that_nothing_depends_on_gets_zeros():
+    from instrec.backend import keras
+
+    inputs = [keras.Input(SHAPE), keras.Input(SHAPE)]
+    network = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs[1])))
+    x, x0 = [patch(1), patch(2)], [patch(3), patch(4)]
+    first, second = attribution.integrated_gradients(network, x, 0, baseline=x0)
+    assert first.shape == SHAPE and not first.any() and second.all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"steps": 0}, "steps of 1 or more, found 0"),
+        ({"label": 2}, "label below 2, found 2"),
+        ({"label": -1}, "label below 2, found -1"),
+        ({"baseline": np.zeros((6, 4, 1))}, r"baseline of the shapes .*, found \[\(6, 4, 1\)\]"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused(changed, message):
+    arguments = {"label": 0, "baseline": np.zeros(SHAPE), "steps": 4} | changed
+    with pytest.raises(ValueError, match=message):
+        attribution.integrated_gradients(dense(np.ones((48, 2))), patch(1), **arguments)
+
+
+def test_several_networks_are_averaged_against_standardised_silence():
+    moments, x = [(-3.0, 2.0), (-5.0, 4.0)], [patch(1), patch(2)]
+    weights = [normal(96, 2, seed=seed) / 50 for seed in (0, 1)]
+    trained = [dense(w, "sigmoid") for w in weights]
+    explained = attribution.against_silence(trained, x, 1, moments=moments)
+    silence = np.full(SHAPE, np.log(np.finfo(np.float32).eps))
+    now, before = (
+        [(y - m) / d for y, (m, d) in zip(z, moments, strict=True)] for z in (x, [silence] * 2)
+    )
+    each = [attribution.integrated_gradients(n, now, 1, baseline=before) for n in trained]
+    for i in (0, 1):
+        expected = (each[0][i] + each[1][i]) / 2
+        np.testing.assert_allclose(explained.attributions[i], expected, rtol=1e-4)
+    total = sum(a.sum() for a in explained.attributions)
+    assert explained.output - explained.of_baseline == pytest.approx(total, rel=1e-2)
+    of_silence = [
+        1 / (1 + np.exp(-(np.concatenate([b.ravel() for b in before]) @ w[:, 1] + 0.3)))
+        for w in weights
+    ]
+    assert explained.of_baseline == pytest.approx(np.mean(of_silence), abs=1e-5)
+
+
+# --- the picture ----------------------------------------------------------------------------------
+PARAMETERS = features.FeatureParameters(8000, (1024, 2048), 512, *SHAPE[:2])
+
+
+def test_the_map_is_symmetric_around_white_and_channels_are_added():
+    maps = [patch(1), 2 * patch(2)]
+    inputs = [(name, patch(3), of_input) for name, of_input in zip("ab", maps, strict=True)]
+    figure = figures.attribution(inputs, 3.0, PARAMETERS, "title")
+    images = [axes.images[0] for axes in figure.axes if axes.get_title("left")[:4] == "attr"]
+    for image, of_input in zip(images, maps, strict=True):
+        assert image.norm.vmin == -image.norm.vmax == images[0].norm.vmin
+        assert image.cmap(0.5)[:3] == pytest.approx((1, 1, 1), abs=0.01)
+        np.testing.assert_allclose(image.get_array(), of_input.sum(axis=-1), rtol=1e-5)
+        assert image.get_extent()[:2] == pytest.approx([3, 3 + 4 * 512 / 8000])
+    heights = [
+        [bar.get_width() for bar in axes.patches]
+        for axes in figure.axes
+        if axes.get_title() == "sum over time"
+    ]
+    np.testing.assert_allclose(heights, [one.sum(axis=(1, 2)) for one in maps], rtol=1e-5)
+    ticks = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert ticks == ["500", "2,000"]  # of six bands to 4 kHz, and none beyond
+
+
+def test_silence_is_dark_and_without_attributions(tmp_path):
+    silence = np.full(SHAPE, np.log(features.EPSILON), dtype=np.float32)
+    figure = figures.attribution([("x", silence, np.zeros(SHAPE))], 0, PARAMETERS, "title")
+    shown = figure.axes[0].images[0]
+    assert np.all(shown.get_array() <= shown.norm.vmin + 1e-3)
+    assert [path.suffix for path in figures.save(figure, tmp_path / "x")] == [".png", ".pdf"]
+
+
+# --- a trained model ------------------------------------------------------------------------------
+@pytest.fixture
+def data(paths, monkeypatch):
+    """Tones of three pitches, and a recording; returns its path."""
+    for id_, data_set in ((21, SINGLE), (23, BOTH)):
+        monkeypatch.setitem(settings.DATA_SETS, id_, data_set)
+    make_folders(paths, SINGLE.labels, files=6, folder="single")
+    song = paths / "a song.wav"
+    write_tone(song, 1, seconds=6, seed=50)
+    return song
+
+
+def test_the_command_explains_the_strongest_label(data, paths, call, capsys, monkeypatch):
+    files = train_on(call, 21)
+    recogniser = recognition.Recogniser(files)
+    found = recogniser.predict(data)
+    strongest = found.table.index[0]
+    capsys.readouterr()
+    call("plot_attribution.py", data, *MODEL, "-d", 21, "--out", paths / "out")
+    shown = capsys.readouterr().out
+    for ending in ("png", "pdf"):
+        written = paths / "out" / f"attribution_a song_{strongest}.{ending}"
+        assert written.stat().st_size > 10_000
+    assert f"figure: {written.with_suffix('.png')} (and .pdf)" in shown
+
+    # It is the patch where the output is highest, also where a file comes in several blocks.
+    in_blocks = functools.partial(features.patches_in_blocks, seconds=1.5)
+    monkeypatch.setattr(features, "patches_in_blocks", in_blocks)
+    whole = features.patches_of_file(data, recogniser.parameters, recogniser.step)
+    hop = recogniser.step * settings.hop_length / settings.sample_rate
+    for label in range(3):
+        best = recogniser.strongest_patch(data, label)
+        row = found.predictions[:, label].argmax()
+        assert best.label == label and best.start == pytest.approx(row * hop)
+        assert best.output == pytest.approx(found.predictions[row, label], abs=1e-4)
+        (of_input,) = best.inputs
+        np.testing.assert_allclose(of_input, whole[row], atol=0.02)
+    best = recogniser.strongest_patch(data)
+    assert SINGLE.labels[best.label] == strongest
+
+    numbers = r"output of ([\d.]+)\nsilence has ([\d.]+); the attributions add up to ([+-][\d.]+)"
+    output, of_silence, total = map(float, re.search(numbers, shown).groups())
+    assert output == pytest.approx(best.output, abs=1e-3)
+    assert total == pytest.approx(output - of_silence, abs=0.02)
+    assert ("note: this model hears" in shown) == (of_silence > output / 2)
+
+    refused(call, data, "cel, cla, flu .*model_tiny.*, found 'vio'", "--label", "vio")
+    refused(call, paths / "nowhere.wav", "nowhere.wav: no such file")
+    (paths / "bad.wav").write_bytes(b"no audio")
+    refused(call, paths / "bad.wav", "bad.wav: not readable as audio")
+    refused(call, data, "expected a trained model in .*model_leaky", "-m", "model_leaky")
+
+
+def refused(call, path, message, *arguments):
+    with pytest.raises(SystemExit, match=f"^error: .*{message}"):
+        call("plot_attribution.py", path, *MODEL, "-d", 21, *arguments)
+
+
+def test_a_standardised_model_of_two_separated_inputs(data, paths, call, monkeypatch):
+    call("separate_sources.py", "-d", 23)
+    call("create_encoding.py", "-d", 23)
+    call("generate_dataset.py", "-d", 23)
+    with settings.overridden({"standardise": True, "name": "std"}, "test"):
+        trainer = train.Trainer(tiny_network(inputs=2), "adam", None)
+        trainer.load_multi_data()
+        trainer.train(2, 8, 1)
+    drawn, draw = [], figures.attribution
+    monkeypatch.setattr(figures, "attribution", lambda *given: drawn.append(given) or draw(*given))
+    arguments = ("-m", trainer.files.model, "-o", "adam", "-d", 23, "--label", "flu")
+    call("plot_attribution.py", data, *arguments, "--out", paths)
+    assert (paths / "attribution_a song_flu.png").exists()
+
+    ((inputs, *_, title),) = drawn
+    names, patches, shown = zip(*inputs, strict=True)
+    assert names == BOTH.folders
+    moments = json.loads(trainer.files.run_record(0).read_text())["moments"]
+    silence = [np.full_like(patch, np.log(features.EPSILON)) for patch in patches]
+    now, before = (
+        [(x - mean) / deviation for x, (mean, deviation) in zip(those, moments, strict=True)]
+        for those in (patches, silence)
+    )
+    network = networks.load_network(trainer.files, 0, "")
+    output = network.predict([x[None] for x in now], verbose=0)[0, 2]
+    assert f"output of {trainer.files.model}: {output:.2f}" in title
+    expected = attribution.integrated_gradients(network, now, 2, baseline=before)
+    for of_input, wanted in zip(shown, expected, strict=True):
+        np.testing.assert_allclose(of_input, wanted, rtol=1e-4, atol=1e-7)
+
+
+def test_a_label_is_found_by_its_name(data, call):
+    import plot_attribution
+
+    class Model:
+        labels = SINGLE.labels
+        files = results.model_files(SINGLE, "model_tiny", "adam")
+
+    assert plot_attribution.index_of(None, Model) is None
+    assert [plot_attribution.index_of(name, Model) for name in SINGLE.labels] == [0, 1, 2]
+    with pytest.raises(InputError, match="^expected --label to be one of cel, cla, flu"):
+        plot_attribution.index_of("FLU", Model)

@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+
+from instrec import InputError, augmentation, patches
+from instrec.augmentation import AUGMENTATIONS, NEPERS
+
+PLAIN = [name for name in AUGMENTATIONS if name != "mixing"]
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def some_patches(n=64, bands=32, frames=20):
+    return rng(1).normal(-5, 2, (n, bands, frames, 1)).astype(np.float32)
+
+
+def one_hot(n=64, labels=4):
+    return np.eye(labels, dtype=np.float32)[np.arange(n) % labels]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_patches_keep_shape_and_type_and_the_ones_given_are_not_changed(name):
+    x = some_patches()
+    before = x.copy()
+    varied = AUGMENTATIONS[name](rng(), x)
+    assert varied.shape == x.shape and varied.dtype == np.float32 and np.isfinite(varied).all()
+    assert not np.array_equal(varied, x)
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_the_same_seed_varies_in_the_same_way_and_another_does_not(name):
+    x, y = some_patches(), one_hot()
+    first, again, other = (augmentation.augment(rng(s), name, x, y)[0] for s in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_rotation_keeps_every_frame():
+    x = some_patches()
+    rotated = augmentation.start(rng(), x)
+    np.testing.assert_array_equal(np.sort(rotated, axis=2), np.sort(x, axis=2))
+
+
+def test_the_equaliser_is_one_gain_a_band_at_all_times():
+    x = some_patches()
+    gains = augmentation.equaliser(rng(), x) - x  # [patches x bands x frames x 1]
+    assert np.ptp(gains, axis=2).max() < 1e-4
+    assert 1 < np.std(gains / NEPERS) < 5  # dB
+
+
+def test_noise_adds_and_stays_30_db_below_the_loudest_point():
+    x = np.full((200, 32, 20, 1), -40, dtype=np.float32)
+    x[:, 5, 5] = 0  # a loud point in silence
+    varied = augmentation.noise(rng(), x)
+    assert (varied >= x).all()
+    floor = np.median(varied, axis=(1, 2, 3)) / NEPERS
+    assert floor.max() < -20 and 0.7 < np.mean(floor > -100) < 0.9  # most of them, not all
+
+
+def test_a_room_only_adds_and_only_after_the_sound():
+    x = np.full((100, 4, 20, 1), -40, dtype=np.float32)
+    x[:, :, 8] = 0
+    varied = augmentation.room(rng(), x)
+    wet = np.any(varied[:, :, 9] > -20, axis=(1, 2))
+    assert 0.3 < wet.mean() < 0.7
+    assert varied[:, :, :8].max() < -35  # a floor with its own reverberation
+    tail = varied[wet][:, :, 9:, 0]
+    assert (np.diff(tail, axis=2) <= 1e-6).all()
+
+
+def test_a_room_of_known_decay_by_hand(monkeypatch):
+    class Fixed:
+        def uniform(self, low, high, n):
+            return np.full(n, {0.1: 0.5, -25: -10}[low])
+
+        def random(self, n):
+            return np.zeros(n)
+
+    x = np.full((1, 1, 3, 1), -np.inf, dtype=np.float32)
+    x[0, 0, 0] = 0
+    decay = -60 * NEPERS * 512 / 22050 / 0.5
+    expected = [np.log1p(np.exp(-10 * NEPERS)), -10 * NEPERS + decay, -10 * NEPERS + 2 * decay]
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(augmentation.room(Fixed(), x)[0, 0, :, 0], expected, rtol=1e-5)
+
+
+def test_pitch_moves_all_bands_of_a_patch_by_up_to_four():
+    x = np.zeros((300, 32, 3, 1), dtype=np.float32)
+    x[:, 16] = 1
+    places = augmentation.pitch(rng(), x)[:, :, :, 0].argmax(axis=1)
+    assert (places == places[:, :1]).all()
+    assert set(places.ravel()) == set(range(12, 21))
+
+
+def test_mixing_adds_magnitudes_and_the_labels_of_what_is_loud():
+    n = 400
+    x = np.zeros((n, 2, 2, 1), dtype=np.float32)  # magnitude 1 everywhere
+    mixed, labels = augmentation.mixing(rng(), x, np.eye(n, dtype=np.float32))
+    was_mixed = mixed[:, 0, 0, 0] > 0
+    assert 0.4 < was_mixed.mean() < 0.6
+    gain = np.log(np.expm1(mixed[was_mixed, 0, 0, 0])) / NEPERS  # 1 + g is what was heard
+    assert gain.min() > -15.1 and gain.max() < 3.1
+    two = labels[was_mixed].sum(axis=1) == 2
+    assert np.array_equal(two, gain > -8) or np.mean(two == (gain > -8)) > 0.99  # mixed with itself
+    assert (np.diag(labels) == 1).all() and (labels[~was_mixed].sum(axis=1) == 1).all()
+
+
+def test_what_is_named_is_done_in_the_order_of_the_list():
+    x, y = some_patches(), one_hot()
+    either, way = (augmentation.augment(rng(), n, x, y)[0] for n in ("room noise", "noise room"))
+    np.testing.assert_array_equal(either, way)
+    generator = rng()
+    wet = augmentation.room(generator, x)
+    np.testing.assert_array_equal(either, augmentation.noise(generator, wet))
+
+
+def test_unknown_names_and_a_loss_that_does_not_fit_are_refused():
+    with pytest.raises(InputError, match="expected augmentation to name some of .*found 'rome'"):
+        augmentation.check("noise rome", "binary_crossentropy")
+    with pytest.raises(InputError, match="several labels: expected loss to be 'binary_cross"):
+        augmentation.check("mixing", "categorical_crossentropy")
+    augmentation.check("mixing noise", "binary_crossentropy")
+    augmentation.check("", "categorical_crossentropy")
+
+
+def test_batches_vary_from_epoch_to_epoch_and_go_on_alike():
+    x, y = some_patches(n=8), one_hot(8)
+    options = {"targets": y, "shuffle_seed": (7,), "augmentations": "noise"}
+    feed = patches.Patches([x], np.arange(8), 8, **options)
+    first = feed[0][0]
+    np.testing.assert_array_equal(first, feed[0][0])
+    feed.on_epoch_end()
+    second = feed[0][0]
+    later = patches.Patches([x], np.arange(8), 8, epoch=1, **options)
+    np.testing.assert_array_equal(second, later[0][0])
+    assert not np.array_equal(np.sort(first, axis=0), np.sort(second, axis=0))
+
+
+def test_both_inputs_of_a_network_are_varied_alike():
+    x, y = some_patches(n=8), one_hot(8)
+    feed = patches.Patches(
+        [x, x], np.arange(8), 8, targets=y, shuffle_seed=(0,), augmentations="equaliser start"
+    )
+    (harmonic, percussive), _ = feed[0]
+    np.testing.assert_array_equal(harmonic, percussive)
