@@ -301,3 +301,22 @@ def test_swapped_weights_are_refused(model, song):
 
 def test_results_are_found_by_the_names_of_the_documentation(model):
     assert model == results.model_files(SINGLE, "model_tiny", "adam")
+
+
+def test_without_a_model_the_one_that_comes_along_is_taken(model, song, monkeypatch, capsys):
+    """The tiny network stands in for it."""
+    monkeypatch.setattr(results, "PRETRAINED", f"{model.folder.parent.name}/model_tiny.adam")
+    monkeypatch.setattr(results, "PRETRAINED_ROOT", settings.MODELS_ROOT)
+    pd.testing.assert_frame_equal(
+        predict.predict(song), predict.predict(song, "model_tiny", "adam")
+    )
+    settings.dataset = None
+    monkeypatch.setattr(sys, "argv", ["predict.py", str(song)])
+    predict.main()
+    assert "model_tiny.adam: 2 runs, trained on training data of single_1024" in (
+        capsys.readouterr().out
+    )
+    for option in (["-d", "21"], ["-o", "adam"]):
+        monkeypatch.setattr(sys, "argv", ["predict.py", str(song), *option])
+        with pytest.raises(InputError, match="which model"):
+            predict.main()

@@ -160,6 +160,59 @@ def test_killed_training_goes_on_to_the_same_history(tiny, tmp_path, epoch, seco
         np.testing.assert_array_equal(one, other)
 
 
+VARIED = {"schedule": "cosine", "augmentation": "noise mixing", "loss": "binary_crossentropy"}
+
+
+@pytest.mark.parametrize("optimizer", settings.OPTIMIZERS)
+def test_an_interrupted_training_with_all_variants_goes_on_alike(
+    tiny, tmp_path, monkeypatch, optimizer
+):
+    from instrec import callbacks
+
+    save = callbacks.StateSaver.on_epoch_end
+
+    def interrupted(self, epoch, logs):
+        save(self, epoch, logs)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with settings.overridden(VARIED, "test"):
+        with monkeypatch.context() as patch:
+            patch.setattr(callbacks.StateSaver, "on_epoch_end", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                trained(epochs=5, optimizer=optimizer)
+        files = trained(epochs=5, optimizer=optimizer)
+        resumed = np.load(files.history(0), allow_pickle=False)
+        files.folder.rename(tmp_path / "resumed")
+        whole = np.load(trained(epochs=5, optimizer=optimizer).history(0), allow_pickle=False)
+    np.testing.assert_array_equal(resumed, whole)
+
+
+@pytest.mark.parametrize("name", VARIED)
+def test_each_variant_changes_the_training_and_is_in_its_record(tiny, name):
+    plain = np.load(trained(epochs=2).history(0), allow_pickle=False)
+    values = {name: "noise" if name == "augmentation" else VARIED[name]}
+    with settings.overridden(values | {"name": "varied"}, "test"):
+        files = trained(epochs=2)
+        assert not np.array_equal(plain, np.load(files.history(0), allow_pickle=False))
+    assert json.loads(files.run_record(0).read_text())["made_of"][name] == values[name]
+    with pytest.raises(InputError, match=f"{name}: .*--overwrite"):
+        trained(epochs=2, name="varied")
+
+
+def test_the_cosine_schedule_rises_and_falls_over_all_steps(tiny):
+    trainer = train.Trainer(tiny_network(), "adam", None)
+    trainer.load_data()  # 45 patches: 6 batches of 8 an epoch
+    made_of = {"schedule": "cosine", "nb_epochs": 10, "batch_size": 8}
+    course = trainer._rate(0.01, made_of)
+    rates = np.array([float(course(step)) for step in range(61)])
+    assert rates[0] == 0 and rates[60] == pytest.approx(0, abs=1e-9)
+    assert rates.argmax() == 3 and rates.max() == pytest.approx(0.01)  # 5 % of 60 steps
+    halfway = 3 + (60 - 3) / 2
+    assert np.interp(halfway, np.arange(61), rates) == pytest.approx(0.005, rel=0.02)
+    assert trainer._rate(0.01, made_of | {"schedule": "constant"}) == 0.01
+
+
 def test_finished_training_is_kept(tiny, capsys):
     files = trained()
     times = files.best(0).stat().st_mtime_ns
