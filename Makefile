@@ -1,6 +1,7 @@
 # make demo     set up, render a small data set, run all four steps and the plots
 # make test     set up, lint and test, every experiment at its smallest scale included
-# make report   run every experiment on rendered audio and write docs/report: an hour or more
+# make report   run every experiment on rendered audio and write docs/report: about an hour
+# make pretrained   make the model that predict.py takes by default; needs three Debian packages
 PYTHON ?= python3
 VENV := .venv
 ifeq ($(OS),Windows_NT)
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 endif
 RUN := $(BIN)/python
 
-.PHONY: setup demo test smoke report lint format clean
+.PHONY: setup demo test smoke report pretrained lint format clean
 
 setup: $(VENV)/installed
 
@@ -28,7 +29,7 @@ LEARN := -e 8 -b 32
 
 # One thread a TensorFlow operation: the same numbers bit by bit on any number of cores, and on two
 # cores no slower, for two operations run at once.
-demo report: export TF_NUM_INTRAOP_THREADS := 1
+demo report pretrained: export TF_NUM_INTRAOP_THREADS := 1
 demo: export INSTREC_DATA_PATH := $(DEMO)/data
 demo: export INSTREC_FEATURE_PATH := $(DEMO)/features
 demo: export INSTREC_MODEL_PATH := $(DEMO)/models
@@ -63,6 +64,24 @@ smoke: setup
 
 report: setup
 	$(RUN) reproduce.py --scale demo --report docs/report
+
+# apt-get install fluid-soundfont-gm musescore-general-soundfont-lossless csound-soundfont
+SF2 := /usr/share/sounds/sf2
+SOUNDFONTS = $(shell $(RUN) -c 'import render_dataset; print(render_dataset.default_soundfont())') \
+	$(SF2)/FluidR3_GM.sf2 $(SF2)/MuseScore_General_Full.sf2 $(SF2)/sf_GMbank.sf2
+RECIPE := -x pretrained/recipe.py
+
+pretrained: export INSTREC_DATA_PATH := $(DEMO)/pretrained/data
+pretrained: export INSTREC_FEATURE_PATH := $(DEMO)/pretrained/features
+pretrained: export INSTREC_MODEL_PATH := $(CURDIR)/pretrained
+pretrained: setup
+	$(RUN) render_dataset.py -d 10 --train 480 --test 240 --soundfont $(SOUNDFONTS)
+	$(RUN) create_encoding.py $(RECIPE)
+	$(RUN) generate_dataset.py $(RECIPE)
+	$(RUN) train.py $(RECIPE)
+	$(RUN) evaluate.py $(RECIPE) -O 2
+	$(RUN) plot_perf_metrics.py $(RECIPE)
+	$(RUN) evaluate.py $(RECIPE) -O 3
 
 clean:
 	rm -rf $(VENV) demo

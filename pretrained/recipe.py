@@ -1,0 +1,18 @@
+"""Rendered music of several SoundFonts, varied: the model that predict.py takes by default
+
+`make pretrained` makes it. What each choice is worth is measured by benchmarks/generalisation.py.
+"""
+
+answers = "this project"
+
+dataset = 10
+model = "model_residual"
+optimizer = "adam"
+loss = "binary_crossentropy"
+schedule = "cosine"
+augmentation = "room start equaliser noise pitch"
+split_by = "recording"
+batch_size = 64
+nb_epochs = 40
+patience = 40
+iter_num = 1
