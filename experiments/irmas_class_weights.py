@@ -1,4 +1,7 @@
-"""IRMAS, classes weighted by their number of patches"""
+"""IRMAS, classes weighted by their number of patches
+
+Rendered labels have equally many clips: all weights are 1, and nothing changes.
+"""
 
 answers = "documentation 3.2"
 baseline = "irmas_leaky"
