@@ -45,7 +45,6 @@ alpha = 0.33  # slope of the leaky ReLU below zero
 patience = 5  # epochs without a better validation loss before training stops
 class_weight = "n"  # 'y' weights the classes by their number of patches
 standardise = False  # by mean and deviation of the training patches (thesis 5.5.2)
-loss = "categorical_crossentropy"  # or 'binary_crossentropy', for patches of several labels
 schedule = "constant"  # of the learning rate, or 'cosine': up in 5 % of nb_epochs, then down to 0
 augmentation = ""  # names of instrec/augmentation.py, such as 'room noise': varies training patches
 iter_num = 3  # runs from different random weights; results are averaged over them
@@ -58,7 +57,6 @@ transfer_learning_rate = 0.01  # of the first pass; the second takes learning_ra
 transfer_output = "sigmoid"  # of the new output layer, or 'softmax'
 
 OPTIMIZERS = ("adam", "sgd")
-LOSSES = ("categorical_crossentropy", "binary_crossentropy")
 SCHEDULES = ("constant", "cosine")
 # Types that the defaults above do not tell.
 _TYPES = {"dataset": int, "model": str, "optimizer": str, "time_duration": float}
@@ -281,7 +279,6 @@ def check(source: str = "settings.py") -> None:
                 ("optimizer", (None, *OPTIMIZERS)),
                 ("split_by", SPLIT_BY),
                 ("class_weight", ("y", "n")),
-                ("loss", LOSSES),
                 ("schedule", SCHEDULES),
                 ("transfer_passes", (1, 2)),
                 ("transfer_output", ("sigmoid", "softmax")),
@@ -295,7 +292,7 @@ def check(source: str = "settings.py") -> None:
                 f"{source}: expected {name} to be {expected}, found {globals()[name]!r}"
             )
     try:
-        augmenting.check(augmentation, loss)
+        augmenting.check(augmentation)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     names = [data_set.name for data_set in DATA_SETS.values()]

@@ -37,7 +37,7 @@ HISTORY_FIELDS = ("loss", "accuracy", "val_loss", "val_accuracy")
 HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training_pass", "<i8")])
 # Settings that make a trained model a variant of its network's plain one.
 VARIANT = ("split_by", "balanced", "patience", "class_weight", "standardise")
-VARIANT += ("learning_rate", "alpha", "loss", "schedule", "augmentation")
+VARIANT += ("learning_rate", "alpha", "schedule", "augmentation")
 VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
 WARMUP = 0.05  # share of the steps in which the cosine schedule rises
 MIN_SIGMAS = 4  # standard errors above chance from which a network has learnt something
@@ -212,17 +212,14 @@ class Trainer:
         self, network: "keras.Model", made_of: dict, *, learning_rate: float, frozen: bool
     ) -> None:
         """Prepare a pass; frozen, all but the output layer keep their weights."""
-        from instrec.backend import keras
-
         for layer in network.layers[:-1]:
             layer.trainable = not frozen
         network.compile(
             optimizer=make_optimizer(
                 self.optimizer, self._rate(learning_rate, made_of), made_of["nb_epochs"]
             ),
-            loss=made_of["loss"],
-            # By name it would be that of each label, where the loss is.
-            metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
+            loss="categorical_crossentropy",
+            metrics=["accuracy"],
         )
         network.optimizer.build(network.trainable_variables)
 
@@ -357,7 +354,6 @@ class Trainer:
             "transfer_from": self.source and self.source.made_of(iteration),
             "patience": settings.patience,
             "class_weight": "n" if self.data_dist is None else "y",
-            "loss": settings.loss,
             "schedule": settings.schedule,
             "augmentation": settings.augmentation,
             "run_seed": settings.seed + iteration,

@@ -49,7 +49,6 @@ RESIDUAL = {
     "patience": 20,
     "schedule": "cosine",
 }
-SEVERAL = {"loss": "binary_crossentropy"}
 NETWORKS = {  # line of the table: parameters of settings.py
     "model_baseline, literal": LITERAL | {"model": "model_baseline"},
     "model_leaky, literal": LITERAL | {"model": "model_leaky"},
@@ -59,12 +58,11 @@ NETWORKS = {  # line of the table: parameters of settings.py
     "model_residual": RESIDUAL,
     "… constant learning rate": RESIDUAL | {"schedule": "constant"},
     "… batch 128": RESIDUAL | {"batch_size": 128},
-    "… binary cross-entropy": RESIDUAL | SEVERAL,
     **{
-        f"… {name}": RESIDUAL | SEVERAL | {"augmentation": name}
+        f"… {name}": RESIDUAL | {"augmentation": name}
         for name in ("mixing", "room", "start", "equaliser", "noise", "pitch")
     },
-    "… room start noise pitch": RESIDUAL | SEVERAL | {"augmentation": "room start noise pitch"},
+    "… room start noise pitch": RESIDUAL | {"augmentation": "room start noise pitch"},
 }
 
 

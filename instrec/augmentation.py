@@ -20,8 +20,7 @@ def mixing(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Add another patch of the batch to half of the patches, and its label where it is loud.
 
-    The other is 15 dB softer to 3 dB louder; from -8 dB on, its label counts too. Takes a loss for
-    several labels: `binary_crossentropy`.
+    The other is 15 dB softer to 3 dB louder; from -8 dB on, its label counts too.
     """
     n = len(patches)
     other = rng.permutation(n)
@@ -29,6 +28,7 @@ def mixing(
     mixed = rng.random(n) < 0.5
     sums = np.logaddexp(patches, patches[other] + _column(gain * NEPERS))
     both = np.maximum(targets, targets[other] * (gain > -8)[:, None])
+    both /= both.sum(axis=1, keepdims=True)  # shares: the network's outputs sum to 1
     return (
         np.where(_column(mixed), sums, patches),
         np.where(mixed[:, None], both, targets).astype(targets.dtype),
@@ -97,31 +97,24 @@ AUGMENTATIONS = {
 }
 
 
-def check(names: str, loss: str) -> None:
-    """Refuse names that are unknown, and a loss for one label where patches get several.
+def check(names: str) -> None:
+    """Refuse names that are unknown.
 
     Parameters
     ----------
     names : str
         Of `AUGMENTATIONS`, with blanks between them; '' names none.
-    loss : str
-        As in settings.py.
 
     Raises
     ------
     InputError
-        Saying what is expected.
+        Naming what there is.
     """
     for name in names.split():
         if name not in AUGMENTATIONS:
             raise InputError(
                 f"expected augmentation to name some of {' '.join(AUGMENTATIONS)}, found {name!r}"
             )
-    if "mixing" in names.split() and loss != "binary_crossentropy":
-        raise InputError(
-            "augmentation 'mixing' gives patches several labels: expected loss to be "
-            f"'binary_crossentropy', found {loss!r}"
-        )
 
 
 def augment(

@@ -152,13 +152,9 @@ class Recogniser:
             bar = command.progress(
                 total=round(seconds), unit="s", desc=Path(path).name, disable=not show_progress
             )
-            streams = (
-                features.patches_in_blocks(one, self.parameters, self.step) for one in inputs
-            )
             with bar:
-                for blocks in zip(*streams, strict=False):
-                    shortest = min(map(len, blocks))
-                    predictions.append(self._outputs([block[:shortest] for block in blocks]))
+                for blocks in self._blocks(inputs):
+                    predictions.append(self._outputs(blocks))
                     new = blocks[0][:, :, : self.step, 0].transpose(1, 0, 2)
                     new = new.reshape(len(new), -1)  # [bands x frames]
                     rest = new if rest is None else np.concatenate([rest, new], axis=1)
@@ -192,23 +188,26 @@ class Recogniser:
         found: dict[int, StrongestPatch] = {}  # of each label until now, and no other patch
         predictions, done = [], 0
         with tempfile.TemporaryDirectory() as folder, self._inputs(Path(path), folder) as inputs:
-            streams = (
-                features.patches_in_blocks(one, self.parameters, self.step) for one in inputs
-            )
-            for blocks in zip(*streams, strict=False):
-                shortest = min(map(len, blocks))
-                outputs = self._outputs([block[:shortest] for block in blocks])
+            for blocks in self._blocks(inputs):
+                outputs = self._outputs(blocks)
                 for one, row in enumerate(outputs.argmax(axis=0)):
                     output = float(outputs[row, one])
                     if one not in found or output > found[one].output:
                         patch = [block[row].copy() for block in blocks]  # not all of its block
                         found[one] = StrongestPatch(one, output, float((done + row) * hop), patch)
                 predictions.append(outputs)
-                done += shortest
+                done += len(outputs)
         if label is None:
             strengths = metrics.STRATEGIES[self.strategy](np.concatenate(predictions))
             label = int(strengths.argmax())
         return found[label]
+
+    def _blocks(self, inputs: list[Path]) -> Iterator[list[np.ndarray]]:
+        """Yield the patches of all inputs block by block; separated parts may differ in length."""
+        streams = (features.patches_in_blocks(one, self.parameters, self.step) for one in inputs)
+        for blocks in zip(*streams, strict=False):
+            shortest = min(map(len, blocks))
+            yield [block[:shortest] for block in blocks]
 
     def _outputs(self, inputs: list[np.ndarray]) -> np.ndarray:
         """Average what all networks say of a block of patches, one array an input."""

@@ -2,7 +2,9 @@
 
 Not of the thesis. Each patch is taken relative to its loudest point and down to 60 dB below it, so
 that neither gain nor the noise floor of a recording matter; then batch-normalised residual blocks
-(He et al., CVPR 2016), with strides where the documented networks pool.
+(He et al., CVPR 2016), with strides where the documented networks pool. Its outputs are shares of
+1: the cross-entropy of sigmoids, which the documented networks have, stops learning where they
+saturate.
 """
 
 import keras
@@ -22,7 +24,7 @@ def get_model(input_shape: tuple[int, int, int], num_classes: int) -> keras.Mode
         x = residual_block(x, filters)  # ... (8, 3, 256)
     x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
     x = layers.Dropout(DROPOUT)(x)
-    outputs = layers.Dense(num_classes, activation="sigmoid")(x)
+    outputs = layers.Dense(num_classes, activation="softmax")(x)
     return keras.Model(inputs, outputs, name="model_residual")
 
 

@@ -8,7 +8,6 @@ answers = "this project"
 dataset = 10
 model = "model_residual"
 optimizer = "adam"
-loss = "binary_crossentropy"
 schedule = "cosine"
 augmentation = "room start equaliser noise pitch"
 split_by = "recording"
