@@ -13,6 +13,7 @@ from keras import layers
 FLOOR = 6.9  # nepers below the loudest point of a patch, 60 dB: what is softer is not heard
 FILTERS = (32, 64, 128, 256)
 DROPOUT = 0.3
+MOMENTUM = 0.9  # of the moving averages; Keras' 0.99 lags behind where an epoch has few batches
 
 
 def get_model(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
@@ -48,4 +49,4 @@ def normalised(
 ) -> keras.KerasTensor:
     """Convolve, then normalise each map over the batch."""
     x = layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
-    return layers.BatchNormalization()(x)
+    return layers.BatchNormalization(momentum=MOMENTUM)(x)
