@@ -55,6 +55,7 @@ PEAK = 0.95  # no sample is above
 LOUDNESS = (-26, -14)  # dB, range of a recording's level
 BACKING = (-22, -10)  # dB, range of the accompaniment's level against the lead's
 MIN_LEAD = -15  # dB: how far a lead, rests and all, may fall in a clip below its level as it plays
+GESTURE_STEP = 0.02  # s between two positions of a gesture
 ALONE = 0.5  # share of expressive recordings without accompaniment
 SUNG = 0.75  # share of expressive voices that are synthesised instead of a SoundFont's
 MIN_RMS = 1e-4  # of a lead as it is rendered: below, the SoundFont lacks the program
@@ -277,19 +278,49 @@ def take_turns(parts: Sequence[Part], slot: float) -> list[Part]:
     ]
 
 
+class Gesture(NamedTuple):
+    """How a player moves pitch and loudness: without it, all notes of a SoundFont are alike."""
+
+    times: np.ndarray  # s
+    bend: np.ndarray  # semitones, of two that MIDI reaches
+    loudness: np.ndarray  # 0 to 1
+
+
+def draw_gesture(
+    rng: np.random.Generator, notes: Sequence[Note], seconds: float, *, holds: bool
+) -> Gesture:
+    """Draw tuning and drift, and of instruments that hold notes vibrato, glides and swells.
+
+    Vibrato comes late and grows; a glide reaches a note from below or above; a swell is one a note.
+    """
+    times = np.arange(0, seconds, GESTURE_STEP)
+    bend = rng.normal(0, 0.15) + np.cumsum(rng.normal(0, 0.01, len(times)))
+    loudness = np.ones(len(times))
+    if not holds:
+        return Gesture(times, np.clip(bend, -0.5, 0.5), loudness)
+    rate, depth = rng.uniform(4.5, 6.5), max(0, rng.uniform(-0.2, 0.5))
+    delay, trembles = rng.uniform(0.05, 0.5), rng.uniform(0, 0.15)
+    glide, rise = rng.uniform(0.02, 0.1), rng.uniform(0.02, 0.2)  # s
+    for note in notes:
+        sounds = (times >= note.start) & (times < note.end)
+        since = times[sounds] - note.start
+        wave = np.sin(2 * np.pi * rate * since) * np.clip((since - delay) / 0.3, 0, 1)
+        bend[sounds] += depth * wave + rng.normal(0, 0.3) * np.exp(-since / glide)
+        start, end = rng.uniform(0.3, 1), rng.uniform(0.4, 1)
+        length = max(note.end - note.start, rise + 0.01)
+        swell = np.interp(since, (0, rise, length), (start, 1, end))
+        loudness[sounds] = swell * (1 - trembles * (0.5 + 0.5 * wave))
+    return Gesture(times, bend, loudness)
+
+
 def to_midi(
     parts: Iterable[Part],
     seconds: float,
     reverb: int = 0,
     pan: int = 64,
-    *,
-    vibrato: int = 0,
-    detune: float = 0,
+    gesture: Gesture | None = None,
 ) -> bytes:
-    """Write parts as a MIDI file of `seconds` at least.
-
-    `reverb`, `pan` and `vibrato` are 0 to 127, `detune` is in semitones.
-    """
+    """Write parts as a MIDI file of `seconds` at least; `reverb` and `pan` are 0 to 127."""
     import pretty_midi
 
     midi = pretty_midi.PrettyMIDI()
@@ -303,10 +334,19 @@ def to_midi(
         # Volume, pan, reverb and chorus; the last, expression, is there because rendering ends with
         # the last event.
         changes = ((7, 127, 0), (10, pan, 0), (91, reverb, 0), (93, 0, 0), (11, 127, seconds))
-        changes += ((1, vibrato, 0),) if vibrato else ()
         instrument.control_changes = [pretty_midi.ControlChange(*change) for change in changes]
-        if detune:  # of two semitones that a bend can reach
-            instrument.pitch_bends = [pretty_midi.PitchBend(round(8191 * detune / 2), 0)]
+        if gesture is not None:
+            values = np.round(127 * gesture.loudness).astype(int)
+            instrument.control_changes += [
+                pretty_midi.ControlChange(11, int(value), time)
+                for value, time in zip(values, gesture.times, strict=True)
+                if time < seconds
+            ]
+            bends = np.round(8191 * np.clip(gesture.bend / 2, -1, 1)).astype(int)
+            instrument.pitch_bends = [
+                pretty_midi.PitchBend(int(bend), time)
+                for bend, time in zip(bends, gesture.times, strict=True)
+            ]
         midi.instruments.append(instrument)
     file = io.BytesIO()
     midi.write(file)
@@ -467,10 +507,11 @@ def play(
             voice = singing.sing(rng, stem[0].notes, song.seconds, RATE)[:, None]
             audio.append(np.repeat(voice, 2, axis=1)[skip:])
             continue
-        touch = {}
+        gesture = None
         if leads:
-            touch = {"vibrato": int(rng.integers(128)), "detune": float(rng.normal(0, 0.15))}
-        midi = to_midi(stem, song.seconds, reverb, pan, **touch)
+            holds = not instruments[number].polyphonic or recording.labels[number] == "org"
+            gesture = draw_gesture(rng, stem[0].notes, song.seconds, holds=holds)
+        midi = to_midi(stem, song.seconds, reverb, pan, gesture)
         audio.append(render(midi, soundfont, skip + frames)[skip:])
     return audio[: len(parts)], audio[len(parts) :]
 
