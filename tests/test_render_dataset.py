@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pytest
 import soundfile
@@ -294,3 +295,30 @@ def test_expression_holds_notes_bends_pitch_and_sings(soundfont):
     for recording in expressive[:3]:
         audio = render_dataset.perform(recording, soundfont)
         assert audio.shape == (1, 88200, 2) and 0.01 < np.max(np.abs(audio)) <= 0.95
+
+
+def test_a_gesture_bends_held_notes_and_only_detunes_the_others():
+    notes = [render_dataset.Note(0, 2, 60, 90), render_dataset.Note(2, 4, 64, 90)]
+    for seed in range(5):
+        held, struck = (
+            render_dataset.draw_gesture(np.random.default_rng(seed), notes, 4.0, holds=holds)
+            for holds in (True, False)
+        )
+        assert len(held.times) == len(held.bend) == len(held.loudness) == 200
+        assert (struck.loudness == 1).all() and np.ptp(held.loudness) > 0.05
+        assert np.abs(np.diff(held.bend)).max() > np.abs(np.diff(struck.bend)).max()
+        assert held.loudness.min() > 0 and held.loudness.max() <= 1
+
+
+def test_a_gesture_is_heard_as_bend_and_loudness(soundfont):
+    """One note, two semitones up and softer in its second half."""
+    times = np.arange(0, 2, 0.02)
+    late = times >= 1
+    gesture = render_dataset.Gesture(times, 2.0 * late, np.where(late, 0.3, 1.0))
+    part = render_dataset.Part(40, [render_dataset.Note(0, 2, 69, 100)])
+    midi = render_dataset.to_midi([part], 2, gesture=gesture)
+    audio = render_dataset.render(midi, soundfont, 2 * 44100).mean(axis=1)
+    first, second = audio[13230:39690], audio[48510:83790]
+    assert np.std(second) < 0.6 * np.std(first)
+    pitches = [np.median(librosa.yin(y, fmin=300, fmax=700, sr=44100)) for y in (first, second)]
+    assert librosa.hz_to_midi(pitches) == pytest.approx([69, 71], abs=0.3)

@@ -1,0 +1,57 @@
+"""The model that comes along: what lies in pretrained/, and that it recognises something."""
+
+import dataclasses
+import json
+import sys
+
+import soundfile
+
+import predict
+import render_dataset
+import settings
+from instrec import experiments, networks, recognition, results
+
+FILES = results.pretrained_files()
+
+
+def test_it_is_small_and_says_how_it_was_made():
+    assert sum(path.stat().st_size for path in FILES.folder.iterdir()) < 8e6
+    record = json.loads(FILES.run_record(0).read_text())
+    networks.check_weights(FILES, 0, record, "")
+    assert record["made_of"]["labels"] == list(settings.IRMAS)
+    assert record["trained_on"] == "rendered training data"
+    recipe = experiments.load(str(results.PRETRAINED_ROOT / "recipe.py"))
+    assert {name: record["settings"][name] for name in recipe.overrides} == recipe.overrides
+
+
+def test_it_has_thresholds_and_scores_of_its_own():
+    recogniser = recognition.Recogniser(FILES)
+    assert recogniser.has_thresholds
+    scores = json.loads(FILES.scores.read_text())
+    assert scores["half"] == "pure half of the rendered test data"
+
+
+def test_it_knows_most_solos_that_it_has_not_met(tmp_path):
+    """New music of a SoundFont that it was trained on: recordings are harder."""
+    soundfont = render_dataset.default_soundfont().read_bytes()
+    plan = render_dataset.plan_folders("own", settings.IRMAS, 1, 99, (4.0, 4.0))
+    recogniser = recognition.Recogniser(FILES)
+    right = []
+    for recording in plan:
+        path = tmp_path / f"{recording.labels[0]}.wav"
+        alone = dataclasses.replace(recording, style="alone", drums=False)
+        soundfile.write(path, render_dataset.perform(alone, soundfont)[0], render_dataset.RATE)
+        table = recogniser.predict(path).table
+        right.append(table.index[0] == recording.labels[0])
+    assert sum(right) >= 8  # of 11; by chance it would be one
+
+
+def test_the_command_needs_nothing_but_a_recording(tmp_path, monkeypatch, capsys):
+    soundfont = render_dataset.default_soundfont().read_bytes()
+    (recording,) = render_dataset.plan_folders("own", ["pia"], 1, 5, (3.0, 3.0))
+    path = tmp_path / "song.wav"
+    soundfile.write(path, render_dataset.perform(recording, soundfont)[0], render_dataset.RATE)
+    monkeypatch.setattr(sys, "argv", ["predict.py", str(path), "--csv", str(tmp_path / "a.csv")])
+    predict.main()
+    assert "rendered training data of rendered_1024" in capsys.readouterr().out
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 1 + len(settings.IRMAS)
