@@ -60,7 +60,7 @@ NETWORKS = {  # line of the table: parameters of settings.py
     "… batch 128": RESIDUAL | {"batch_size": 128},
     **{
         f"… {name}": RESIDUAL | {"augmentation": name}
-        for name in ("mixing", "room", "start", "equaliser", "noise", "pitch")
+        for name in ("room", "start", "noise", "pitch")
     },
     "… room start noise pitch": RESIDUAL | {"augmentation": "room start noise pitch"},
 }

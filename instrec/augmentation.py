@@ -1,8 +1,8 @@
 """Vary training patches, so that a network holds up on recordings unlike its training data.
 
-Patches are log-mel magnitudes [patches x mel bands x frames x channels], in which a filter is a sum
-over the bands, and a mixture of sounds nearly the logarithm of the sum of their magnitudes. What is
-done in the log-mel domain costs little and varies in every epoch.
+Patches are log-mel magnitudes [patches x mel bands x frames x channels], in which sounds add up
+nearly as the logarithm of the sum of their magnitudes. What is done in the log-mel domain costs
+little and differs in every epoch.
 
 `settings.augmentation` names what is done, in the order of `AUGMENTATIONS`. Functions are pure: a
 random generator and patches go in, new patches come out.
@@ -13,26 +13,6 @@ import numpy as np
 from instrec import InputError
 
 NEPERS = np.log(10) / 20  # of one dB: patches are natural logarithms
-
-
-def mixing(
-    rng: np.random.Generator, patches: np.ndarray, targets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Add another patch of the batch to half of the patches, and its label where it is loud.
-
-    The other is 15 dB softer to 3 dB louder; from -8 dB on, its label counts too.
-    """
-    n = len(patches)
-    other = rng.permutation(n)
-    gain = rng.uniform(-15, 3, n)  # dB
-    mixed = rng.random(n) < 0.5
-    sums = np.logaddexp(patches, patches[other] + _column(gain * NEPERS))
-    both = np.maximum(targets, targets[other] * (gain > -8)[:, None])
-    both /= both.sum(axis=1, keepdims=True)  # shares: the network's outputs sum to 1
-    return (
-        np.where(_column(mixed), sums, patches),
-        np.where(mixed[:, None], both, targets).astype(targets.dtype),
-    )
 
 
 def room(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
@@ -59,15 +39,6 @@ def start(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
     return np.stack([np.roll(one, by, axis=1) for one, by in zip(patches, shifts, strict=True)])
 
 
-def equaliser(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
-    """Filter each patch by a smooth curve over the mel bands, of some 3 dB."""
-    n, bands = patches.shape[:2]
-    places = np.linspace(0, np.pi, bands)
-    waves = np.cos(np.arange(1, 6)[:, None] * places)  # [waves x bands], the first is a tilt
-    weights = rng.standard_normal((n, 5)) * (3, 2.4, 1.8, 1.2, 0.9)  # dB
-    return patches + (weights @ waves * NEPERS)[:, :, None, None].astype(patches.dtype)
-
-
 def noise(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
     """Add noise, 30 to 75 dB below the loudest point, brighter or darker, to most patches."""
     n, bands = patches.shape[:2]
@@ -88,10 +59,8 @@ def pitch(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
 
 # In the order that sound goes: instruments, room, microphone.
 AUGMENTATIONS = {
-    "mixing": mixing,
     "room": room,
     "start": start,
-    "equaliser": equaliser,
     "noise": noise,
     "pitch": pitch,
 }
@@ -117,19 +86,13 @@ def check(names: str) -> None:
             )
 
 
-def augment(
-    rng: np.random.Generator, names: str, patches: np.ndarray, targets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Vary a batch of patches and their targets [patches x labels] in all the ways named."""
+def augment(rng: np.random.Generator, names: str, patches: np.ndarray) -> np.ndarray:
+    """Vary a batch of patches [patches x bands x frames x channels] in all the ways named."""
     wanted = names.split()
     for name, function in AUGMENTATIONS.items():
-        if name not in wanted:
-            continue
-        if function is mixing:
-            patches, targets = mixing(rng, patches, targets)
-        else:
+        if name in wanted:
             patches = function(rng, patches)
-    return patches, targets
+    return patches
 
 
 def _column(values: np.ndarray) -> np.ndarray:

@@ -58,17 +58,15 @@ class Patches(keras.utils.PyDataset):
         """Return one batch: inputs, and targets if there are any."""
         rows = self._order[index * self._batch : (index + 1) * self._batch]
         inputs = [tensor[rows] for tensor in self._inputs]
-        targets = None if self._targets is None else self._targets[rows]
         if self._augmentations:
             seed = [*self._shuffle_seed, self._epoch, 1 + index]  # shuffling takes the first two
-            augmented = [
-                augmentation.augment(np.random.default_rng(seed), self._augmentations, x, targets)
+            inputs = [
+                augmentation.augment(np.random.default_rng(seed), self._augmentations, x)
                 for x in inputs
             ]
-            inputs, targets = [x for x, _ in augmented], augmented[0][1]
         x = features.standardise(inputs, self._moments)
         x = x if len(x) > 1 else x[0]
-        return (x,) if targets is None else (x, targets)
+        return (x,) if self._targets is None else (x, self._targets[rows])
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch."""

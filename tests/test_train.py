@@ -160,7 +160,7 @@ def test_killed_training_goes_on_to_the_same_history(tiny, tmp_path, epoch, seco
         np.testing.assert_array_equal(one, other)
 
 
-VARIED = {"schedule": "cosine", "augmentation": "noise mixing"}
+VARIED = {"schedule": "cosine", "augmentation": "noise start"}
 
 
 @pytest.mark.parametrize("optimizer", settings.OPTIMIZERS)
