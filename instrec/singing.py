@@ -1,6 +1,6 @@
 """A voice for rendered music: SoundFonts have choirs that sing one vowel, and recordings do not.
 
-Source-filter synthesis: the partials of a glottal source, 12 dB an octave softer, through a cascade
+Source-filter synthesis: the partials of a glottal source, softer and softer, through a cascade
 of formants (Klatt, JASA 67, 1980) that move from vowel to vowel; vibrato, glides, breath.
 """
 
@@ -88,7 +88,7 @@ def _controls(
         grown = np.clip((since - delay) / 0.3, 0, 1)
         wave = depth * grown * np.sin(2 * np.pi * vibrato * since)
         midi[sounds] += wave[sounds]
-    step = CONTROL / 44100
+    step = times[1]  # s
     midi = _smooth(midi, glide / step) + np.cumsum(rng.normal(0, 0.004, len(times)))
     formants = tract * np.stack([_smooth(one, 0.05 / step) for one in formants.T], axis=1)
     return 440 * 2 ** ((midi - 69) / 12), _smooth(loudness, 0.01 / step), formants
