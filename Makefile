@@ -71,10 +71,12 @@ SF2 := /usr/share/sounds/sf2
 SOUNDFONTS = $(shell $(RUN) -c 'import render_dataset; print(render_dataset.default_soundfont())') \
 	$(SF2)/FluidR3_GM.sf2 $(SF2)/MuseScore_General_Full.sf2 $(SF2)/sf_GMbank.sf2
 RECIPE := -x pretrained/recipe.py
+BOX := rendered_1024/model_residual
+BOX_FILES := .optima.json .scores.json 0.best.hdf5 0.history.npy 0.json 0.run.json
 
 pretrained: export INSTREC_DATA_PATH := $(DEMO)/pretrained/data
 pretrained: export INSTREC_FEATURE_PATH := $(DEMO)/pretrained/features
-pretrained: export INSTREC_MODEL_PATH := $(CURDIR)/pretrained
+pretrained: export INSTREC_MODEL_PATH := $(DEMO)/pretrained/models
 pretrained: setup
 	$(RUN) render_dataset.py -d 10 --train 320 --test 240 --soundfont $(SOUNDFONTS)
 	$(RUN) create_encoding.py $(RECIPE)
@@ -83,6 +85,7 @@ pretrained: setup
 	$(RUN) evaluate.py $(RECIPE) -O 2
 	$(RUN) plot_perf_metrics.py $(RECIPE)
 	$(RUN) evaluate.py $(RECIPE) -O 3
+	cp $(addprefix $(DEMO)/pretrained/models/$(BOX)/model_residual.adam,$(BOX_FILES)) pretrained/$(BOX)/
 
 clean:
 	rm -rf $(VENV) demo

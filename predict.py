@@ -34,7 +34,7 @@ AUDIO = create_encoding.AUDIO_SUFFIXES | {".au", ".m4a", ".aac", ".wma", ".opus"
 def predict(
     path: str | Path,
     model: str | None = None,
-    optimizer: str = "adam",
+    optimizer: str | None = None,
     data_set: settings.DataSet | None = None,
     *,
     strategy: str = recognition.STRATEGY,
@@ -46,7 +46,8 @@ def predict(
     path : str or Path
         Audio file.
     model, optimizer : str
-        The trained model; by default the one that comes along, of 11 labels (docs/recognise.md).
+        The trained model ('adam' if no optimizer is named); by default the one that comes along,
+        of 11 labels (docs/recognise.md), whatever settings.py says.
     data_set : settings.DataSet, optional
         What it was trained on; by default the data set that settings.py selects.
     strategy : {'s1', 's2'}
@@ -61,12 +62,15 @@ def predict(
     Raises
     ------
     InputError
-        If the model is not trained, or the file cannot be used.
+        If the model is not trained, the file cannot be used, or a data set or an optimizer is named
+        without a model.
     """
     if model is None:
+        if data_set is not None or optimizer is not None:
+            raise InputError("which model? name it, or neither data_set nor optimizer")
         files = results.pretrained_files()
     else:
-        files = results.model_files(data_set or settings.selected(), model, optimizer)
+        files = results.model_files(data_set or settings.selected(), model, optimizer or "adam")
     return Recogniser(files, strategy).predict(path).table
 
 

@@ -690,7 +690,12 @@ def new_parser() -> argparse.ArgumentParser:
     )
     add("--seed", type=int, default=0, metavar="S", help="for other music (0)")
     add("--out", type=Path, default=settings.DATA_PATH, metavar="DIR", help="(%(default)s)")
-    add("--processes", type=int, default=os.cpu_count(), help="at work at once (%(default)s)")
+    add(
+        "--processes",
+        type=int,
+        default=os.cpu_count(),
+        help="at work at once, each with all SoundFonts in memory (%(default)s)",
+    )
     return parser
 
 

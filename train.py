@@ -38,6 +38,8 @@ HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training
 # Settings that make a trained model a variant of its network's plain one.
 VARIANT = ("split_by", "balanced", "patience", "class_weight", "standardise")
 VARIANT += ("learning_rate", "alpha", "schedule", "augmentation")
+# What trainings were before these parameters came, whose records lack them.
+ADDED_SINCE = {"schedule": "constant", "augmentation": ""}
 VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
 WARMUP = 0.05  # share of the steps in which the cosine schedule rises
 MIN_SIGMAS = 4  # standard errors above chance from which a network has learnt something
@@ -405,7 +407,9 @@ def variant_of(
     remedy = f"the training of {name} again, with --overwrite"
     record = storage.load_json(path, remedy, expected={"made_of": dict, "settings": dict})
     with storage.refuse_damaged(path, remedy):
-        return record["made_of"]["model"], {n: record["settings"][n] for n in VARIANT}
+        return record["made_of"]["model"], {
+            n: (ADDED_SINCE | record["settings"])[n] for n in VARIANT
+        }
 
 
 def check_pair(model_name: str, data_set: settings.DataSet) -> None:
@@ -539,7 +543,7 @@ def train_model(
 
 
 def _refuse_other(name: str, made_of: dict, wanted: dict) -> None:
-    different = storage.differences(made_of, wanted)
+    different = storage.differences(ADDED_SINCE | made_of, wanted)
     if different:
         raise InputError(
             f"{name} was trained with other settings or data than today's "

@@ -33,7 +33,16 @@ import render_dataset  # noqa: E402
 import separate_sources  # noqa: E402
 import settings  # noqa: E402
 import train  # noqa: E402
-from instrec import InputError, command, features, metrics, networks, results, tensors  # noqa: E402
+from instrec import (  # noqa: E402
+    InputError,
+    command,
+    features,
+    metrics,
+    networks,
+    results,
+    storage,
+    tensors,
+)
 
 WORK = ROOT / "demo" / "generalisation"
 TRAIN, TEST = 40, 120  # clips: a label, and in all
@@ -113,7 +122,7 @@ def with_network(line: str, seed: int) -> Callable[[str], np.ndarray]:
         train.train_model(settings.model, settings.optimizer)
         files = results.model_files(settings.selected(), name, settings.optimizer)
         network = networks.load_network(files, 0, "this benchmark")
-        moments = results_moments(files)
+        moments = storage.load_json(files.run_record(0), "this benchmark").get("moments")
 
     def score(of: str) -> np.ndarray:
         with source(of, seed), settings.overridden(values, line):
@@ -127,13 +136,6 @@ def with_network(line: str, seed: int) -> Callable[[str], np.ndarray]:
         return metrics.aggregate("s1", np.split(np.concatenate(blocks), ends))
 
     return score
-
-
-def results_moments(files: results.ModelFiles) -> list | None:
-    """Return what a network was standardised with, if it was."""
-    from instrec import storage
-
-    return storage.load_json(files.run_record(0), "this benchmark").get("moments")
 
 
 def statistics(y: np.ndarray) -> np.ndarray:

@@ -57,7 +57,7 @@ def pitch(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
     return np.take_along_axis(patches, moved[:, :, None, None], axis=1)
 
 
-# In the order that sound goes: instruments, room, microphone.
+# Applied in this order, whatever order names them.
 AUGMENTATIONS = {
     "room": room,
     "start": start,

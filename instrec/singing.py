@@ -20,7 +20,7 @@ VOWELS = {
     "o": (570, 840, 2410),
     "u": (300, 870, 2240),
 }
-HIGHER_FORMANTS = (3300, 3900, 4700)  # Hz, of all vowels; singers draw the first two together
+HIGHER_FORMANTS = (3300, 3900, 4700)  # Hz, of all vowels
 BANDWIDTHS = (80, 90, 120, 150, 200, 250)  # Hz
 TRACT = (0.95, 1.25)  # formants of a singer against men's: a short vocal tract has higher ones
 PARTIALS_BELOW = 10_000  # Hz
@@ -108,5 +108,5 @@ def _gain(frequency: np.ndarray, formants: np.ndarray) -> np.ndarray:
 
 
 def _hiss(rng: np.random.Generator, n: int) -> np.ndarray:
-    """White noise, a little softer in the bass."""
+    """Noise that rises by 6 dB an octave, as of air at the lips."""
     return np.diff(rng.standard_normal(n + 1))

@@ -1,6 +1,6 @@
 """Rendered music of several SoundFonts, varied: the model that predict.py takes by default
 
-`make pretrained` makes it. What each choice is worth is measured by benchmarks/generalisation.py.
+`make pretrained` makes it. What the choices are worth: docs/recognise.md.
 """
 
 answers = "this project"

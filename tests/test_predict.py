@@ -320,3 +320,6 @@ def test_without_a_model_the_one_that_comes_along_is_taken(model, song, monkeypa
         monkeypatch.setattr(sys, "argv", ["predict.py", str(song), *option])
         with pytest.raises(InputError, match="which model"):
             predict.main()
+    for named in ({"data_set": SINGLE}, {"optimizer": "sgd"}):
+        with pytest.raises(InputError, match="which model"):
+            predict.predict(song, **named)

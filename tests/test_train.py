@@ -222,6 +222,18 @@ def test_finished_training_is_kept(tiny, capsys):
     assert "trained before" in capsys.readouterr().out
 
 
+def test_a_model_of_before_a_parameter_came_is_kept(tiny, capsys):
+    files = trained()
+    record = json.loads(files.run_record(0).read_text())
+    for name, before in train.ADDED_SINCE.items():
+        assert record["made_of"].pop(name) == record["settings"].pop(name) == before
+    files.run_record(0).write_text(json.dumps(record))
+    trained()
+    assert "trained before" in capsys.readouterr().out
+    _, variant = train.variant_of(TINY, "model_tiny", "adam")
+    assert variant["schedule"] == "constant" and variant["augmentation"] == ""
+
+
 def test_other_settings_are_refused_until_told_to_overwrite(tiny):
     trained(epochs=1)
     with pytest.raises(InputError, match="batch_size: 8, not 4.*--overwrite"):
