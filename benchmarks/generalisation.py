@@ -130,8 +130,7 @@ def with_network(line: str, seed: int) -> Callable[[str], np.ndarray]:
         blocks = []
         for start in range(0, len(part.file_id), 512):
             inputs = [one[start : start + 512] for one in part.inputs]
-            x = features.standardise(inputs, moments)
-            blocks.append(network.predict_on_batch(x if len(x) > 1 else x[0]))
+            blocks.append(network.predict_on_batch(features.network_input(inputs, moments)))
         ends = np.flatnonzero(np.diff(part.file_id)) + 1
         return metrics.aggregate("s1", np.split(np.concatenate(blocks), ends))
 

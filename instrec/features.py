@@ -255,6 +255,14 @@ def standardise(
     return tuple((patches - mean) / deviation for patches, (mean, deviation) in pairs)
 
 
+def network_input(
+    inputs: Sequence[np.ndarray], moments: Sequence[tuple[float, float]] | None
+) -> np.ndarray | tuple[np.ndarray, ...]:
+    """Standardise patches as a network takes them: an array, or a tuple for several inputs."""
+    x = standardise(inputs, moments)
+    return x if len(x) > 1 else x[0]
+
+
 def patches_in_blocks(
     path: str | Path, parameters: FeatureParameters, step: int, *, seconds: float = 60
 ) -> Iterator[np.ndarray]:

@@ -64,8 +64,7 @@ class Patches(keras.utils.PyDataset):
                 augmentation.augment(np.random.default_rng(seed), self._augmentations, x)
                 for x in inputs
             ]
-        x = features.standardise(inputs, self._moments)
-        x = x if len(x) > 1 else x[0]
+        x = features.network_input(inputs, self._moments)
         return (x,) if self._targets is None else (x, self._targets[rows])
 
     def on_epoch_end(self) -> None:

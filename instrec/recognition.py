@@ -211,8 +211,7 @@ class Recogniser:
 
     def _outputs(self, inputs: list[np.ndarray]) -> np.ndarray:
         """Average what all networks say of a block of patches, one array an input."""
-        x = features.standardise(inputs, self.records[0].get("moments"))
-        x = x if len(x) > 1 else x[0]
+        x = features.network_input(inputs, self.records[0].get("moments"))
         return np.mean([network.predict_on_batch(x) for network in self.networks], axis=0)
 
     @contextlib.contextmanager
