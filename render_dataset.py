@@ -45,6 +45,7 @@ from instrec import InputError, command, singing, storage, tensors
 from instrec.parallel import ordered_map
 
 VERSION = 1  # of the music: raise it when the same arguments give other audio
+EXPRESSIVE_VERSION = 2  # of what is played with expression, likewise
 RATE = 44100  # Hz
 WAV_HEADER = 44  # bytes
 CLIP_SECONDS = 3.0  # of an IRMAS training clip
@@ -58,6 +59,7 @@ MIN_LEAD = -15  # dB: how far a lead, rests and all, may fall in a clip below it
 GESTURE_STEP = 0.02  # s between two positions of a gesture
 ALONE = 0.5  # share of expressive recordings without accompaniment
 SUNG = 0.75  # share of expressive voices that are synthesised instead of a SoundFont's
+ELECTRIC_ORGANS = (16, 18)  # drawbar, rock: they swell and tremble; pipes can't
 MIN_RMS = 1e-4  # of a lead as it is rendered: below, the SoundFont lacks the program
 
 
@@ -509,7 +511,7 @@ def play(
             continue
         gesture = None
         if leads:
-            holds = not instruments[number].polyphonic or recording.labels[number] == "org"
+            holds = not instruments[number].polyphonic or stem[0].program in ELECTRIC_ORGANS
             gesture = draw_gesture(rng, stem[0].notes, song.seconds, holds=holds)
         midi = to_midi(stem, song.seconds, reverb, pan, gesture)
         audio.append(render(midi, soundfont, skip + frames)[skip:])
@@ -580,15 +582,15 @@ def plan_folders(
 
 def make_expressive(plan: Sequence[Recording]) -> list[Recording]:
     """Let recordings be played with expression, more of them alone, by all SoundFonts in turn."""
-    return [
-        replace(
-            recording,
-            expressive=True,
-            turn=turn,
-            style="alone" if np.random.default_rng(recording.key).random() < ALONE else "pop",
+    expressive = []
+    for turn, recording in enumerate(plan):
+        # A stream of its own: the key's first number is the one that the drums were drawn with.
+        alone = np.random.default_rng([*recording.key, crc32(b"alone")]).random() < ALONE
+        style, with_drums = ("alone", False) if alone else ("pop", recording.drums)
+        expressive.append(
+            replace(recording, expressive=True, turn=turn, style=style, drums=with_drums)
         )
-        for turn, recording in enumerate(plan)
-    ]
+    return expressive
 
 
 def folder_labels(data_set: settings.DataSet) -> list[str]:
@@ -723,7 +725,8 @@ def render_data_set(data_set: settings.DataSet, arguments: argparse.Namespace) -
 
     folder = arguments.out / data_set.folders[0]
     soundfonts = arguments.soundfont or [default_soundfont()]
-    if data_set.folders[0] == EXPRESSIVE:
+    expressive = data_set.folders[0] == EXPRESSIVE
+    if expressive:
         plan = make_expressive(plan)
     elif len(soundfonts) > 1:
         raise InputError(
@@ -736,6 +739,8 @@ def render_data_set(data_set: settings.DataSet, arguments: argparse.Namespace) -
     ]
     made_of = {"train": train, "test": test, "seconds": seconds, "seed": arguments.seed}
     made_of |= {"soundfont": ", ".join(digests), "labels": labels, "version": VERSION}
+    if expressive:
+        made_of["expressive_version"] = EXPRESSIVE_VERSION
     with storage.lock(folder, "rendered audio"):
         remedy = "delete the folder, or choose another place with --out"
         storage.claim(folder / tensors.RENDERED_NOTE, made_of, remedy)

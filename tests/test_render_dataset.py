@@ -258,7 +258,10 @@ def test_expressive_recordings_take_turns_and_half_of_them_are_alone():
     plan = render_dataset.make_expressive(render_dataset.plan_irmas_train(settings.IRMAS, 40, 0))
     assert [recording.turn for recording in plan] == list(range(len(plan)))
     assert all(recording.expressive for recording in plan)
-    assert 0.4 < np.mean([recording.style == "alone" for recording in plan]) < 0.6
+    kinds = Counter((recording.style, recording.drums) for recording in plan)
+    assert set(kinds) == {("alone", False), ("pop", False), ("pop", True)}
+    assert 0.4 < kinds["alone", False] / len(plan) < 0.6
+    assert 0.3 < kinds["pop", True] / (len(plan) - kinds["alone", False]) < 0.7
 
 
 def test_each_recording_is_played_by_the_soundfont_whose_turn_it_is(tmp_path, monkeypatch):
