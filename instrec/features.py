@@ -18,7 +18,8 @@ from instrec import InputError
 
 MIN_FFT = 2048  # the published script leaves n_fft at librosa's default, zero-padding the window
 EPSILON = np.finfo(np.float32).eps  # keeps the logarithm of silence finite
-FRAMES_A_BLOCK = 32  # spectra computed at once: they fit the cache, four times as fast
+FRAMES_A_BLOCK = 128  # spectra computed at once: memory stays small whatever the length
+READ_BLOCK = 1 << 16  # frames of audio read at once: few calls, and they fit the cache
 
 
 @dataclass(frozen=True)
@@ -113,20 +114,35 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
         If the file is missing, unreadable, cut off, empty, silent or holds NaN or infinity.
     """
     with open_audio(path) as file, reading(path):
-        y = file.read(dtype="float32", always_2d=True)
+        y = _read_mono(file)
         rate = file.samplerate
     if len(y) == 0:
         raise InputError("holds no audio")
-    # (n, channels) -> (n,); a matrix product, for y.mean(axis=1) takes half the time of it all
-    with np.errstate(invalid="ignore"):  # infinite samples are told below
-        y = y @ np.full(y.shape[1], 1 / y.shape[1], dtype=np.float32)
-    if not np.all(np.isfinite(y)):
-        raise InputError("holds NaN or infinite samples")
     y = resample(y, rate, sr)
     peak = np.max(np.abs(y), initial=0)
     if peak == 0:
         raise InputError("silent: every sample is zero")
     return y / peak
+
+
+def _read_mono(file: "soundfile.SoundFile", frames: int | None = None) -> np.ndarray:  # noqa: F821
+    """Read up to `frames` frames, all by default, and average the channels: (n,) float32.
+
+    Samples of 16 bit are read as integers: libsndfile's conversion gives the same numbers and takes
+    three times as long as the rest of reading.
+    """
+    dtype, scale = ("int16", 1 / 32768) if file.subtype == "PCM_16" else ("float32", 1)
+    # A matrix product, for y.mean(axis=1) takes half the time of extraction.
+    weights = np.full(file.channels, scale / file.channels, dtype=np.float32)
+    left = file.frames if frames is None else frames
+    parts = [np.empty(0, dtype=np.float32)]
+    while len(y := file.read(min(left, READ_BLOCK), dtype=dtype, always_2d=True)):
+        with np.errstate(invalid="ignore"):  # infinite samples are told below
+            parts.append(y.astype(np.float32, copy=False) @ weights)
+        if not np.all(np.isfinite(parts[-1])):
+            raise InputError("holds NaN or infinite samples")
+        left -= len(y)
+    return np.concatenate(parts)
 
 
 def resample(y: np.ndarray, rate: int, sr: int) -> np.ndarray:
@@ -173,6 +189,8 @@ def log_mel(
     np.ndarray [shape=(num_mel, 1 + n // hop_length), dtype=float32]
         `log(S + eps)`.
     """
+    import scipy.fft  # deferred; a fifth faster than numpy's
+
     n_fft = max(MIN_FFT, win_length)
     window, mel_filters = _window(win_length), _mel_filters(sr, n_fft, num_mel)
     padded = np.pad(np.asarray(y, dtype=np.float32), win_length // 2)  # centred frames
@@ -182,7 +200,7 @@ def log_mel(
     for start in range(0, len(frames), FRAMES_A_BLOCK):
         block = slice(start, start + FRAMES_A_BLOCK)
         # In double precision: the logarithm would show the rounding of silent bands.
-        spectrum = np.fft.rfft(frames[block] * window, n=n_fft, axis=1)
+        spectrum = scipy.fft.rfft(frames[block] * window, n=n_fft, axis=1)
         spectrogram[:, block] = mel_filters @ np.abs(spectrum).T
     return np.log(spectrogram + EPSILON)
 
@@ -322,14 +340,9 @@ def _mono_blocks(path: str | Path, sr: int, seconds: float) -> Iterator[np.ndarr
         stream = soxr.ResampleStream(file.samplerate, sr, 1, dtype="float32", quality="HQ")
         left = int(np.ceil(file.frames * sr / file.samplerate))
         block = max(1, int(seconds * file.samplerate))
-        mean = np.full(file.channels, 1 / file.channels, dtype=np.float32)
         for start in range(0, file.frames, block):
             with reading(path):
-                y = file.read(block, dtype="float32", always_2d=True)
-            with np.errstate(invalid="ignore"):
-                y = y @ mean
-            if not np.all(np.isfinite(y)):
-                raise InputError("holds NaN or infinite samples")
+                y = _read_mono(file, block)
             if file.samplerate != sr:
                 y = stream.resample_chunk(y, last=start + block >= file.frames)
             yield y[:left]
