@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from instrec import augmentation, features
+from instrec import augmentation, features, storage
 from instrec.backend import keras
 
 
@@ -58,6 +58,8 @@ class Patches(keras.utils.PyDataset):
         """Return one batch: inputs, and targets if there are any."""
         rows = self._order[index * self._batch : (index + 1) * self._batch]
         inputs = [tensor[rows] for tensor in self._inputs]
+        for tensor in self._inputs:
+            storage.forget_pages(tensor)
         if self._augmentations:
             seed = [*self._shuffle_seed, self._epoch, 1 + index]  # shuffling takes the first two
             inputs = [

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import io
 import json
+import mmap
 import os
 import platform
 import shutil
@@ -203,6 +204,15 @@ def load_array(path: Path, remedy: str, *, in_memory: bool = True) -> np.ndarray
         if not isinstance(array, np.ndarray):
             raise TypeError("several arrays instead of one")
         return array
+
+
+def forget_pages(array: np.ndarray) -> None:
+    """Let go of what was read of a memory map: else it counts as memory of this process.
+
+    The system keeps the pages at hand while there is room; reading them again is as fast as ever.
+    """
+    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+        array.base.madvise(mmap.MADV_DONTNEED)
 
 
 def save_arrays(path: Path, **arrays: np.ndarray | str) -> None:

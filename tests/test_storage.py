@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,3 +146,22 @@ def test_the_environment_is_recorded():
     made_with = storage.environment("numpy", "no-such-package")
     assert made_with["packages"] == {"numpy": np.__version__, "no-such-package": "unknown"}
     assert json.dumps(made_with)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells what is mapped")
+def test_batches_leave_nothing_of_the_memory_map_in_memory(tmp_path):
+    from instrec.patches import Patches
+
+    path = tmp_path / "X.npy"
+    storage.save_array(path, np.arange(2**22, dtype=np.float32).reshape(64, -1, 4, 1))  # 16 MB
+    tensor = storage.load_array(path, "", in_memory=False)
+
+    def mapped():  # kB of the file that count as memory of this process
+        of_file = Path("/proc/self/smaps").read_text().split(str(path))[1]
+        return int(of_file.split("Rss:")[1].split()[0])
+
+    whole = np.array(tensor)
+    assert mapped() > 15000
+    batches = Patches([tensor], np.arange(64), 16)
+    assert np.array_equal(np.concatenate([batches[i][0] for i in range(4)]), whole)
+    assert mapped() < 1000
