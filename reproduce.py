@@ -98,15 +98,8 @@ def paths_of(scale: str) -> Iterator[None]:
     if not SCALES[scale].audio:
         yield
         return
-    folders = {"DATA_PATH": "data", "FEATURE_PATH": "features", "MODELS_ROOT": "models"}
-    before = {name: getattr(settings, name) for name in folders}
-    for name, folder in folders.items():
-        setattr(settings, name, DEMO / f"reproduce_{scale}" / folder)
-    try:
+    with settings.located(DEMO / f"reproduce_{scale}"):
         yield
-    finally:
-        for name, path in before.items():
-            setattr(settings, name, path)
 
 
 # --- records: what was done, how long it took, and of what --------------------------------------
@@ -595,6 +588,9 @@ def _run_one(
     except Exception:
         print(f"    failed: {read_record(experiment.id)['reason']}")
         return "failed"
+    finally:
+        if keras := sys.modules.get("keras"):  # or all networks would stay in memory
+            keras.utils.clear_session()
     seconds = read_record(experiment.id)["seconds"]
     print(f"    {', '.join(f'{step} {report.duration(s)}' for step, s in seconds.items())}")
     return "done"

@@ -351,6 +351,18 @@ def overridden(values: Mapping[str, Any], source: str) -> Iterator[None]:
         globals().update(before)
 
 
+@contextlib.contextmanager
+def located(folder: Path) -> Iterator[None]:
+    """Within a block, let all paths lead below a folder: to data, features and models in it."""
+    places = {"DATA_PATH": "data", "FEATURE_PATH": "features", "MODELS_ROOT": "models"}
+    before = {name: globals()[name] for name in places}
+    try:
+        globals().update({name: folder / place for name, place in places.items()})
+        yield
+    finally:
+        globals().update(before)
+
+
 # Computed whenever they are read, so that they always follow the parameters above.
 _DERIVED = {
     "patch_frames": lambda: int(time_duration * sample_rate / hop_length),

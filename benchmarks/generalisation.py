@@ -86,14 +86,9 @@ class Row(NamedTuple):
 @contextlib.contextmanager
 def source(name: str, seed: int) -> Iterator[Path]:
     """Point the paths of settings.py to one SoundFont and seed, within a block."""
-    before = settings.DATA_PATH, settings.FEATURE_PATH, settings.MODELS_ROOT
     folder = WORK / f"{name}_{seed}"
-    settings.DATA_PATH, settings.FEATURE_PATH = folder / "data", folder / "features"
-    settings.MODELS_ROOT = folder / "models"
-    try:
+    with settings.located(folder):
         yield folder
-    finally:
-        settings.DATA_PATH, settings.FEATURE_PATH, settings.MODELS_ROOT = before
 
 
 def prepare(name: str, soundfont: Path, train_clips: int, seed: int, data_sets: set[int]) -> None:

@@ -389,15 +389,11 @@ def evaluation(repeats: int) -> list[tuple]:
         "INSTREC_FEATURE_PATH": str(place / "features"),
         "INSTREC_MODEL_PATH": str(place / "models"),
     }
-    before = settings.FEATURE_PATH, settings.MODELS_ROOT
-    settings.FEATURE_PATH, settings.MODELS_ROOT = place / "features", place / "models"
-    try:
-        data_set = settings.DATA_SETS[1]
+    data_set = settings.DATA_SETS[1]
+    with settings.located(place):
         write_irmas_size(data_set)
         write_predictions(data_set, settings.val_split, "test")
         write_predictions(data_set, 0.5, "train")
-    finally:
-        settings.FEATURE_PATH, settings.MODELS_ROOT = before
     model = ("-m", "model_leaky", "-o", "adam", "-d", "1")
     rows = []
     for name, script in (
