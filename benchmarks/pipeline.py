@@ -313,6 +313,7 @@ def write_irmas_size(data_set: settings.DataSet) -> None:
     """Write a data set of IRMAS' size: true labels and file lists, holes instead of patches."""
     rng = np.random.default_rng(0)
     parameters = features.parameters_of(data_set)
+    data_set.feature_path.mkdir(parents=True, exist_ok=True)
     for part, count in IRMAS_CLIPS.items():
         most = 1 if part == "train" else 3
         clips = [

@@ -45,7 +45,8 @@ class Patches(keras.utils.PyDataset):
         augmentations: str = "",
     ) -> None:
         super().__init__()
-        self._inputs, self._rows, self._batch = inputs, np.asarray(rows), batch
+        self._inputs = [storage.Rows(patches) for patches in inputs]
+        self._rows, self._batch = np.asarray(rows), batch
         self._targets, self._shuffle_seed, self._epoch = targets, shuffle_seed, epoch
         self._moments, self._augmentations = moments, augmentations
         self._order = self._shuffled()
@@ -57,9 +58,7 @@ class Patches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple:
         """Return one batch: inputs, and targets if there are any."""
         rows = self._order[index * self._batch : (index + 1) * self._batch]
-        inputs = [tensor[rows] for tensor in self._inputs]
-        for tensor in self._inputs:
-            storage.forget_pages(tensor)
+        inputs = [patches[rows] for patches in self._inputs]
         if self._augmentations:
             seed = [*self._shuffle_seed, self._epoch, 1 + index]  # shuffling takes the first two
             inputs = [

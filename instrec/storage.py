@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tokenize
+import weakref
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,13 +207,35 @@ def load_array(path: Path, remedy: str, *, in_memory: bool = True) -> np.ndarray
         return array
 
 
-def forget_pages(array: np.ndarray) -> None:
-    """Let go of what was read of a memory map: else it counts as memory of this process.
+class Rows:
+    """Copies of rows of an array; those of a memory map are read from its file.
 
-    The system keeps the pages at hand while there is room; reading them again is as fast as ever.
+    What is read through a map counts as memory of this process; and where the file is larger than
+    memory, the system's reading ahead takes many times as long as what a batch needs.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        In memory, or as `load_array` maps it.
     """
-    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-        array.base.madvise(mmap.MADV_DONTNEED)
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array, self._file = array, None
+        if isinstance(array.base, mmap.mmap):
+            self._file = Path(array.filename).open("rb", buffering=0)  # noqa: SIM115
+            weakref.finalize(self, self._file.close)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Return the rows of these numbers [n], in their order."""
+        if self._file is None:
+            return self._array[rows]
+        copies = np.empty((len(rows), *self._array.shape[1:]), self._array.dtype)
+        size = copies.itemsize * int(np.prod(copies.shape[1:]))
+        for row, copy in zip(rows, copies, strict=True):
+            self._file.seek(self._array.offset + int(row) * size)
+            if self._file.readinto(memoryview(copy).cast("B")) < size:
+                raise InputError(f"{self._array.filename} is damaged: it ends within its arrays")
+        return copies
 
 
 def save_arrays(path: Path, **arrays: np.ndarray | str) -> None:

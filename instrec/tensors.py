@@ -220,11 +220,11 @@ class Tensors:
         for tensor in self.inputs:
             blocks = np.array_split(np.sort(rows), -(-len(rows) // MOMENTS_BLOCK))
             # Of each block: sums of the values and of their squares, in double precision.
-            sums = []
-            for of_block in blocks:
-                block = tensor[of_block].astype(np.float64)
-                sums.append((block.sum(), np.square(block).sum()))
-                storage.forget_pages(tensor)
+            patches = storage.Rows(tensor)
+            sums = [
+                (block.sum(), np.square(block).sum())
+                for block in (patches[of_block].astype(np.float64) for of_block in blocks)
+            ]
             mean, square = np.sum(sums, axis=0) / (len(rows) * np.prod(tensor.shape[1:]))
             found.append((float(mean), float(np.sqrt(max(square - mean**2, 0))) or 1.0))
         return found

@@ -162,6 +162,19 @@ def test_batches_leave_nothing_of_the_memory_map_in_memory(tmp_path):
 
     whole = np.array(tensor)
     assert mapped() > 15000
-    batches = Patches([tensor], np.arange(64), 16)
-    assert np.array_equal(np.concatenate([batches[i][0] for i in range(4)]), whole)
+    del tensor
+    tensor = storage.load_array(path, "", in_memory=False)
+    batches = Patches([tensor], np.arange(64)[::-1], 16)
+    assert np.array_equal(np.concatenate([batches[i][0] for i in range(4)]), whole[::-1])
     assert mapped() < 1000
+
+
+def test_rows_of_a_file_that_ends_within_them_are_refused(tmp_path):
+    path = tmp_path / "X.npy"
+    storage.save_array(path, np.zeros((8, 3000), dtype=np.float32))
+    rows = storage.Rows(storage.load_array(path, "", in_memory=False))
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 1)
+    assert not rows[np.array([6])].any()
+    with pytest.raises(InputError, match="X.npy is damaged: it ends"):
+        rows[np.array([7])]
