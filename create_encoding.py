@@ -17,12 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import settings
-from instrec import InputError, command, splits, storage
+from instrec import InputError, command, splits, storage, tensors
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
 IRMAS_TRAIN = "IRMAS-TrainingData"
 IRMAS_TEST = ("IRMAS-TestingData-Part*", "Part*")  # a folder in a folder
 LABEL_SEPARATOR = ";"
+IRMAS = "irmas"  # its audio folder
+IRMAS_CLIPS = {  # as it is distributed
+    IRMAS_TRAIN: 6705,
+    "IRMAS-TestingData-Part1": 807,
+    "IRMAS-TestingData-Part2": 1301,
+    "IRMAS-TestingData-Part3": 766,
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,34 @@ def read_irmas(
         if kept:
             test.append(Clip(name, kept))
     return train, test, left_out
+
+
+def missing_from_irmas(root: Path, labels: set[str]) -> str:
+    """Say where a tree has other numbers of clips than IRMAS as it is distributed.
+
+    Parameters
+    ----------
+    root : Path
+        As of `read_irmas`.
+    labels : set of str
+        Every label of IRMAS, of which the data set may keep some.
+
+    Returns
+    -------
+    str
+        What was expected and found in each part that differs; empty if none does.
+    """
+    different = []
+    for part, expected in IRMAS_CLIPS.items():
+        folders = (
+            [root / part / label for label in sorted(labels)]
+            if part == IRMAS_TRAIN
+            else [root / part / part.rpartition("-")[-1]]
+        )
+        found = sum(len(_audio_files(folder)) for folder in folders)
+        if found != expected:
+            different.append(f"{expected:,} clips in {part}, found {found or 'none'}")
+    return "; ".join(different)
 
 
 def read_label_file(path: Path, known: set[str]) -> set[str]:
@@ -259,6 +294,10 @@ def encode(data_set: settings.DataSet) -> None:
         write_metadata(train_csv, train)
         write_metadata(test_csv, test)
     print(f"{data_set.title}: audio in {root}")
+    if root.name == IRMAS and not tensors.is_rendered(data_set):
+        different = missing_from_irmas(root, known_labels(data_set))
+        if different:
+            print(f"note: not IRMAS as it is distributed: expected {different}")
     if data_set.source and root.name != data_set.source:
         print(
             f"warning: the source {settings.DATA_PATH / data_set.source} is not there: the splits "
