@@ -839,8 +839,8 @@ def _cell(text: str) -> str:
 
 CSS = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 75rem; margin: 0 auto;
-  padding: 4.5rem 1.5rem 3rem; }
-.origin { position: fixed; top: 0; left: 0; right: 0; padding: .5rem 1.5rem; z-index: 1;
+  padding: 0 1.5rem 3rem; }
+.origin { position: sticky; top: 0; margin: 0 -1.5rem; padding: .5rem 1.5rem; z-index: 1;
   background: #fff3d6; border-bottom: 2px solid #d55e00; font-weight: 600; }
 h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
 .scroll { overflow-x: auto; }
@@ -889,7 +889,7 @@ def _html_table(table: Table, origin: Origin) -> str:
     rows = "\n".join(row(cells, "td") for cells in table.rows)
     caption = _html(_caption(table.title, origin if table.of_data else None))
     return (
-        f"<div class='scroll'><table>\n<caption>{caption}</caption>\n"
+        f"<div class='scroll' tabindex='0'><table>\n<caption>{caption}</caption>\n"
         f"<thead>{row(table.header, 'th')}</thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>"
     )
 
