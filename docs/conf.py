@@ -1,0 +1,38 @@
+"""Configuration of the documentation site; `make docs` builds it."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+project = "instRecCnn"
+author = "Juan Sebastián Gómez Cañón and the instRecCnn developers"
+project_copyright = f"2018–2026, {author}"
+language = "en"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+smartquotes = False  # options keep their two hyphens
+nitpicky = False  # types in the docstrings carry shapes, which are no names
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings say more: shapes and units
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+
+html_theme = "furo"
+html_title = project
+html_static_path = ["static"]
+html_js_files = ["accessible.js"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {"light_css_variables": {"color-code-background": "#f3f4f5"}}
+highlight_language = "none"  # of what is not marked: commands
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
+
+latex_engine = "xelatex"
+latex_documents = [("index", "instreccnn.tex", "instRecCnn documentation", author, "manual")]
