@@ -35,4 +35,14 @@ pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 
 latex_engine = "xelatex"
+latex_use_xindy = False  # LaTeX may come without it
 latex_documents = [("index", "instreccnn.tex", "instRecCnn documentation", author, "manual")]
+# The tables of the report have up to 14 columns.
+latex_elements = {
+    "extraclassoptions": "openany,oneside",
+    "preamble": r"""
+\usepackage{etoolbox}
+\AtBeginEnvironment{tabulary}{\scriptsize\setlength{\tabcolsep}{2pt}}
+\AtBeginEnvironment{longtable}{\scriptsize\setlength{\tabcolsep}{2pt}}
+""",
+}
