@@ -23,6 +23,7 @@ AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
 IRMAS_TRAIN = "IRMAS-TrainingData"
 IRMAS_TEST = ("IRMAS-TestingData-Part*", "Part*")  # a folder in a folder
 LABEL_SEPARATOR = ";"
+HOW_TO = "see docs/getting_data.md"
 IRMAS = "irmas"  # its audio folder
 IRMAS_CLIPS = {  # as it is distributed
     IRMAS_TRAIN: 6705,
@@ -203,8 +204,8 @@ def check_audio(data_set: settings.DataSet) -> Path:
                 f"separate it from {data_set.source} first: "
                 f"python3 separate_sources.py -d {settings.dataset}"
                 if data_set.source
-                else "put the audio there, set INSTREC_DATA_PATH, or render a trial with "
-                f"python3 render_dataset.py -d {settings.dataset}"
+                else f"put the audio there ({HOW_TO}), set INSTREC_DATA_PATH, or render a trial "
+                f"with python3 render_dataset.py -d {settings.dataset}"
             )
             raise InputError(f"expected the audio of {data_set.title} in {path}: {remedy}")
     source = settings.DATA_PATH / data_set.root
@@ -272,7 +273,9 @@ def encode(data_set: settings.DataSet) -> None:
     counts = [count_labels(clips, data_set.labels) for clips in (train, test)]
     for label, in_train, in_test in zip(data_set.labels, *counts, strict=True):
         if data_set.layout == "irmas" and not in_train:
-            raise InputError(f"expected audio files in {root / IRMAS_TRAIN / label}, found none")
+            raise InputError(
+                f"expected audio files in {root / IRMAS_TRAIN / label}, found none: {HOW_TO}"
+            )
         if data_set.layout == "folders" and in_train + in_test < 2:
             raise InputError(
                 f"expected 2 or more audio files in {root / label}, to halve them into train and "
@@ -282,7 +285,7 @@ def encode(data_set: settings.DataSet) -> None:
         why = f"; left out {len(left_out)}, the first {': '.join(left_out[0])}" if left_out else ""
         raise InputError(
             f"expected test clips with a label of {data_set.title} in {root / '/'.join(IRMAS_TEST)}"
-            f", found none{why}"
+            f", found none{why}: {HOW_TO}"
         )
 
     folder = data_set.feature_path
