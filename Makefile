@@ -1,6 +1,6 @@
 # make demo     set up, render a small data set, run all four steps and the plots
 # make test     set up, lint, test, build the documentation, run every experiment at its smallest scale
-# make docs     set up, build the documentation: docs/_build/html/index.html, and a PDF with latexmk
+# make docs     set up, build the documentation: docs/_build/html/index.html, and a PDF with LaTeX
 # make report   run every experiment on rendered audio and write docs/report: about an hour
 # make pretrained   make the model that predict.py takes by default; needs three Debian packages
 PYTHON ?= python3
@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 endif
 RUN := $(BIN)/python
 
-.PHONY: setup demo test docs smoke report pretrained lint format clean
+.PHONY: setup demo test site docs smoke report pretrained lint format clean
 
 setup: $(VENV)/installed
 
@@ -58,18 +58,20 @@ format: setup
 
 test: lint
 	$(RUN) -m pytest
-	$(MAKE) docs
+	$(MAKE) site
 	$(MAKE) smoke
 
-# A warning, such as of a link that leads nowhere, is an error.
 SITE := docs/_build
-docs: setup
+site: setup  # a warning, such as of a link that leads nowhere, is an error
 	$(RUN) -m sphinx -q -W --keep-going -b html docs $(SITE)/html
-	@if command -v latexmk >/dev/null; then \
+	@echo "Site: $(SITE)/html/index.html"
+
+docs: site
+	@if command -v latexmk >/dev/null && command -v xelatex >/dev/null; then \
 	  $(RUN) -m sphinx -q -W --keep-going -b latex docs $(SITE)/latex && \
 	  $(MAKE) -C $(SITE)/latex all-pdf LATEXMKOPTS='-interaction=nonstopmode -halt-on-error -silent' >/dev/null && \
-	  echo "PDF: $(SITE)/latex/instreccnn.pdf"; fi
-	@echo "Site: $(SITE)/html/index.html"
+	  echo "PDF: $(SITE)/latex/instreccnn.pdf"; \
+	else echo "no PDF: latexmk or xelatex is not installed"; fi
 
 smoke: setup
 	rm -rf demo/reproduce_smoke

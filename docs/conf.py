@@ -3,6 +3,9 @@
 import sys
 from pathlib import Path
 
+from docutils import nodes
+from sphinx.application import Sphinx
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 project = "instRecCnn"
@@ -18,6 +21,7 @@ nitpicky = False  # types in the docstrings carry shapes, which are no names
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
+default_role = "code"  # of what stands in backquotes in a docstring
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say more: shapes and units
 napoleon_google_docstring = False
@@ -46,3 +50,15 @@ latex_elements = {
 \AtBeginEnvironment{longtable}{\scriptsize\setlength{\tabcolsep}{2pt}}
 """,
 }
+
+
+def dash_after_parameters(_app: Sphinx, document: nodes.document, _name: str) -> None:
+    """Put a dash where Sphinx puts two hyphens between a parameter and its description."""
+    for text in document.findall(nodes.Text):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" – "))
+
+
+def setup(app: Sphinx) -> None:
+    """Register what is above."""
+    app.connect("doctree-resolved", dash_after_parameters)
