@@ -53,10 +53,10 @@ latex_elements = {
 
 
 def dash_after_parameters(_app: Sphinx, document: nodes.document, _name: str) -> None:
-    """Put a dash where Sphinx puts two hyphens between a parameter and its description."""
-    for text in document.findall(nodes.Text):
-        if text == " -- ":
-            text.parent.replace(text, nodes.Text(" – "))
+    """Put a dash where Sphinx puts two hyphens before the description of a parameter."""
+    for text in list(document.findall(nodes.Text)):
+        if text.startswith(" -- "):
+            text.parent.replace(text, nodes.Text(text.replace(" -- ", " – ", 1)))
 
 
 def setup(app: Sphinx) -> None:
