@@ -1,5 +1,6 @@
 # make demo     set up, render a small data set, run all four steps and the plots
-# make test     set up, lint and test, every experiment at its smallest scale included
+# make test     set up, lint, test, build the documentation, run every experiment at its smallest scale
+# make docs     set up, build the documentation: docs/_build/html/index.html, and a PDF with LaTeX
 # make report   run every experiment on rendered audio and write docs/report: about an hour
 # make pretrained   make the model that predict.py takes by default; needs three Debian packages
 PYTHON ?= python3
@@ -11,11 +12,11 @@ BIN := $(VENV)/bin
 endif
 RUN := $(BIN)/python
 
-.PHONY: setup demo test smoke report pretrained lint format clean
+.PHONY: setup demo test site docs smoke report pretrained lint format clean
 
 setup: $(VENV)/installed
 
-$(VENV)/installed: requirements.txt requirements-dev.txt
+$(VENV)/installed: requirements.txt requirements-dev.txt docs/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: expected Python 3.11 or newer, found " + sys.version.split()[0] + ": run make with PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
@@ -57,7 +58,20 @@ format: setup
 
 test: lint
 	$(RUN) -m pytest
+	$(MAKE) site
 	$(MAKE) smoke
+
+SITE := docs/_build
+site: setup  # a warning, such as of a link that leads nowhere, is an error
+	$(RUN) -m sphinx -q -W --keep-going -b html docs $(SITE)/html
+	@echo "Site: $(SITE)/html/index.html"
+
+docs: site
+	@if command -v latexmk >/dev/null && command -v xelatex >/dev/null; then \
+	  $(RUN) -m sphinx -q -W --keep-going -b latex docs $(SITE)/latex && \
+	  $(MAKE) -C $(SITE)/latex all-pdf LATEXMKOPTS='-interaction=nonstopmode -halt-on-error -silent' >/dev/null && \
+	  echo "PDF: $(SITE)/latex/instreccnn.pdf"; \
+	else echo "no PDF: latexmk or xelatex is not installed"; fi
 
 smoke: setup
 	rm -rf demo/reproduce_smoke
@@ -88,4 +102,4 @@ pretrained: setup
 	cp $(addprefix $(DEMO)/pretrained/models/$(BOX)/model_residual.adam,$(BOX_FILES)) pretrained/$(BOX)/
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo $(SITE)

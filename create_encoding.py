@@ -17,12 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import settings
-from instrec import InputError, command, splits, storage
+from instrec import InputError, command, splits, storage, tensors
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
 IRMAS_TRAIN = "IRMAS-TrainingData"
 IRMAS_TEST = ("IRMAS-TestingData-Part*", "Part*")  # a folder in a folder
 LABEL_SEPARATOR = ";"
+HOW_TO = "see docs/getting_data.md"
+IRMAS = "irmas"  # its audio folder
+IRMAS_CLIPS = {  # as it is distributed
+    IRMAS_TRAIN: 6705,
+    "IRMAS-TestingData-Part1": 807,
+    "IRMAS-TestingData-Part2": 1301,
+    "IRMAS-TestingData-Part3": 766,
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,34 @@ def read_irmas(
         if kept:
             test.append(Clip(name, kept))
     return train, test, left_out
+
+
+def missing_from_irmas(root: Path, labels: set[str]) -> str:
+    """Say where a tree has other numbers of clips than IRMAS as it is distributed.
+
+    Parameters
+    ----------
+    root : Path
+        As of `read_irmas`.
+    labels : set of str
+        Every label of IRMAS, of which the data set may keep some.
+
+    Returns
+    -------
+    str
+        What was expected and found in each part that differs; empty if none does.
+    """
+    different = []
+    for part, expected in IRMAS_CLIPS.items():
+        folders = (
+            [root / part / label for label in sorted(labels)]
+            if part == IRMAS_TRAIN
+            else [root / part / part.rpartition("-")[-1]]
+        )
+        found = sum(len(_audio_files(folder)) for folder in folders)
+        if found != expected:
+            different.append(f"{expected:,} clips in {part}, found {found or 'none'}")
+    return "; ".join(different)
 
 
 def read_label_file(path: Path, known: set[str]) -> set[str]:
@@ -168,8 +204,8 @@ def check_audio(data_set: settings.DataSet) -> Path:
                 f"separate it from {data_set.source} first: "
                 f"python3 separate_sources.py -d {settings.dataset}"
                 if data_set.source
-                else "put the audio there, set INSTREC_DATA_PATH, or render a trial with "
-                f"python3 render_dataset.py -d {settings.dataset}"
+                else f"put the audio there ({HOW_TO}), set INSTREC_DATA_PATH, or render a trial "
+                f"with python3 render_dataset.py -d {settings.dataset}"
             )
             raise InputError(f"expected the audio of {data_set.title} in {path}: {remedy}")
     source = settings.DATA_PATH / data_set.root
@@ -237,7 +273,9 @@ def encode(data_set: settings.DataSet) -> None:
     counts = [count_labels(clips, data_set.labels) for clips in (train, test)]
     for label, in_train, in_test in zip(data_set.labels, *counts, strict=True):
         if data_set.layout == "irmas" and not in_train:
-            raise InputError(f"expected audio files in {root / IRMAS_TRAIN / label}, found none")
+            raise InputError(
+                f"expected audio files in {root / IRMAS_TRAIN / label}, found none: {HOW_TO}"
+            )
         if data_set.layout == "folders" and in_train + in_test < 2:
             raise InputError(
                 f"expected 2 or more audio files in {root / label}, to halve them into train and "
@@ -247,7 +285,7 @@ def encode(data_set: settings.DataSet) -> None:
         why = f"; left out {len(left_out)}, the first {': '.join(left_out[0])}" if left_out else ""
         raise InputError(
             f"expected test clips with a label of {data_set.title} in {root / '/'.join(IRMAS_TEST)}"
-            f", found none{why}"
+            f", found none{why}: {HOW_TO}"
         )
 
     folder = data_set.feature_path
@@ -259,6 +297,10 @@ def encode(data_set: settings.DataSet) -> None:
         write_metadata(train_csv, train)
         write_metadata(test_csv, test)
     print(f"{data_set.title}: audio in {root}")
+    if root.name == IRMAS and not tensors.is_rendered(data_set):
+        different = missing_from_irmas(root, known_labels(data_set))
+        if different:
+            print(f"note: not IRMAS as it is distributed: expected {different}")
     if data_set.source and root.name != data_set.source:
         print(
             f"warning: the source {settings.DATA_PATH / data_set.source} is not there: the splits "

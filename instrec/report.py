@@ -6,6 +6,7 @@ is read from the results, never assumed, and stands at every heading, table and 
 """
 
 import html
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ import numpy as np
 from instrec.experiments import AVERAGES, MEAN_ACCURACY, STRATEGIES, Experiment
 
 NONE = "–"  # a cell without a number
+NUMBER = re.compile(r"[+−-]?\d")  # how a cell of a number starts, whatever unit follows
 PRECISION, RECALL, F_SCORE = range(3)
 MIN_RUNS = 2  # trainings of which a spread is known
 ROUNDING = 0.0015  # of an f-score that is worked out from precision and recall of three digits
@@ -804,11 +806,20 @@ def to_markdown(title: str, origin: Origin, blocks: Sequence[Block]) -> str:
             caption = _plain(_caption(block.caption, origin))
             parts.append(f"![{caption}]({block.path})\n\n*{caption}*")
         else:
-            lines = [block.header, ("---", *["---:"] * (len(block.header) - 1)), *block.rows]
+            marks = tuple("---" if text else "---:" for text in text_columns(block))
+            lines = [block.header, marks, *block.rows]
             rows = "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
             caption = _caption(block.title, origin if block.of_data else None)
             parts.append(f"**{_plain(caption)}**\n\n{rows}")
     return "\n\n".join(parts) + "\n"
+
+
+def text_columns(table: Table) -> list[bool]:
+    """Tell the columns of text, which stand to the left: the first, and those of no numbers."""
+    return [
+        i == 0 or any(row[i] != NONE and not NUMBER.match(row[i]) for row in table.rows)
+        for i in range(len(table.header))
+    ]
 
 
 def _caption(text: str, origin: Origin | None) -> str:
@@ -828,8 +839,8 @@ def _cell(text: str) -> str:
 
 CSS = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 75rem; margin: 0 auto;
-  padding: 4.5rem 1.5rem 3rem; }
-.origin { position: fixed; top: 0; left: 0; right: 0; padding: .5rem 1.5rem; z-index: 1;
+  padding: 0 1.5rem 3rem; }
+.origin { position: sticky; top: 0; margin: 0 -1.5rem; padding: .5rem 1.5rem; z-index: 1;
   background: #fff3d6; border-bottom: 2px solid #d55e00; font-weight: 600; }
 h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
 .scroll { overflow-x: auto; }
@@ -837,7 +848,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: .5rem 0; }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid #e2e2e2; text-align: right; }
 th { vertical-align: bottom; border-bottom: 2px solid #888; font-weight: 600; }
-th:first-child, td:first-child { text-align: left; }
+th.text, td.text { text-align: left; }
 figure { margin: 1.5rem 0; }
 figure img { max-width: 100%; max-height: 34rem; }
 figcaption, .of { color: #555; font-size: .9em; }
@@ -869,13 +880,16 @@ def to_html(title: str, origin: Origin, blocks: Sequence[Block]) -> str:
 
 
 def _html_table(table: Table, origin: Origin) -> str:
+    classes = [" class='text'" if text else "" for text in text_columns(table)]
+
     def row(cells: tuple[str, ...], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{_html(cell)}</{tag}>" for cell in cells) + "</tr>"
+        marked = zip(cells, classes, strict=True)
+        return "<tr>" + "".join(f"<{tag}{c}>{_html(cell)}</{tag}>" for cell, c in marked) + "</tr>"
 
     rows = "\n".join(row(cells, "td") for cells in table.rows)
     caption = _html(_caption(table.title, origin if table.of_data else None))
     return (
-        f"<div class='scroll'><table>\n<caption>{caption}</caption>\n"
+        f"<div class='scroll' tabindex='0'><table>\n<caption>{caption}</caption>\n"
         f"<thead>{row(table.header, 'th')}</thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>"
     )
 

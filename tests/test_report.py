@@ -422,6 +422,21 @@ def test_texts_are_escaped():
     assert r"a\|b & \*c\* \`d\` \[e\](f) next" in row
 
 
+def test_text_stands_to_the_left_and_numbers_to_the_right():
+    rows = [
+        ("1024", "held-out 50%", "+2 to +4", "–", "2 min 11 s"),
+        ("2048", "–", "−0.5 ± 4.7", "0.40", "29 s"),
+    ]
+    table = report.Table("t", ("window", "clips of", "change", "ours", "run time"), rows)
+    assert report.text_columns(table) == [True, True, False, False, False]
+    origin = report.Origin("full", "short")
+    markdown = report.to_markdown("T", origin, [table])
+    assert "| --- | --- | ---: | ---: | ---: |" in markdown
+    page = report.to_html("T", origin, [table])
+    assert "<td class='text'>held-out 50%</td><td>+2 to +4</td>" in page
+    assert report.text_columns(report.Table("t", ("h", "i"), [])) == [True, False]
+
+
 def test_numbers_without_a_value():
     assert report.mean_text(None) == report.mean_text(np.array([])) == "–"
     assert report.number(None) == report.points(None) == report.change_range(None) == "–"
