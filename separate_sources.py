@@ -82,7 +82,7 @@ class AudioFile:
                 self._file.seek(start)
             y = self._file.read(stop - start, dtype="float32", always_2d=True).T
         if y.shape[1] < stop - start:
-            raise InputError("cut off: the header promises more audio than the file holds")
+            raise InputError(features.CUT_OFF)
         if not np.all(np.isfinite(y)):
             raise InputError("holds NaN or infinite samples")
         return y

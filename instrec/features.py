@@ -18,6 +18,9 @@ from instrec import InputError
 
 MIN_FFT = 2048  # the published script leaves n_fft at librosa's default, zero-padding the window
 EPSILON = np.finfo(np.float32).eps  # keeps the logarithm of silence finite
+MIN_RATE = 1000  # Hz; a header that says less is damaged, and would be resampled to hours
+MAX_SAMPLES = 2**28  # of a file that is read whole, all channels: 50 min of stereo at 44.1 kHz
+CUT_OFF = "cut off: the header promises more audio than the file holds"
 FRAMES_A_BLOCK = 32  # spectra computed at once: they fit the cache, four times as fast
 
 
@@ -88,8 +91,28 @@ def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F8
             name = path if os.name == "nt" else os.fsencode(path)
             file = opened.enter_context(soundfile.SoundFile(name))
         if _is_cut_off(file.extra_info):
-            raise InputError("cut off: the header promises more audio than the file holds")
+            raise InputError(CUT_OFF)
+        if file.samplerate < MIN_RATE:
+            raise InputError(
+                f"damaged: expected a sampling rate of {MIN_RATE} Hz or more, found "
+                f"{file.samplerate} Hz"
+            )
         yield file
+
+
+def is_short(file: "soundfile.SoundFile", frames: int, y: np.ndarray) -> bool:  # noqa: F821
+    """Tell whether MP3 audio [n x channels] ends before its frames; others are then cut off.
+
+    Raises
+    ------
+    InputError
+        If it is not MP3, whose headers may only estimate the length.
+    """
+    if len(y) == frames:
+        return False
+    if file.format == "MP3":
+        return True
+    raise InputError(CUT_OFF)
 
 
 def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
@@ -110,11 +133,20 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
     Raises
     ------
     InputError
-        If the file is missing, unreadable, cut off, empty, silent or holds NaN or infinity.
+        If the file is missing, unreadable, cut off, empty, silent, too long to be read whole, or
+        holds NaN or infinity.
     """
     with open_audio(path) as file, reading(path):
-        y = file.read(dtype="float32", always_2d=True)
         rate = file.samplerate
+        # Before memory is taken: a few bytes of a damaged header can promise days of audio.
+        samples = max(file.frames * file.channels, file.frames * sr // rate)
+        if samples > MAX_SAMPLES:
+            raise InputError(
+                f"too long to be read whole: expected at most {MAX_SAMPLES:,} samples, found "
+                f"{samples:,}"
+            )
+        y = file.read(dtype="float32", always_2d=True)
+        is_short(file, file.frames, y)
     if len(y) == 0:
         raise InputError("holds no audio")
     # (n, channels) -> (n,); a matrix product, for y.mean(axis=1) takes half the time of it all
@@ -326,14 +358,17 @@ def _mono_blocks(path: str | Path, sr: int, seconds: float) -> Iterator[np.ndarr
         for start in range(0, file.frames, block):
             with reading(path):
                 y = file.read(block, dtype="float32", always_2d=True)
+            short = is_short(file, min(block, file.frames - start), y)
             with np.errstate(invalid="ignore"):
                 y = y @ mean
             if not np.all(np.isfinite(y)):
                 raise InputError("holds NaN or infinite samples")
             if file.samplerate != sr:
-                y = stream.resample_chunk(y, last=start + block >= file.frames)
+                y = stream.resample_chunk(y, last=short or start + block >= file.frames)
             yield y[:left]
             left -= len(y[:left])
+            if short:
+                return
         if left:  # what the resampler kept for itself
             yield np.zeros(left, dtype=np.float32)
 
