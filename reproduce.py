@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import settings
-from instrec import InputError, command, experiments, report, results, storage, tensors
+from instrec import InputError, command, experiments, networks, report, results, storage, tensors
 from instrec.experiments import Experiment
 from instrec.metrics import STRATEGIES
 
@@ -335,7 +335,7 @@ def _weights(files: results.ModelFiles) -> list[str | None]:
     digests = []
     for iteration in range(settings.iter_num):
         try:
-            digests.append(storage.load_json(files.run_record(iteration), "").get("weights"))
+            digests.append(networks.load_record(files, iteration, "").get("weights"))
         except InputError:
             digests.append(None)
     return digests
@@ -621,7 +621,8 @@ def outcome_of(experiment: Experiment, baseline: Experiment | None, folder: Path
     trained = [files] if experiment.trains else map(results.source_files, experiment.needs)
     runs = []
     for iteration, of_model in itertools.product(range(settings.iter_num), trained):
-        run = storage.load_json(of_model.run_record(iteration), "reproduce.py")
+        needed = ("best_accuracy", "chance", "validation_patches")
+        run = networks.load_record(of_model, iteration, "reproduce.py", *needed)
         learnt = train.has_learnt(run["best_accuracy"], run["chance"], run["validation_patches"])
         runs.append(run | {"has_learnt": bool(learnt)})
     figures = {}
