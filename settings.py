@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instrec import InputError
+from instrec import InputError, is_plain_name
 
 # --- the experiment -------------------------------------------------------------------------------
 # None: the scripts' options -d, -m and -o say it. A file in experiments/ sets any of the parameters
@@ -123,12 +123,17 @@ class DataSet:
         """Refuse an entry that the scripts could not follow."""
         for right, expected in (
             (list(self.labels) == sorted(set(self.labels)), "labels in alphabetical order"),
+            (all(map(is_plain_name, self._of_paths())), "names and labels that are file names"),
             (self.layout in ("irmas", "folders"), "layout 'irmas' or 'folders'"),
             (len(self.folders) in (1, 2), "one or two folders"),
             (self.channels in (1, 3), "1 or 3 channels"),
         ):
             if not right:
                 raise InputError(f"settings.py, data set {self.name!r}: expected {expected}")
+
+    def _of_paths(self) -> tuple[str, ...]:
+        source = () if self.source is None else (self.source,)
+        return (self.name, *self.labels, *self.folders, *source)
 
     @property
     def key(self) -> str:
