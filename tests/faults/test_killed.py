@@ -4,7 +4,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from worlds import SCRIPTS, Worlds, content, copy, files_of, kill, leftovers, says
+from worlds import SCRIPTS, content, copy, files_of, kill, leftovers, says, shared
 
 from instrec import storage
 
@@ -15,12 +15,12 @@ FOLLOWING = (".best.hdf5", ".state.npz", ".separated.jsonl", "experiments/", "sp
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory):
-    return Worlds(tmp_path_factory.mktemp("worlds"))
+    return shared(tmp_path_factory.getbasetemp())
 
 
 def short_and_long():
     """Two kills of what starts quickly; at length, thirty of everything that takes seconds."""
-    for name in ("separate_sources", "create_encoding", "generate_dataset"):
+    for name in ("create_encoding", "generate_dataset"):
         yield pytest.param(name, 2, id=f"{name}-2")
     for name in SCRIPTS:
         kills = 10 if name == "reproduce" else 30

@@ -4,6 +4,7 @@ Their files are compared by what they say: times, durations and lock files do no
 """
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -144,6 +145,12 @@ class Worlds:
             self.seconds[one] = time.perf_counter() - started
             self._made.append(one)
             previous = one
+
+
+@functools.cache
+def shared(folder: Path) -> Worlds:
+    """Return the worlds that all tests of a session share, by its temporary folder."""
+    return Worlds(folder / "worlds")
 
 
 def copy(folder: Path, target: Path) -> Path:
