@@ -1,5 +1,7 @@
 # make demo     set up, render a small data set, run all four steps and the plots
 # make test     set up, lint and test, every experiment at its smallest scale included
+# make faults   hurt every script and every kind of file, at length: an hour and more
+# make audit    look up the installed packages for known vulnerabilities
 # make report   run every experiment on rendered audio and write docs/report: about an hour
 # make pretrained   make the model that predict.py takes by default; needs three Debian packages
 PYTHON ?= python3
@@ -11,7 +13,7 @@ BIN := $(VENV)/bin
 endif
 RUN := $(BIN)/python
 
-.PHONY: setup demo test smoke report pretrained lint format clean
+.PHONY: setup demo test smoke faults audit report pretrained lint format clean
 
 setup: $(VENV)/installed
 
@@ -62,6 +64,12 @@ test: lint
 smoke: setup
 	rm -rf demo/reproduce_smoke
 	$(RUN) reproduce.py --scale smoke
+
+faults: setup
+	$(RUN) -m pytest tests/faults -m "slow or not slow" -rPs
+
+audit: setup
+	$(RUN) tests/faults/audit.py
 
 report: setup
 	$(RUN) reproduce.py --scale demo --report docs/report
