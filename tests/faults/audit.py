@@ -51,8 +51,7 @@ def main() -> None:
         print(f"audit: {one['name']} {one['version']}: {ids}")
     print(
         f"audit: {len(known)} of {len(packages)} packages looked up, {len(vulnerable)} with known "
-        "vulnerabilities"
-        + ("" if known else ": not done, as the service knows none of them here")
+        "vulnerabilities" + ("" if known else ": not done, as the service knows none of them here")
     )
     sys.exit(bool(vulnerable))
 
