@@ -206,9 +206,11 @@ class Tree:
     def __init__(self, folder: Path, source: Path) -> None:
         self.folder, self._source = folder, source
         self._journal = folder / JOURNAL
-        self._states = {}
+        self._states, self._start = {}, ""
         if self._journal.exists():
-            for line in self._journal.read_text(encoding="utf-8", errors="replace").splitlines():
+            text = self._journal.read_text(encoding="utf-8", errors="replace")
+            self._start = "" if text.endswith("\n") else "\n"  # of the next line, if one was cut
+            for line in text.splitlines():
                 with contextlib.suppress(ValueError, KeyError, TypeError):  # cut by a kill
                     entry = json.loads(line)
                     self._states[entry["file"]] = entry["state"]
@@ -229,7 +231,8 @@ class Tree:
     def keep(self, name: str, state: list[int]) -> None:
         """Note that a file was separated from its source in that state."""
         with self._journal.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"file": name, "state": state}) + "\n")
+            file.write(self._start + json.dumps({"file": name, "state": state}) + "\n")
+        self._start = ""
 
     def drop(self, name: str) -> None:
         """Remove what an earlier run made of a source that cannot be separated now."""
@@ -303,7 +306,8 @@ def separate(data_set: settings.DataSet) -> None:
             remedy = "move the folder away, or delete it, to separate anew"
             storage.claim(folder / NOTE, parameters_of(function), remedy)
             if (source / tensors.RENDERED_NOTE).exists():  # what is separated from it is, too
-                shutil.copyfile(source / tensors.RENDERED_NOTE, folder / tensors.RENDERED_NOTE)
+                with storage.whole(folder / tensors.RENDERED_NOTE) as partial:
+                    shutil.copyfile(source / tensors.RENDERED_NOTE, partial)
             trees[name] = Tree(folder, source)
         left_out, clipped = separate_all(source, names, trees)
         copy_label_files(data_set)

@@ -271,8 +271,12 @@ def check(source: str = "settings.py") -> None:
             counts.split(), ("a whole number above 0", lambda x: x > 0 and x == int(x))
         ),
         "patience": ("0 or more", lambda x: x >= 0),
-        "seed": ("a whole number of 0 or more", lambda x: x >= 0 and x == int(x)),
-        "time_duration": ("seconds of one frame or more", lambda x: x * sample_rate >= hop_length),
+        # Keras takes 32 bits, and each run adds its number.
+        "seed": ("a whole number from 0 to 2**31", lambda x: 0 <= x <= 2**31 and x == int(x)),
+        "time_duration": (
+            "seconds of one frame or more",
+            lambda x: hop_length <= x * sample_rate < float("inf"),
+        ),
         "test_overlap": ("0 or more and below 1", lambda x: 0 <= x < 1),
         "val_split": ("a share between 0 and 1", lambda x: 0 < x < 1),
         **dict.fromkeys(

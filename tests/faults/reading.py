@@ -95,66 +95,70 @@ def scores(_: Path) -> None:
     command.run(lambda: compare_models.main({}))
 
 
-# By kind: the file that is damaged, what reads it, and whether that takes a trained model.
+# By kind: the file that is damaged, what reads it, and after which script it is there.
+UNTRAINED, TRAINED = "generate_dataset", "predict"
 READERS = {
-    "wav": (CLIP, [audio], False),
-    "flac": ("data/clip.flac", [audio], False),
-    "txt": (CLIP.replace(".wav", ".txt"), [script("create_encoding.py", "-d", WIND)], False),
+    "wav": (CLIP, [audio], UNTRAINED),
+    "flac": ("data/clip.flac", [audio], UNTRAINED),
+    "txt": (CLIP.replace(".wav", ".txt"), [script("create_encoding.py", "-d", WIND)], UNTRAINED),
     "csv": (
         "features/irmas_wind_1024/train.csv",
         [script("generate_dataset.py", "-d", WIND)],
-        False,
+        UNTRAINED,
     ),
-    "npy_patches": (f"{TRAIN}X_irmas.npy", [of_tensors], False),
-    "npy_file_id": (f"{TRAIN}file_id.npy", [of_tensors], False),
-    "npy_files": (f"{TRAIN}files.npy", [of_tensors], False),
-    "npy_labels": (f"{TRAIN}labels.npy", [of_tensors], False),
-    "npy_split": (f"{TRAIN}split_0.85_patch_0.npy", [of_tensors], False),
+    "npy_patches": (f"{TRAIN}X_irmas.npy", [of_tensors], UNTRAINED),
+    "npy_file_id": (f"{TRAIN}file_id.npy", [of_tensors], UNTRAINED),
+    "npy_files": (f"{TRAIN}files.npy", [of_tensors], UNTRAINED),
+    "npy_labels": (f"{TRAIN}labels.npy", [of_tensors], UNTRAINED),
+    "npy_split": (f"{TRAIN}split_0.85_patch_0.npy", [of_tensors], UNTRAINED),
     "json_tensors": (
         f"{TRAIN}record.json",
         [of_tensors, script("generate_dataset.py", "-d", WIND)],
-        False,
+        UNTRAINED,
     ),
     "json_separated": (
         "data/irmas_wind_solo/separated.json",
         [script("separate_sources.py", "-d", 6)],
-        False,
+        UNTRAINED,
     ),
     "jsonl_separated": (
         "data/irmas_wind_solo/.separated.jsonl",
         [script("separate_sources.py", "-d", 6)],
-        False,
+        UNTRAINED,
     ),
-    "experiment": ("data/mine.py", [experiment], False),
-    "npy_history": (f"{FOLDER}model_leaky.adam0.history.npy", [script("plot_history.py", *MODEL)])
-    + (True,),
+    "experiment": ("data/mine.py", [experiment], UNTRAINED),
+    "npy_history": (
+        f"{FOLDER}model_leaky.adam0.history.npy",
+        [script("plot_history.py", *MODEL)],
+        TRAINED,
+    ),
     "npz_predictions": (
         f"{FOLDER}model_leaky.adam0.predictions.npz",
         [script(*EVALUATE, 2)],
-        True,
+        TRAINED,
     ),
-    "npz_state": (f"{FOLDER}model_leaky.adam1.state.npz", [script(*TRAINING)], True),
+    "npz_state": (f"{FOLDER}model_leaky.adam1.state.npz", [script(*TRAINING)], TRAINED),
     "json_sweep": (
         f"{FOLDER}model_leaky.adam.sweep.json",
         [script("plot_perf_metrics.py", *MODEL)],
-        True,
+        TRAINED,
     ),
     "json_confusion": (
         f"{FOLDER}model_leaky.adam.confusion.json",
         [script("plot_conf_mat.py", *MODEL)],
-        True,
+        TRAINED,
     ),
     "json_optima": (
         f"{FOLDER}model_leaky.adam.optima.json",
         [script(*EVALUATE, 3), script(*PREDICT)],
-        True,
+        TRAINED,
     ),
     "json_scores": (
         f"{FOLDER}model_leaky.adam.scores.json",
         [scores],
-        True,
+        TRAINED,
     ),
-    "json_network": (f"{FOLDER}model_leaky.adam0.json", [script(*PREDICT)], True),
+    "json_network": (f"{FOLDER}model_leaky.adam0.json", [script(*PREDICT)], TRAINED),
     "run_record": (
         f"{FOLDER}model_leaky.adam0.run.json",
         [
@@ -163,10 +167,15 @@ READERS = {
             script(*PREDICT),
             script(*TRAINING),
         ],
-        True,
+        TRAINED,
     ),
-    "hdf5": (f"{FOLDER}model_leaky.adam0.best.hdf5", [script(*PREDICT)], True),
-    "hdf5_with_digest": (f"{FOLDER}model_leaky.adam0.best.hdf5", [weights], True),
+    "hdf5": (f"{FOLDER}model_leaky.adam0.best.hdf5", [script(*PREDICT)], TRAINED),
+    "record_of_experiment": (
+        "demo/models/experiments/jazz.json",
+        [script("reproduce.py", "--scale", "smoke", "--report-only")],
+        "reproduce",
+    ),
+    "hdf5_with_digest": (f"{FOLDER}model_leaky.adam0.best.hdf5", [weights], TRAINED),
 }
 
 
@@ -182,6 +191,10 @@ def prepare(root: Path, kind: str) -> None:
         soundfile.write(root / "data" / "clip.flac", y[: 2 * rate], rate)
     if kind == "experiment":
         shutil.copy(settings.ROOT / "experiments" / "irmas_leaky.py", root / "data" / "mine.py")
+    if kind == "record_of_experiment":
+        import reproduce
+
+        reproduce.DEMO = root / "demo"
     if kind == "npz_state":
         _interrupt_training(root)
 
@@ -234,7 +247,7 @@ def main() -> None:
         whole = path.read_bytes()
         others = [p.read_bytes() for p in sorted((root / "features").rglob("*.npy"))]
         others += [b"no audio, no array", (root / CLIP).read_bytes(), b"{}", b"\x89HDF\r\n\x1a\n"]
-        kept = [root / "features", root / "models"] if kind != "wav" else []
+        kept = [root / "features", root / "models"]
         saved = {folder: folder.with_name(f"{folder.name}.saved") for folder in kept}
         for folder, copy in saved.items():
             if folder.exists():

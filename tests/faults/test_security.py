@@ -255,6 +255,40 @@ def test_records_of_models_name_files_in_their_folders(refused, model, paths, na
         change_record(model, labels=labels)
 
 
+RECORDS = [
+    {"seconds": []},
+    {"seconds": {"training": "1"}},
+    {"seconds": {"training": float("nan")}},
+    {"seconds": {}, "made_of": None},
+    {"seconds": {}, "state": "done"},
+    {"seconds": {}, "reason": 1},
+    {"seconds": {}, "figures": {"../x": "a.png"}},
+    {"seconds": {}, "figures": {"x": "/etc/passwd"}},
+    {"seconds": {}, "figures": {"x": "../../x.png"}},
+    {"seconds": {}, "figures": {"x": 1}},
+]
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_records_of_experiments_that_were_not_written_here_count_as_nothing(record):
+    reproduce = importlib.import_module("reproduce")
+    reproduce.save_record("mine", record)
+    assert reproduce.read_record("mine") == {"seconds": {}}
+    whole = {"seconds": {"training": 1.5}, "figures": {"x": "irmas/figures/x.png"}}
+    reproduce.save_record("mine", whole)
+    assert reproduce.read_record("mine") == whole
+    reproduce.save_record(reproduce.DATA, whole)
+    assert reproduce.read_record(reproduce.DATA) == {"seconds": {}}
+
+
+@pytest.mark.parametrize(("name", "value"), [("time_duration", "1e999"), ("seed", "10000000000")])
+def test_numbers_beyond_all_bounds(refused, paths, name, value):
+    lines = ["'A title.'", "answers = 'x'", "dataset = 7", "model = 'model_leaky'"]
+    path = paths / "mine.py"
+    path.write_text("\n".join([*lines, "optimizer = 'adam'", f"{name} = {value}"]))
+    assert f"expected {name} to be" in refused("train.py", "-x", path)
+
+
 def test_files_of_predictions_are_named_by_the_recording_alone(paths):
     predict = importlib.import_module("predict")
     odd = [paths / "..wav", paths / "a" / "...wav", paths / "b" / "x.wav", paths / "c" / "x.wav"]
