@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from reading import READERS
+from reading import READERS, UNTRAINED
 from worlds import copy, shared
 
 SEED = 1
@@ -20,18 +20,15 @@ def short_and_long():
     """Forty mutations of what takes no trained model; at length, hundreds of everything."""
     for kind in SHORT:
         yield pytest.param(kind, 8, id=f"{kind}-8")
-    for kind, (_, _, trained) in READERS.items():
-        count = 20 if trained else 30
+    for kind, (_, _, world) in READERS.items():
+        count = 30 if world == UNTRAINED else 20
         yield pytest.param(kind, count, id=f"{kind}-{count}", marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(("kind", "count"), list(short_and_long()))
 def test_damaged_files(tmp_path_factory, tmp_path, kind, count):
-    _, _, trained = READERS[kind]
-    made = shared(tmp_path_factory.getbasetemp()).after(
-        "predict" if trained else "generate_dataset"
-    )
-    world = copy(made, tmp_path / "world")
+    worlds = shared(tmp_path_factory.getbasetemp())
+    world = copy(worlds.after(READERS[kind][2]), tmp_path / "world")
     folder = Path(__file__).parent
     paths = os.pathsep.join(map(str, (ROOT, folder.parent, folder)))
     environment = {**os.environ, "PYTHONPATH": paths, "MPLBACKEND": "agg"}
