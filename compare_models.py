@@ -207,7 +207,7 @@ def plot_improvement(
     InputError
         If there are no scores of that name, or both sides are the same.
     """
-    from instrec import figures, storage
+    from instrec import figures
 
     sides = (
         Side(data_set, model, thresholds),
