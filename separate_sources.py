@@ -13,7 +13,6 @@ source is never changed. Next step: create_encoding.py.
 """
 
 import contextlib
-import errno
 import inspect
 import json
 import shutil
@@ -36,7 +35,6 @@ COMPONENTS = {
 }
 NOTE = "separated.json"  # what a tree is made with
 JOURNAL = ".separated.jsonl"  # the state of each source when it was separated
-FREE = 2**20  # bytes; with less, a disk counts as full
 EMPTY = 1e-3  # of the source's peak: a part below it is rounding noise, not sound
 # Samples of a long file that are in memory at once, and that neighbouring blocks share.
 BLOCK, OVERLAP = 2**20, 2**17
@@ -159,7 +157,7 @@ class _Output:
 
         self._path = path
         try:
-            with self._writing():
+            with features.writing(self._path):
                 self._file = soundfile.SoundFile(
                     path, "w", like.samplerate, like.channels, like.subtype, format=like.format
                 )
@@ -168,28 +166,15 @@ class _Output:
 
     def write(self, part: np.ndarray) -> None:
         """Add [channels x n]."""
-        with self._writing():
+        with features.writing(self._path):
             self._file.write(part.T)
 
     def __enter__(self) -> "_Output":
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._writing():
+        with features.writing(self._path):
             self._file.close()
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Raise the system's error, which libsndfile does not tell."""
-        import soundfile
-
-        try:
-            yield
-        except (soundfile.LibsndfileError, AssertionError) as error:
-            folder = self._path.parent
-            full = folder.is_dir() and shutil.disk_usage(folder).free < FREE
-            number = errno.ENOSPC if full else errno.EIO
-            raise OSError(number, str(error), str(self._path)) from None
 
 
 class Tree:

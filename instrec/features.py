@@ -5,8 +5,10 @@ channels where it has several; patches are [patches x mel bands x frames x chann
 """
 
 import contextlib
+import errno
 import functools
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ MIN_FFT = 2048  # the published script leaves n_fft at librosa's default, zero-p
 EPSILON = np.finfo(np.float32).eps  # keeps the logarithm of silence finite
 MIN_RATE = 1000  # Hz; a header that says less is damaged, and would be resampled to hours
 MAX_SAMPLES = 2**28  # of a file that is read whole, all channels: 50 min of stereo at 44.1 kHz
+FREE = 2**20  # bytes; with less, a disk counts as full
 CUT_OFF = "cut off: the header promises more audio than the file holds"
 FRAMES_A_BLOCK = 32  # spectra computed at once: they fit the cache, four times as fast
 
@@ -78,6 +81,29 @@ def reading(path: str | Path) -> Iterator[None]:
         except OSError as refused:  # the system knows better: no such file, permission denied
             raise InputError(refused.strerror.lower()) from None
         raise InputError(f"not readable as audio ({_reason(error)})") from None
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise the system's error where audio cannot be written, which libsndfile does not tell."""
+    import soundfile
+
+    try:
+        yield
+    except (soundfile.LibsndfileError, AssertionError) as error:
+        number = errno.ENOSPC if _is_full(path.parent) else errno.EIO
+        raise OSError(number, str(error), str(path)) from None
+
+
+def _is_full(folder: Path) -> bool:
+    """Tell whether a disk has no room left, or no names for further files."""
+    if not folder.is_dir():
+        return False
+    if hasattr(os, "statvfs"):  # not on Windows
+        disk = os.statvfs(folder)
+        if disk.f_files and not disk.f_favail:
+            return True
+    return shutil.disk_usage(folder).free < FREE
 
 
 @contextlib.contextmanager

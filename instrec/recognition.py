@@ -339,7 +339,7 @@ def _write_wave(blocks: Iterator[tuple[np.ndarray, int]], target: Path) -> None:
     """Write blocks [n x channels] of audio and their rate as floating-point WAV."""
     import soundfile
 
-    with contextlib.ExitStack() as opened:
+    with features.writing(target), contextlib.ExitStack() as opened:
         file = None
         for block, rate in blocks:
             if file is None:

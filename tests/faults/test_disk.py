@@ -123,13 +123,12 @@ def test_two_runs_at_once(worlds, tmp_path, name):
 
 # --- wrong clocks ---------------------------------------------------------------------------------
 BACKWARDS = """
-import itertools, runpy, sys, time
+import itertools, os, runpy, sys, time
 past = itertools.count(1_000_000_000, -3600)
 time.time = lambda: float(next(past))
 time.time_ns = lambda: next(past) * 10**9
 sys.argv[:] = sys.argv[1:]
-sys.path.insert(0, "")
-runpy.run_path(sys.argv[0], run_name="__main__")
+runpy.run_path(os.path.join(os.environ["PYTHONPATH"], sys.argv[0]), run_name="__main__")
 """
 
 

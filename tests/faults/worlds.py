@@ -48,7 +48,7 @@ class Script:
     file : str
         The script, or the text of a program.
     arguments : tuple
-        Its arguments; '{root}' stands for the folder of the world.
+        Its arguments; paths are relative to the world.
     tensorflow : bool
         Whether it takes TensorFlow, which takes seconds to start.
     """
@@ -59,13 +59,13 @@ class Script:
 
     def start(self, root: Path, **options: object) -> subprocess.Popen:
         """Start it in a process group of its own, that its workers share."""
-        program = [self.file] if self.file.endswith(".py") else ["-c", self.file]
-        arguments = [str(one).replace("{root}", str(root)) for one in self.arguments]
+        program = [ROOT / self.file] if self.file.endswith(".py") else ["-c", self.file]
         # One thread: sums in the same order. The epoch is what figures are dated by.
         exact = {"TF_NUM_INTRAOP_THREADS": "1", "SOURCE_DATE_EPOCH": "0", "MPLBACKEND": "agg"}
+        exact["PYTHONPATH"] = str(ROOT)
         return subprocess.Popen(
-            [sys.executable, *program, *arguments],
-            cwd=ROOT,
+            [sys.executable, *program, *map(str, self.arguments)],
+            cwd=root,
             env=script_environment(root, **exact),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -104,8 +104,8 @@ SCRIPTS = {
     "evaluate_3": Script("evaluate.py", (*MODEL, "-O", 3, "-i", 2)),
     "predict": Script(
         "predict.py",
-        ("{root}/" + CLIP, *MODEL, "--csv", "{root}/out/all.csv", "--json", "{root}/out/all.json")
-        + ("--jams", "{root}/out/jams", "--figures", "{root}/out/figures"),
+        (CLIP, *MODEL, "--csv", "out/all.csv", "--json", "out/all.json")
+        + ("--jams", "out/jams", "--figures", "out/figures"),
         tensorflow=True,
     ),
     "reproduce": Script(REPRODUCE, ("--scale", "smoke", "jazz"), tensorflow=True),
