@@ -171,7 +171,7 @@ READERS = {
     ),
     "hdf5": (f"{FOLDER}model_leaky.adam0.best.hdf5", [script(*PREDICT)], TRAINED),
     "record_of_experiment": (
-        "demo/models/experiments/jazz.json",
+        "demo/reproduce_smoke/models/experiments/jazz.json",
         [script("reproduce.py", "--scale", "smoke", "--report-only")],
         "reproduce",
     ),

@@ -15,7 +15,8 @@ import settings
 
 QUICK = ("create_encoding",)
 REPRODUCE = "reproduce"  # takes minutes, and what fails in it are the others
-ROOMS = 24  # sizes of the disk at which it is full, from nothing to what a run takes
+# Sizes of the disk at which it is full, from nothing to what a run takes.
+ROOMS, ROOMS_OF_TENSORFLOW = 24, 10
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,13 @@ def used(folder):
 @pytest.mark.parametrize(
     ("name", "count"),
     [("create_encoding", 3)]
-    + [pytest.param(name, ROOMS, marks=pytest.mark.slow) for name in SCRIPTS if name != REPRODUCE],
+    + [
+        pytest.param(
+            name, ROOMS_OF_TENSORFLOW if script.tensorflow else ROOMS, marks=pytest.mark.slow
+        )
+        for name, script in SCRIPTS.items()
+        if name != REPRODUCE
+    ],
 )
 def test_full_disk(worlds, tmp_path, name, count):
     after, disk = content(worlds.after(name)), tmp_path / "disk"

@@ -23,7 +23,7 @@ def short_and_long():
     for name in ("create_encoding", "generate_dataset"):
         yield pytest.param(name, 2, id=f"{name}-2")
     for name in SCRIPTS:
-        kills = 10 if name == "reproduce" else 30
+        kills = 6 if name == "reproduce" else 30  # it takes a minute
         yield pytest.param(name, kills, id=f"{name}-{kills}", marks=pytest.mark.slow)
 
 

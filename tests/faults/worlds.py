@@ -229,7 +229,8 @@ def _weights(one: h5py.Dataset | h5py.Group) -> bytes:
 
 
 def _without_times(value: object) -> object:
-    """Leave out how long things took: of records, the values of all entries `seconds`."""
+    """Leave out of records how long things took, and the digest of the times of audio files."""
     if not isinstance(value, dict):
         return value
-    return {name: None if name == "seconds" else _without_times(v) for name, v in value.items()}
+    times = ("seconds", "audio")
+    return {name: None if name in times else _without_times(v) for name, v in value.items()}
