@@ -1,6 +1,8 @@
 # make demo     set up, render a small data set, run all four steps and the plots
 # make test     set up, lint, test, build the documentation, run every experiment at its smallest scale
 # make docs     set up, build the documentation: docs/_build/html/index.html, and a PDF with LaTeX
+# make faults   hurt every script and every kind of file, at length: an hour and more
+# make audit    look up the installed packages for known vulnerabilities
 # make report   run every experiment on rendered audio and write docs/report: about an hour
 # make pretrained   make the model that predict.py takes by default; needs three Debian packages
 PYTHON ?= python3
@@ -12,7 +14,7 @@ BIN := $(VENV)/bin
 endif
 RUN := $(BIN)/python
 
-.PHONY: setup demo test site docs smoke report pretrained lint format clean
+.PHONY: setup demo test site docs smoke faults audit report pretrained lint format clean
 
 setup: $(VENV)/installed
 
@@ -76,6 +78,12 @@ docs: site
 smoke: setup
 	rm -rf demo/reproduce_smoke
 	$(RUN) reproduce.py --scale smoke
+
+faults: setup
+	$(RUN) -m pytest tests/faults -m "slow or not slow" -rPs
+
+audit: setup
+	$(RUN) tests/faults/audit.py
 
 report: setup
 	$(RUN) reproduce.py --scale demo --report docs/report

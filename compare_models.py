@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import settings
-from instrec import InputError, command, metrics
+from instrec import InputError, command, metrics, storage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ def load_results(models_root: Path | None = None) -> Results:
     for path in sorted(root.glob("*/*/*.scores.json")):
         try:
             scores = read_scores(path)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError) as error:
+        except storage.DAMAGE as error:
             why = f"damaged, or not of evaluate.py -O 3 ({type(error).__name__}: {error})"
             print(f"left out: {path}: {why}", file=sys.stderr)
             continue
@@ -105,7 +105,7 @@ def rendered_models() -> set[tuple[str, str]]:
     """Return result key and model, as the frames name them, of scores on rendered audio."""
     found = set()
     for path in settings.MODELS_ROOT.glob("*/*/*.scores.json"):
-        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, OSError):
+        with contextlib.suppress(*storage.DAMAGE):
             content = json.loads(path.read_text(encoding="utf-8"))
             if "rendered " in content["half"]:
                 found.add((path.parts[-3], _model_name(path, content["made_of"])))
@@ -207,7 +207,7 @@ def plot_improvement(
     InputError
         If there are no scores of that name, or both sides are the same.
     """
-    from instrec import figures, storage
+    from instrec import figures
 
     sides = (
         Side(data_set, model, thresholds),

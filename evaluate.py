@@ -223,9 +223,7 @@ class Evaluator:
         network = "MODEL_NAME" if variant else files.model
         options = f"-d {settings.dataset} -i {self.iter_num}{self._split_option()}"
         with contextlib.suppress(InputError):
-            made_of = storage.load_json(files.run_record(0), "", expected={"made_of": dict})[
-                "made_of"
-            ]
+            made_of = networks.load_record(files, 0, "", "made_of")["made_of"]
             network = made_of.get("model", network)
             names = {"-e": "nb_epochs", "-b": "batch_size", "-c": "class_weight"}
             options += "".join(f" {o} {made_of[n]}" for o, n in names.items() if n in made_of)
@@ -247,9 +245,8 @@ class Evaluator:
                 f"expected {self.iter_num} trained iterations in {files.folder}, found {found}: "
                 f"run {command_}, or choose fewer with -i"
             )
-        expected = {"made_of": dict, "weights": str}
-        record = storage.load_json(
-            files.run_record(iteration), f"{command_} --overwrite", expected=expected
+        record = networks.load_record(
+            files, iteration, f"{command_} --overwrite", "made_of", "weights"
         )
         wanted = {
             **dataclasses.asdict(features.parameters_of(self.data_set)),

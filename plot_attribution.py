@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from instrec import InputError, attribution, command, figures
+from instrec import InputError, attribution, command, figures, storage
 from instrec.recognition import Recogniser, StrongestPatch
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ def _run(arguments: argparse.Namespace) -> None:
         )
     figure = draw(recogniser, patch, found, arguments.file.name)
     name = f"attribution_{arguments.file.stem}_{label}"
-    paths = figures.save(figure, arguments.out / name)
+    with storage.lock(arguments.out, "figures", wait=60):
+        paths = figures.save(figure, arguments.out / name)
     print(f"figure: {paths[0]} (and .pdf)")
 
 

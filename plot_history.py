@@ -8,7 +8,7 @@ One figure as PNG and PDF in <MODEL_PATH>/<model_name>/figures: training and val
 deviation over all iterations that train.py finished.
 """
 
-from instrec import command, figures, plotting, results, storage
+from instrec import command, figures, networks, plotting, results, storage
 from train import HISTORY_FIELDS
 
 
@@ -32,7 +32,7 @@ def plot(files: results.ModelFiles, remedy: str) -> None:
         path = files.history(iteration)
         with storage.refuse_damaged(path, remedy):
             histories.append(storage.load_array(path, remedy)[list(HISTORY_FIELDS)])
-    trained_on = storage.load_json(files.run_record(0), remedy).get("trained_on", "training data")
+    trained_on = networks.load_record(files, 0, remedy).get("trained_on", "training data")
     title = f"{plotting.heading(files)}\n{trained_on}, {plotting.runs(len(histories))}"
     drawn = figures.history(histories, title)
     plotting.save_all(files, {"history": drawn})

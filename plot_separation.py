@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from instrec import InputError, command, features, figures
+from instrec import InputError, command, features, figures, storage
 
 SAMPLE_RATE = 44100  # Hz, of the separations in the thesis
 
@@ -69,7 +69,8 @@ def main() -> None:
         for name, part in parts_of(y).items()
     }
     figure = figures.spectrograms(spectrograms, f"Separation of {arguments.file.name}")
-    paths = figures.save(figure, arguments.out / f"separation_{arguments.file.stem}")
+    with storage.lock(arguments.out, "figures", wait=60):
+        paths = figures.save(figure, arguments.out / f"separation_{arguments.file.stem}")
     print(f"figure: {paths[0]} (and .pdf)")
 
 

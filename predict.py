@@ -13,6 +13,7 @@ one of separated audio separates first, by itself.
 """
 
 import argparse
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -222,8 +223,16 @@ def main() -> None:
     ):
         name, metavar = option.split()
         parser.add_argument(name, type=Path, metavar=metavar, help=f"write {what}")
-    with command.parsed(parser) as arguments:
+    with command.parsed(parser) as arguments, contextlib.ExitStack() as held:
+        for folder in sorted(_folders_of(arguments)):
+            held.enter_context(storage.lock(folder, "predictions", name="predict."))
         _run(arguments)
+
+
+def _folders_of(arguments: argparse.Namespace) -> set[Path]:
+    """Return the folders that are written to."""
+    folders = {one.absolute() for one in (arguments.jams, arguments.figures) if one}
+    return folders | {one.absolute().parent for one in (arguments.csv, arguments.json) if one}
 
 
 def _run(arguments: argparse.Namespace) -> None:

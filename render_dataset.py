@@ -41,7 +41,7 @@ from zlib import crc32
 import numpy as np
 
 import settings
-from instrec import InputError, command, singing, storage, tensors
+from instrec import InputError, command, features, singing, storage, tensors
 from instrec.parallel import ordered_map
 
 VERSION = 1  # of the music: raise it when the same arguments give other audio
@@ -648,7 +648,7 @@ def save(recording: Recording, folder: Path, soundfonts: Sequence[Path]) -> int:
         if recording.texts:
             with storage.whole(path.with_suffix(".txt")) as partial:
                 partial.write_text("".join(f"{label}\t\n" for label in recording.labels))
-        with storage.whole(path) as partial:
+        with storage.whole(path) as partial, features.writing(partial):
             soundfile.write(partial, audio, RATE, subtype="PCM_16")
     return len(clips)
 

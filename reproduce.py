@@ -31,7 +31,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import settings
-from instrec import InputError, command, experiments, report, results, storage, tensors
+from instrec import (
+    InputError,
+    command,
+    experiments,
+    is_plain_name,
+    networks,
+    report,
+    results,
+    storage,
+    tensors,
+)
 from instrec.experiments import Experiment
 from instrec.metrics import STRATEGIES
 
@@ -87,6 +97,7 @@ SCALES = {
     ),
 }
 DEMO = settings.ROOT / "demo"  # git ignores it
+DATA = "_data"  # the record of what the experiments share
 FIGURE_WIDTH = 1100  # pixels of a figure in the report, at most
 FIGURE_COLOURS = 64
 REPORTS = {"report.md": report.to_markdown, "report.html": report.to_html}
@@ -111,9 +122,36 @@ def records_folder() -> Path:
 def read_record(name: str) -> dict:
     """Read a record; what is missing or damaged counts as nothing done."""
     try:
-        return storage.load_json(records_folder() / f"{name}.json", "", expected={"seconds": dict})
+        record = storage.load_json(records_folder() / f"{name}.json", "")
     except InputError:
-        return {"seconds": {}}
+        record = {}
+    return record if _is_record(name, record) else {"seconds": {}}
+
+
+def _is_record(name: str, record: dict) -> bool:
+    """Tell whether a record says what one that was written here can say."""
+    parts = [record.get(part, {}) for part in ("seconds", "made_of", "figures", "results")]
+    if "seconds" not in record or not all(isinstance(part, dict) for part in parts):
+        return False
+    seconds, _, figures, _ = parts
+    root = settings.MODELS_ROOT.resolve()
+    return (
+        (record.get("state") != "done" or record.keys() >= {"made_of", "figures", "results"})
+        and isinstance(record.get("reason", ""), str)
+        and all(map(_is_step if name == DATA else _is_time, seconds.values()))
+        and all(is_plain_name(figure) and isinstance(path, str) for figure, path in figures.items())
+        and all((root / path).resolve().is_relative_to(root) for path in figures.values())
+    )
+
+
+def _is_time(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < float("inf")
+
+
+def _is_step(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return _is_time(value.get("seconds")) and isinstance(value.get("done"), bool)
 
 
 def save_record(name: str, record: dict) -> None:
@@ -268,24 +306,24 @@ def extract(data_set: settings.DataSet, *, workers: int | None = None) -> None:
 
 def _data_step(title: str, step: Callable[[], None], *, verbose: bool) -> Trouble | None:
     """Do a step that is quick if it is done already; return why it failed, if it did."""
-    record = read_record("_data")
+    record = read_record(DATA)
     of_step = record["seconds"].setdefault(title, {"seconds": 0, "done": False})
     spent: dict[str, float] = {}
     print(f"[data] {title}", flush=True)
     done = False
     try:
-        with timed(spent, title), printing_to(records_folder() / "_data.log", verbose=verbose):
+        with timed(spent, title), printing_to(records_folder() / f"{DATA}.log", verbose=verbose):
             step()
         done = True
     except Exception as error:
-        return Trouble("failed", _reason(error, "_data"))
+        return Trouble("failed", _reason(error, DATA))
     else:
         return None
     finally:
         if not of_step["done"]:  # to look again whether all is there is no part of the run time
             of_step["seconds"] = round(of_step["seconds"] + spent[title], 1)
         of_step["done"] |= done
-        save_record("_data", record)
+        save_record(DATA, record)
 
 
 def _reason(error: Exception, log: str) -> str:
@@ -328,7 +366,7 @@ def _weights(files: results.ModelFiles) -> list[str | None]:
     digests = []
     for iteration in range(settings.iter_num):
         try:
-            digests.append(storage.load_json(files.run_record(iteration), "").get("weights"))
+            digests.append(networks.load_record(files, iteration, "").get("weights"))
         except InputError:
             digests.append(None)
     return digests
@@ -617,7 +655,8 @@ def outcome_of(experiment: Experiment, baseline: Experiment | None, folder: Path
     trained = [files] if experiment.trains else map(results.source_files, experiment.needs)
     runs = []
     for iteration, of_model in itertools.product(range(settings.iter_num), trained):
-        run = storage.load_json(of_model.run_record(iteration), "reproduce.py")
+        needed = ("best_accuracy", "chance", "validation_patches")
+        run = networks.load_record(of_model, iteration, "reproduce.py", *needed)
         learnt = train.has_learnt(run["best_accuracy"], run["chance"], run["validation_patches"])
         runs.append(run | {"has_learnt": bool(learnt)})
     figures = {}
@@ -697,7 +736,7 @@ def write_report(catalogue: dict[str, Experiment], scale: str, folder: Path) -> 
             baseline = catalogue.get(experiment.baseline)
             outcomes.append(outcome_of(experiment, baseline, partial))
     outcomes.sort(key=lambda outcome: outcome.experiment.place)
-    data = read_record("_data")["seconds"]
+    data = read_record(DATA)["seconds"]
     context = report.Context(
         scale, about(scale), {step: entry["seconds"] for step, entry in data.items()}, written()
     )
@@ -812,7 +851,8 @@ def main() -> None:
                 states = run_all(
                     chosen, scale, overwrite=arguments.overwrite, verbose=arguments.verbose
                 )
-        write_report(catalogue, scale, folder)
+        with storage.lock(records_folder(), "a report", name="report.", wait=60):
+            write_report(catalogue, scale, folder)
     counts = {state: list(states.values()).count(state) for state in dict.fromkeys(states.values())}
     print(", ".join(f"{count} {state}" for state, count in counts.items()))
     failed = [id_ for id_, state in states.items() if state == "failed"]

@@ -13,7 +13,6 @@ source is never changed. Next step: create_encoding.py.
 """
 
 import contextlib
-import errno
 import inspect
 import json
 import shutil
@@ -36,7 +35,6 @@ COMPONENTS = {
 }
 NOTE = "separated.json"  # what a tree is made with
 JOURNAL = ".separated.jsonl"  # the state of each source when it was separated
-FREE = 2**20  # bytes; with less, a disk counts as full
 EMPTY = 1e-3  # of the source's peak: a part below it is rounding noise, not sound
 # Samples of a long file that are in memory at once, and that neighbouring blocks share.
 BLOCK, OVERLAP = 2**20, 2**17
@@ -82,7 +80,7 @@ class AudioFile:
                 self._file.seek(start)
             y = self._file.read(stop - start, dtype="float32", always_2d=True).T
         if y.shape[1] < stop - start:
-            raise InputError("cut off: the header promises more audio than the file holds")
+            raise InputError(features.CUT_OFF)
         if not np.all(np.isfinite(y)):
             raise InputError("holds NaN or infinite samples")
         return y
@@ -159,7 +157,7 @@ class _Output:
 
         self._path = path
         try:
-            with self._writing():
+            with features.writing(self._path):
                 self._file = soundfile.SoundFile(
                     path, "w", like.samplerate, like.channels, like.subtype, format=like.format
                 )
@@ -168,28 +166,15 @@ class _Output:
 
     def write(self, part: np.ndarray) -> None:
         """Add [channels x n]."""
-        with self._writing():
+        with features.writing(self._path):
             self._file.write(part.T)
 
     def __enter__(self) -> "_Output":
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._writing():
+        with features.writing(self._path):
             self._file.close()
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Raise the system's error, which libsndfile does not tell."""
-        import soundfile
-
-        try:
-            yield
-        except (soundfile.LibsndfileError, AssertionError) as error:
-            folder = self._path.parent
-            full = folder.is_dir() and shutil.disk_usage(folder).free < FREE
-            number = errno.ENOSPC if full else errno.EIO
-            raise OSError(number, str(error), str(self._path)) from None
 
 
 class Tree:
@@ -206,9 +191,11 @@ class Tree:
     def __init__(self, folder: Path, source: Path) -> None:
         self.folder, self._source = folder, source
         self._journal = folder / JOURNAL
-        self._states = {}
+        self._states, self._start = {}, ""
         if self._journal.exists():
-            for line in self._journal.read_text(encoding="utf-8", errors="replace").splitlines():
+            text = self._journal.read_text(encoding="utf-8", errors="replace")
+            self._start = "" if text.endswith("\n") else "\n"  # of the next line, if one was cut
+            for line in text.splitlines():
                 with contextlib.suppress(ValueError, KeyError, TypeError):  # cut by a kill
                     entry = json.loads(line)
                     self._states[entry["file"]] = entry["state"]
@@ -229,7 +216,8 @@ class Tree:
     def keep(self, name: str, state: list[int]) -> None:
         """Note that a file was separated from its source in that state."""
         with self._journal.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"file": name, "state": state}) + "\n")
+            file.write(self._start + json.dumps({"file": name, "state": state}) + "\n")
+        self._start = ""
 
     def drop(self, name: str) -> None:
         """Remove what an earlier run made of a source that cannot be separated now."""
@@ -303,7 +291,8 @@ def separate(data_set: settings.DataSet) -> None:
             remedy = "move the folder away, or delete it, to separate anew"
             storage.claim(folder / NOTE, parameters_of(function), remedy)
             if (source / tensors.RENDERED_NOTE).exists():  # what is separated from it is, too
-                shutil.copyfile(source / tensors.RENDERED_NOTE, folder / tensors.RENDERED_NOTE)
+                with storage.whole(folder / tensors.RENDERED_NOTE) as partial:
+                    shutil.copyfile(source / tensors.RENDERED_NOTE, partial)
             trees[name] = Tree(folder, source)
         left_out, clipped = separate_all(source, names, trees)
         copy_label_files(data_set)

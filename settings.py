@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instrec import InputError
+from instrec import InputError, is_plain_name
 
 # --- the experiment -------------------------------------------------------------------------------
 # None: the scripts' options -d, -m and -o say it. A file in experiments/ sets any of the parameters
@@ -123,12 +123,17 @@ class DataSet:
         """Refuse an entry that the scripts could not follow."""
         for right, expected in (
             (list(self.labels) == sorted(set(self.labels)), "labels in alphabetical order"),
+            (all(map(is_plain_name, self._of_paths())), "names and labels that are file names"),
             (self.layout in ("irmas", "folders"), "layout 'irmas' or 'folders'"),
             (len(self.folders) in (1, 2), "one or two folders"),
             (self.channels in (1, 3), "1 or 3 channels"),
         ):
             if not right:
                 raise InputError(f"settings.py, data set {self.name!r}: expected {expected}")
+
+    def _of_paths(self) -> tuple[str, ...]:
+        source = () if self.source is None else (self.source,)
+        return (self.name, *self.labels, *self.folders, *source)
 
     @property
     def key(self) -> str:
@@ -266,8 +271,12 @@ def check(source: str = "settings.py") -> None:
             counts.split(), ("a whole number above 0", lambda x: x > 0 and x == int(x))
         ),
         "patience": ("0 or more", lambda x: x >= 0),
-        "seed": ("a whole number of 0 or more", lambda x: x >= 0 and x == int(x)),
-        "time_duration": ("seconds of one frame or more", lambda x: x * sample_rate >= hop_length),
+        # Keras takes 32 bits, and each run adds its number.
+        "seed": ("a whole number from 0 to 2**31", lambda x: 0 <= x <= 2**31 and x == int(x)),
+        "time_duration": (
+            "seconds of one frame or more",
+            lambda x: hop_length <= x * sample_rate < float("inf"),
+        ),
         "test_overlap": ("0 or more and below 1", lambda x: 0 <= x < 1),
         "val_split": ("a share between 0 and 1", lambda x: 0 < x < 1),
         **dict.fromkeys(

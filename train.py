@@ -155,7 +155,9 @@ class Trainer:
                     self.files.run_record(iteration).unlink(missing_ok=True)
                     self.files.state(iteration).unlink(missing_ok=True)
                     is_trained, state = False, None
-                if not is_trained:
+                if is_trained:  # a kill may have come just before
+                    self.files.state(iteration).unlink(missing_ok=True)
+                else:
                     self._train_one(made_of, iteration, state)
 
     def _is_trained(self, iteration: int, made_of: dict) -> bool:
@@ -164,8 +166,9 @@ class Trainer:
         if not path.exists():
             return False
         remedy = "the same command with --overwrite"
-        expected = {"made_of": dict, "best_accuracy": float, "weights": str}
-        record = storage.load_json(path, remedy, expected=expected)
+        record = networks.load_record(
+            self.files, iteration, remedy, "made_of", "best_accuracy", "weights"
+        )
         _refuse_other(path.name, record["made_of"], made_of)
         networks.check_weights(self.files, iteration, record, remedy)
         best = self.files.best(iteration)
@@ -401,11 +404,12 @@ def variant_of(
 
     Those come from the record of its training; of what is not trained yet, from today's settings.
     """
-    path = results.model_files(data_set, name, optimizer).run_record(0)
+    files = results.model_files(data_set, name, optimizer)
+    path = files.run_record(0)
     if not path.exists():
         return (name if name in models.model_names() else settings.model), {}
     remedy = f"the training of {name} again, with --overwrite"
-    record = storage.load_json(path, remedy, expected={"made_of": dict, "settings": dict})
+    record = networks.load_record(files, 0, remedy, "made_of", "settings")
     with storage.refuse_damaged(path, remedy):
         return record["made_of"]["model"], {
             n: (ADDED_SINCE | record["settings"])[n] for n in VARIANT
@@ -453,13 +457,16 @@ def make_optimizer(
     """
     from instrec.backend import keras
 
+    # Named, or else Keras counts them, and files would tell how many were trained in one go.
     if name == "adam":
-        return keras.optimizers.Adam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
+        return keras.optimizers.Adam(
+            learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, name=name
+        )
     if isinstance(learning_rate, int | float):
         learning_rate = keras.optimizers.schedules.InverseTimeDecay(
             learning_rate, decay_steps=1, decay_rate=learning_rate / epochs
         )
-    return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
+    return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True, name=name)
 
 
 def has_learnt(accuracy: float, chance: float, patches: int) -> bool:

@@ -220,6 +220,8 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}")
     except BrokenProcessPool:
         sys.exit("error: a worker process was killed, perhaps for lack of memory; run again")
+    except MemoryError:
+        sys.exit("error: not enough memory; end other programs, or take a smaller batch: -b")
     except KeyboardInterrupt:
         print("\nstopped: the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -154,7 +154,7 @@ def parse(text: str, id_: str, source: str) -> Experiment:
     """Read the text of an experiment's file; see `load`."""
     try:
         body = ast.parse(text).body
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise InputError(f"{source}{line}: {getattr(error, 'msg', error)}") from None
     first = body[0].value if body and isinstance(body[0], ast.Expr) else None

@@ -5,8 +5,10 @@ channels where it has several; patches are [patches x mel bands x frames x chann
 """
 
 import contextlib
+import errno
 import functools
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,10 @@ MIN_FFT = 2048  # the published script leaves n_fft at librosa's default, zero-p
 EPSILON = np.finfo(np.float32).eps  # keeps the logarithm of silence finite
 FRAMES_A_BLOCK = 128  # spectra computed at once: memory stays small whatever the length
 READ_BLOCK = 1 << 16  # frames of audio read at once: few calls, and they fit the cache
+MIN_RATE = 1000  # Hz; a header that says less is damaged, and would be resampled to hours
+MAX_FRAMES = 2**28  # of a file that is read whole, or resampled: 100 min at 44.1 kHz
+FREE = 2**20  # bytes; with less, a disk counts as full
+CUT_OFF = "cut off: the header promises more audio than the file holds"
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,29 @@ def reading(path: str | Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise the system's error where audio cannot be written, which libsndfile does not tell."""
+    import soundfile
+
+    try:
+        yield
+    except (soundfile.LibsndfileError, AssertionError) as error:
+        number = errno.ENOSPC if _is_full(path.parent) else errno.EIO
+        raise OSError(number, str(error), str(path)) from None
+
+
+def _is_full(folder: Path) -> bool:
+    """Tell whether a disk has no room left, or no names for further files."""
+    if not folder.is_dir():
+        return False
+    if hasattr(os, "statvfs"):  # not on Windows
+        disk = os.statvfs(folder)
+        if disk.f_files and not disk.f_favail:
+            return True
+    return shutil.disk_usage(folder).free < FREE
+
+
+@contextlib.contextmanager
 def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F821
     """Open audio to read; a file that cannot be opened is an `InputError` with the reason."""
     import soundfile
@@ -89,8 +118,28 @@ def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F8
             name = path if os.name == "nt" else os.fsencode(path)
             file = opened.enter_context(soundfile.SoundFile(name))
         if _is_cut_off(file.extra_info):
-            raise InputError("cut off: the header promises more audio than the file holds")
+            raise InputError(CUT_OFF)
+        if file.samplerate < MIN_RATE:
+            raise InputError(
+                f"damaged: expected a sampling rate of {MIN_RATE} Hz or more, found "
+                f"{file.samplerate} Hz"
+            )
         yield file
+
+
+def is_short(file: "soundfile.SoundFile", frames: int, y: np.ndarray) -> bool:  # noqa: F821
+    """Tell whether MP3 audio [n x channels] ends before its frames; others are then cut off.
+
+    Raises
+    ------
+    InputError
+        If it is not MP3, whose headers may only estimate the length.
+    """
+    if len(y) == frames:
+        return False
+    if file.format == "MP3":
+        return True
+    raise InputError(CUT_OFF)
 
 
 def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
@@ -111,11 +160,20 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
     Raises
     ------
     InputError
-        If the file is missing, unreadable, cut off, empty, silent or holds NaN or infinity.
+        If the file is missing, unreadable, cut off, empty, silent, too long to be read whole, or
+        holds NaN or infinity.
     """
     with open_audio(path) as file, reading(path):
-        y = _read_mono(file)
         rate = file.samplerate
+        # Before memory is taken: a few bytes of a damaged header can promise days of audio.
+        frames = max(file.frames, file.frames * sr // rate)
+        if frames > MAX_FRAMES:
+            raise InputError(
+                f"too long to be read whole: expected at most {MAX_FRAMES:,} samples a channel, "
+                f"found {frames:,}"
+            )
+        y = _read_mono(file)
+        is_short(file, file.frames, y)
     if len(y) == 0:
         raise InputError("holds no audio")
     y = resample(y, rate, sr)
@@ -343,10 +401,13 @@ def _mono_blocks(path: str | Path, sr: int, seconds: float) -> Iterator[np.ndarr
         for start in range(0, file.frames, block):
             with reading(path):
                 y = _read_mono(file, block)
+            short = is_short(file, min(block, file.frames - start), y)
             if file.samplerate != sr:
-                y = stream.resample_chunk(y, last=start + block >= file.frames)
+                y = stream.resample_chunk(y, last=short or start + block >= file.frames)
             yield y[:left]
             left -= len(y[:left])
+            if short:
+                return
         if left:  # what the resampler kept for itself
             yield np.zeros(left, dtype=np.float32)
 

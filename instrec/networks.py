@@ -2,13 +2,100 @@
 
 import dataclasses
 import json
+import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import settings
-from instrec import InputError, features, results, storage
+from instrec import InputError, features, is_plain_name, results, storage
 
 if TYPE_CHECKING:
     import keras
+
+
+def load_record(
+    files: results.ModelFiles, iteration: int, remedy: str, *needed: str
+) -> dict[str, Any]:
+    """Load the record of a training.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        The trained model.
+    iteration : int
+        Number of the iteration.
+    remedy : str
+        The command that trains it.
+    *needed : str
+        Entries that it must have; records of before lack some that came since.
+
+    Raises
+    ------
+    InputError
+        If it is missing or damaged, or an entry is none that a training writes.
+    """
+    path = files.run_record(iteration)
+    record = storage.load_json(path, remedy)
+    with storage.refuse_damaged(path, remedy):
+        lacking = [name for name in needed if name not in record]
+        if lacking:
+            raise ValueError(f"no {lacking[0]!r}")
+        for rules, entries in ((_ENTRIES, record), (_OF_MADE_OF, record.get("made_of", {}))):
+            for name, is_right in rules.items():
+                if name in entries and not is_right(entries[name]):
+                    raise ValueError(f"unexpected {name}: {str(entries[name])[:50]!r}")
+    return record
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_size(value: object) -> bool:
+    return _is_count(value) and value <= 2**20  # more is damage, and would take all memory
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_list(value: object, is_right: Callable[[object], bool]) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(is_right, value))
+
+
+def _are_moments(value: object) -> bool:
+    return value is None or _is_list(
+        value, lambda pair: _is_list(pair, _is_number) and len(pair) == 2 and pair[1] > 0
+    )
+
+
+# What the entries of a record can be, where it has them.
+_ENTRIES = {
+    **dict.fromkeys(("made_of", "settings"), lambda value: isinstance(value, dict)),
+    **dict.fromkeys(("weights", "trained_on"), lambda value: isinstance(value, str)),
+    **dict.fromkeys(
+        ("best_accuracy", "chance"), lambda value: _is_number(value) and 0 <= value <= 1
+    ),
+    **dict.fromkeys(("training_patches", "validation_patches", "epochs"), _is_count),
+    "folders": lambda value: _is_list(value, is_plain_name),
+    "separated": lambda value: isinstance(value, bool),
+    "moments": _are_moments,
+    "seconds": _is_number,
+}
+_OF_MADE_OF = {
+    **dict.fromkeys(
+        ("sample_rate", "hop_length", "num_mel_bands", "patch_frames", "nb_epochs", "batch_size"),
+        _is_size,
+    ),
+    "windows": lambda value: _is_list(value, _is_size),
+    "labels": lambda value: _is_list(value, is_plain_name),
+    **dict.fromkeys(("model", "data_set"), is_plain_name),
+    "transfer_from": lambda value: (
+        value is None or (_is_list(value, lambda one: isinstance(one, str)) and len(value) == 2)
+    ),
+    "passes": lambda value: _is_list(value, lambda one: isinstance(one, dict)),
+}
 
 
 def check_weights(files: results.ModelFiles, iteration: int, record: dict, remedy: str) -> None:
@@ -58,8 +145,54 @@ def load_network(files: results.ModelFiles, iteration: int, remedy: str) -> "ker
                 f"could run code; if it is yours, run {remedy}"
             )
         network = keras.models.model_from_json(json.dumps(structure))
-        network.load_weights(files.best(iteration))
+        record = load_record(files, iteration, remedy, "made_of", "folders")
+        _check_shapes(network, record)
+    best = files.best(iteration)
+    with storage.refuse_damaged(best, remedy):
+        check_plain(best)
+        network.load_weights(best)
     return network
+
+
+def _check_shapes(network: "keras.Model", record: dict) -> None:
+    """Refuse a network that takes other patches or answers for other labels than its record."""
+    made_of = record["made_of"]
+    patch = (made_of["num_mel_bands"], made_of["patch_frames"], len(made_of["windows"]))
+    wanted = ([(None, *patch)] * len(record["folders"]), [(None, len(made_of["labels"]))])
+    found = tuple([tuple(x.shape) for x in one] for one in (network.inputs, network.outputs))
+    if found != wanted:
+        raise ValueError(f"expected inputs and outputs of the shapes {wanted}, found {found}")
+
+
+def check_plain(weights: Path) -> None:
+    """Refuse weights that lie elsewhere than in their own file, or claim more than it holds.
+
+    HDF5 can link to other files, keep the values of an array in them, and expand a few bytes to any
+    size. Keras writes none of that, and would follow it.
+
+    Raises
+    ------
+    InputError
+        Naming the first such entry.
+    """
+    import h5py
+
+    def check(group: "h5py.Group") -> None:
+        for name in group:
+            place = f"{group.name.rstrip('/')}/{name}"
+            is_own = isinstance(group.get(name, getlink=True), h5py.HardLink)
+            one = group[name] if is_own else None
+            if isinstance(one, h5py.Group):
+                check(one)
+            elif not isinstance(one, h5py.Dataset) or one.is_virtual or one.external:
+                raise InputError(
+                    f"{weights} is refused: expected all weights in it, found a link at {place}"
+                )
+            elif one.chunks or one.nbytes > weights.stat().st_size:
+                raise ValueError(f"{place} promises more than the file holds")
+
+    with h5py.File(weights) as file:
+        check(file)
 
 
 def foreign_parts(structure: Any) -> list[str]:  # noqa: ANN401
@@ -131,8 +264,7 @@ class TransferSource:
                 f"expected {self.files.best(iteration)} to start from, found nothing: train "
                 f"{self.source} first, with as many iterations"
             )
-        expected = {"made_of": dict, "weights": str}
-        record = storage.load_json(self.files.run_record(iteration), remedy, expected=expected)
+        record = load_record(self.files, iteration, remedy, "made_of", "weights")
         different = storage.mismatches(record, wanted)
         if different:
             raise InputError(f"{self.source} takes other features ({'; '.join(different)})")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import settings
-from instrec import InputError, command, figures, results, storage
+from instrec import InputError, command, figures, is_plain_name, results, storage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,6 +61,8 @@ def find_results(
             )
         if model is None:
             model = results.result_name(results.trained_name(settings.model))
+        if not is_plain_name(model):
+            raise InputError(f"expected the name of a model, found {model!r}")
         folder = command.select_data_set().model_path / model
     folder = folder.resolve()
     pattern = re.compile(

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from instrec import InputError, command, features, metrics, networks, results, storage
+from instrec import (
+    InputError,
+    command,
+    features,
+    metrics,
+    networks,
+    results,
+    storage,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,10 +90,10 @@ class Recogniser:
         if strategy not in metrics.STRATEGIES:
             raise InputError(f"expected strategy 's1' or 's2', found {strategy!r}")
         self.files, self.strategy = files, strategy
-        expected = {"made_of": dict, "weights": str, "settings": dict}
+        needed = ("made_of", "weights", "settings", "folders", "separated", "best_accuracy")
+        needed += ("chance", "validation_patches")
         self.records = [
-            storage.load_json(files.run_record(i), "train.py", expected=expected)
-            for i in files.finished()
+            networks.load_record(files, i, "train.py", *needed) for i in files.finished()
         ]
         if not self.records:
             raise InputError(
@@ -103,7 +111,9 @@ class Recogniser:
             self.folders: list[str] = self.records[0]["folders"]
             self.is_separated: bool = self.records[0]["separated"]
             overlap = self.records[0]["settings"]["test_overlap"]
-        self.step = max(1, int(self.parameters.patch_frames * (1 - overlap)))
+            if not 0 <= overlap < 1:
+                raise ValueError(f"test_overlap {overlap!r}")
+            self.step = max(1, int(self.parameters.patch_frames * (1 - overlap)))
         networks.check_alike(files, self.records)
         self.thresholds, self.has_thresholds = self._thresholds()
         self._networks: list = []
@@ -329,7 +339,7 @@ def _write_wave(blocks: Iterator[tuple[np.ndarray, int]], target: Path) -> None:
     """Write blocks [n x channels] of audio and their rate as floating-point WAV."""
     import soundfile
 
-    with contextlib.ExitStack() as opened:
+    with features.writing(target), contextlib.ExitStack() as opened:
         file = None
         for block, rate in blocks:
             if file is None:

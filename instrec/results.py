@@ -7,7 +7,7 @@ from pathlib import Path
 
 import models
 import settings
-from instrec import InputError
+from instrec import InputError, is_plain_name
 
 # The model that comes with the code, and the folder it lies in; `make pretrained` makes it.
 PRETRAINED = "rendered_1024/model_residual.adam"
@@ -27,11 +27,22 @@ class ModelFiles:
         Name of the trained model: that of its network, or of a variant.
     optimizer : str
         Name of the optimizer.
+
+    Raises
+    ------
+    InputError
+        If a name would lead out of the folder.
     """
 
     folder: Path
     model: str
     optimizer: str
+
+    def __post_init__(self) -> None:
+        """Refuse names such as '../other', which would read and write elsewhere."""
+        for name in (self.model, self.optimizer):
+            if not is_plain_name(name):
+                raise InputError(f"expected the name of a model or optimizer, found {name!r}")
 
     def _of_iteration(self, iteration: int, ending: str) -> Path:
         return self.folder / f"{self.model}.{self.optimizer}{iteration}.{ending}"
@@ -143,7 +154,7 @@ def parse_source(source: str) -> tuple[str, str, str]:
         If it is not of that form.
     """
     found = re.fullmatch(r"([^/]+)/([^/]+)\.(\w+)", source)
-    if not found:
+    if not (found and all(map(is_plain_name, found.groups()))):
         raise InputError(
             "expected transfer_from as <result key>/<model name>.<optimizer>, such as "
             f"irmas_wind_1024/model_leaky.adam, found {source!r}"

@@ -11,6 +11,7 @@ import mmap
 import os
 import platform
 import shutil
+import struct
 import subprocess
 import sys
 import tokenize
@@ -117,14 +118,16 @@ def refuse_damaged(path: Path, remedy: str) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise InputError(f"expected {path}, found nothing: run {remedy}") from None
-    except _DAMAGE as error:
-        reason = f"{type(error).__name__}: {error}"
+    except DAMAGE as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]  # one line
         raise InputError(f"{path} is damaged ({reason}): delete it and run {remedy}") from None
 
 
-# What the parsers of JSON, .npy and .npz raise on arbitrary bytes.
-_DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError)
-_DAMAGE += (ValueError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile)
+# What the parsers of JSON, .npy and .npz raise on arbitrary bytes; MemoryError where these claim
+# to hold more than there is memory.
+DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError)
+DAMAGE += (ValueError, RuntimeError, MemoryError, tokenize.TokenError)
+DAMAGE += (zipfile.BadZipFile, struct.error)
 
 
 def save_json(path: Path, content: dict) -> None:
@@ -247,6 +250,9 @@ def save_arrays(path: Path, **arrays: np.ndarray | str) -> None:
 def load_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
     """Read what `save_arrays` wrote, by name."""
     with refuse_damaged(path, remedy), np.load(path, allow_pickle=False) as arrays:
+        # `save_arrays` compresses nothing: what claims to be could take any memory to unpack.
+        if any(one.compress_type != zipfile.ZIP_STORED for one in arrays.zip.infolist()):
+            raise ValueError("compressed")
         return {name: arrays[name] for name in arrays.files}
 
 

@@ -59,6 +59,18 @@ def test_the_documented_files_and_no_others_are_written(tiny, capsys):
     assert "epoch 3: loss" in capsys.readouterr().out
 
 
+def test_files_do_not_tell_what_was_trained_before_in_the_same_process(tiny):
+    files = trained(epochs=1, iter_num=2)
+    assert files.structure(0).read_bytes() == files.structure(1).read_bytes()
+
+
+def test_a_state_that_a_kill_left_behind_is_removed(tiny):
+    files = trained(epochs=1)
+    files.state(0).write_bytes(b"of a training that has finished since")
+    trained(epochs=1)
+    assert not files.state(0).exists()
+
+
 def test_the_history_is_a_plain_structured_array(tiny):
     history = np.load(trained().history(0), allow_pickle=False)
     assert history.dtype.names == (

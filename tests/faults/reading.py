@@ -1,0 +1,286 @@
+"""Read damaged files one after the other, as the scripts do, with little memory and little time.
+
+Run as `python reading.py KIND WORLD SEED COUNT`: a process of its own, since a library may crash.
+Prints one JSON line a file: {"case", "outcome", "message", "file"}.
+"""
+
+import contextlib
+import faulthandler
+import io
+import json
+import multiprocessing
+import resource
+import shutil
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import mutations
+import numpy as np
+from worlds import CLIP, MODEL, WIND
+
+import settings
+from instrec import InputError, command, experiments, features, tensors
+
+SECONDS = 120  # more is a hang; far more than any of this takes
+MEMORY = 3 * 2**30  # bytes that reading may take beyond what the libraries have taken
+
+FOLDER = "models/irmas_wind_1024/model_leaky/"
+TRAIN = "features/irmas_wind_1024/train/"
+EVALUATE = ("evaluate.py", *MODEL, "-i", 2, "-O")
+TRAINING = ("train.py", *MODEL, "-i", 2, "-e", 2, "-b", 8)
+PREDICT = ("predict.py", CLIP, *MODEL)
+
+
+def script(*arguments: object) -> Callable[[Path], None]:
+    """Return a reader of whatever a script reads."""
+
+    def read(_: Path) -> None:
+        import importlib
+
+        sys.argv = [str(one) for one in arguments]
+        command.run(importlib.import_module(Path(sys.argv[0]).stem).main)
+
+    return read
+
+
+def audio(path: Path) -> None:
+    """Read audio in the three ways there are; a reason to leave it out is an answer."""
+    import generate_dataset
+    import separate_sources
+
+    parameters = features.parameters_of(settings.selected())
+    _, reason = generate_dataset.extract([path], parameters, settings.test_step)
+    with contextlib.suppress(InputError):
+        for _ in features.patches_in_blocks(path, parameters, settings.test_step):
+            pass
+    with tempfile.TemporaryDirectory() as folder:
+        targets = {"x_harm": Path(folder) / f"x{path.suffix}"}
+        separate_sources.separate_file(path, targets)
+    if reason:
+        raise InputError(reason)
+
+
+def of_tensors(_: Path) -> None:
+    """Read tensors as a training does before it takes TensorFlow."""
+    for part in (tensors.load(settings.selected(), name) for name in tensors.PARTS):
+        mask = part.validation_mask(0.85) if part.part == "train" else part.pure_mask()
+        part.moments(np.arange(len(part.file_id)))
+        assert len(mask) and len(part.class_id)
+        [part.names_of(i) for i in range(len(part.files))]
+
+
+def experiment(path: Path) -> None:
+    """Read an experiment, and let it override the settings."""
+    found = experiments.load(str(path))
+    with settings.overridden(found.overrides, found.source):
+        settings.selected()
+
+
+def weights(path: Path) -> None:
+    """Load weights whose digest somebody has put right."""
+    from instrec import networks, results
+
+    files = results.model_files(settings.selected(), "model_leaky", "adam")
+    networks.load_network(files, 0, "train.py")
+
+
+def scores(_: Path) -> None:
+    """Compare models; a file that is left out is named."""
+    import compare_models
+
+    sys.argv = ["compare_models.py"]
+    command.run(lambda: compare_models.main({}))
+
+
+# By kind: the file that is damaged, what reads it, and after which script it is there.
+UNTRAINED, TRAINED = "generate_dataset", "predict"
+READERS = {
+    "wav": (CLIP, [audio], UNTRAINED),
+    "flac": ("data/clip.flac", [audio], UNTRAINED),
+    "txt": (CLIP.replace(".wav", ".txt"), [script("create_encoding.py", "-d", WIND)], UNTRAINED),
+    "csv": (
+        "features/irmas_wind_1024/train.csv",
+        [script("generate_dataset.py", "-d", WIND)],
+        UNTRAINED,
+    ),
+    "npy_patches": (f"{TRAIN}X_irmas.npy", [of_tensors], UNTRAINED),
+    "npy_file_id": (f"{TRAIN}file_id.npy", [of_tensors], UNTRAINED),
+    "npy_files": (f"{TRAIN}files.npy", [of_tensors], UNTRAINED),
+    "npy_labels": (f"{TRAIN}labels.npy", [of_tensors], UNTRAINED),
+    "npy_split": (f"{TRAIN}split_0.85_patch_0.npy", [of_tensors], UNTRAINED),
+    "json_tensors": (
+        f"{TRAIN}record.json",
+        [of_tensors, script("generate_dataset.py", "-d", WIND)],
+        UNTRAINED,
+    ),
+    "json_separated": (
+        "data/irmas_wind_solo/separated.json",
+        [script("separate_sources.py", "-d", 6)],
+        UNTRAINED,
+    ),
+    "jsonl_separated": (
+        "data/irmas_wind_solo/.separated.jsonl",
+        [script("separate_sources.py", "-d", 6)],
+        UNTRAINED,
+    ),
+    "experiment": ("data/mine.py", [experiment], UNTRAINED),
+    "npy_history": (
+        f"{FOLDER}model_leaky.adam0.history.npy",
+        [script("plot_history.py", *MODEL)],
+        TRAINED,
+    ),
+    "npz_predictions": (
+        f"{FOLDER}model_leaky.adam0.predictions.npz",
+        [script(*EVALUATE, 2)],
+        TRAINED,
+    ),
+    "npz_state": (f"{FOLDER}model_leaky.adam1.state.npz", [script(*TRAINING)], TRAINED),
+    "json_sweep": (
+        f"{FOLDER}model_leaky.adam.sweep.json",
+        [script("plot_perf_metrics.py", *MODEL)],
+        TRAINED,
+    ),
+    "json_confusion": (
+        f"{FOLDER}model_leaky.adam.confusion.json",
+        [script("plot_conf_mat.py", *MODEL)],
+        TRAINED,
+    ),
+    "json_optima": (
+        f"{FOLDER}model_leaky.adam.optima.json",
+        [script(*EVALUATE, 3), script(*PREDICT)],
+        TRAINED,
+    ),
+    "json_scores": (
+        f"{FOLDER}model_leaky.adam.scores.json",
+        [scores],
+        TRAINED,
+    ),
+    "json_network": (f"{FOLDER}model_leaky.adam0.json", [script(*PREDICT)], TRAINED),
+    "run_record": (
+        f"{FOLDER}model_leaky.adam0.run.json",
+        [
+            script(*EVALUATE, 2),
+            script("plot_history.py", *MODEL),
+            script(*PREDICT),
+            script(*TRAINING),
+        ],
+        TRAINED,
+    ),
+    "hdf5": (f"{FOLDER}model_leaky.adam0.best.hdf5", [script(*PREDICT)], TRAINED),
+    "record_of_experiment": (
+        "demo/reproduce_smoke/models/experiments/jazz.json",
+        [script("reproduce.py", "--scale", "smoke", "--report-only")],
+        "reproduce",
+    ),
+    "hdf5_with_digest": (f"{FOLDER}model_leaky.adam0.best.hdf5", [weights], TRAINED),
+}
+
+
+def prepare(root: Path, kind: str) -> None:
+    """Point the settings to a world, and make what it lacks."""
+    settings.DATA_PATH, settings.FEATURE_PATH = root / "data", root / "features"
+    settings.MODELS_ROOT, settings.dataset = root / "models", WIND
+    multiprocessing.cpu_count = lambda: 1
+    if kind == "flac":
+        import soundfile
+
+        y, rate = soundfile.read(root / CLIP)
+        soundfile.write(root / "data" / "clip.flac", y[: 2 * rate], rate)
+    if kind == "experiment":
+        shutil.copy(settings.ROOT / "experiments" / "irmas_leaky.py", root / "data" / "mine.py")
+    if kind == "record_of_experiment":
+        import reproduce
+
+        reproduce.DEMO = root / "demo"
+    if kind == "npz_state":
+        _interrupt_training(root)
+
+
+def _interrupt_training(root: Path) -> None:
+    from instrec import callbacks
+
+    (root / FOLDER / "model_leaky.adam1.run.json").unlink()
+    save = callbacks.StateSaver.on_epoch_end
+
+    def interrupted(self: callbacks.StateSaver, epoch: int, logs: dict) -> None:
+        save(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    callbacks.StateSaver.on_epoch_end = interrupted
+    with contextlib.suppress(SystemExit):
+        script(*TRAINING)(root)
+    callbacks.StateSaver.on_epoch_end = save
+
+
+def outcome_of(readers: list[Callable], path: Path) -> tuple[str, str]:
+    """Tell what comes of reading a file: 'accepted', 'refused' with the line, or 'failed'."""
+    answer, message = "accepted", ""
+    for read in readers:
+        try:
+            read(path)
+        except InputError as error:
+            answer, message = "refused", f"error: {error}"
+        except SystemExit as error:
+            answer, message = "refused", str(error.code)
+            if not message.startswith("error: ") or "\n" in message:
+                return "failed", f"ended with {message!r}"
+        except BaseException:
+            return "failed", traceback.format_exc()
+    return answer, message
+
+
+def main() -> None:
+    """Damage, read, tell; and put everything back for the next file."""
+    kind, world, seed, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    told, root = sys.stdout, world
+    name, readers, _ = READERS[kind]
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        prepare(root, kind)
+        import os
+
+        os.chdir(root)
+        path = root / name
+        whole = path.read_bytes()
+        others = [p.read_bytes() for p in sorted((root / "features").rglob("*.npy"))]
+        others += [b"no audio, no array", (root / CLIP).read_bytes(), b"{}", b"\x89HDF\r\n\x1a\n"]
+        kept = [root / "features", root / "models"]
+        saved = {folder: folder.with_name(f"{folder.name}.saved") for folder in kept}
+        for folder, copy in saved.items():
+            if folder.exists():
+                shutil.copytree(folder, copy, symlinks=True)
+        answer, message = outcome_of(readers, path)
+        assert answer == "accepted", message
+        _limit_memory()
+        for case in range(count):
+            rng = np.random.default_rng([seed, case])
+            for folder, copy in saved.items():
+                if copy.exists():
+                    shutil.rmtree(folder)
+                    shutil.copytree(copy, folder, symlinks=True)
+            path.write_bytes(mutations.mutate(whole, others, rng, path.suffix))
+            faulthandler.dump_traceback_later(SECONDS, exit=True, file=sys.__stderr__)
+            print(json.dumps({"case": case, "outcome": "started"}), file=told, flush=True)
+            answer, message = outcome_of(readers, path)
+            printed.seek(0)
+            if "Traceback" in (text := printed.read()):
+                answer, message = "failed", text
+            printed.seek(0)
+            printed.truncate()
+            faulthandler.cancel_dump_traceback_later()
+            line = {"case": case, "outcome": answer, "message": message}
+            print(json.dumps(line), file=told, flush=True)
+            path.write_bytes(whole)
+
+
+def _limit_memory() -> None:
+    status = Path("/proc/self/status").read_text().split()
+    taken = 1024 * int(status[status.index("VmSize:") + 1])
+    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,366 @@
+"""Files of others: what would run code, read or write elsewhere, or fill the memory is refused."""
+
+import importlib
+import json
+import shutil
+import struct
+
+import h5py
+import numpy as np
+import pytest
+import soundfile
+from conftest import RATE, make_irmas, write_tone
+
+import settings
+from instrec import InputError, experiments, features, networks, results, storage, tensors
+
+WIND = 7
+MODEL = ("-m", "model_residual", "-o", "adam")
+
+
+@pytest.fixture
+def refused(call):
+    """Run a script that ends with one plain line; return that line."""
+
+    def call_refused(script, *arguments):
+        with pytest.raises(SystemExit) as error:
+            call(script, *arguments)
+        message = error.value.code
+        assert isinstance(message, str) and message.startswith("error: ") and "\n" not in message
+        return message
+
+    return call_refused
+
+
+@pytest.fixture
+def model(paths):
+    """A copy of the model that comes along, as somebody else may hand it over (id 10)."""
+    own = results.pretrained_files()
+    files = results.source_files(results.PRETRAINED, settings.MODELS_ROOT)
+    shutil.copytree(own.folder, files.folder)
+    write_tone(paths / "song.wav", 0)
+    return files
+
+
+def change_record(files, **entries):
+    record = json.loads(files.run_record(0).read_text())
+    for name, value in entries.items():
+        holder = record if name in record else record["made_of"]
+        holder[name] = value
+    files.run_record(0).write_text(json.dumps(record))
+
+
+# --- pickles --------------------------------------------------------------------------------------
+class Code:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_no_pickle_in_an_archive_is_read(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.array([Code(tmp_path / "ran")]))
+    with pytest.raises(InputError, match="damaged.*allow_pickle=False"):
+        storage.load_arrays(tmp_path / "a.npz", "step one")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["files", "labels", "file_id", "X_irmas", "split_0.85_patch_0"])
+def test_no_pickle_in_tensors_is_read(refused, call, paths, name):
+    make_irmas(paths, settings.IRMAS_WIND, train=2, test=4)
+    for script in ("create_encoding.py", "generate_dataset.py"):
+        call(script, "-d", WIND)
+    path = tensors.folder(settings.selected(), "train") / f"{name}.npy"
+    np.save(path, np.array([Code(paths / "ran")]), allow_pickle=True)
+    message = refused("train.py", "-m", "model_leaky", "-o", "adam", "-d", WIND)
+    assert f"{path} is damaged" in message
+    assert not (paths / "ran").exists()
+
+
+def test_no_pickled_history_is_read(refused, model, paths):
+    np.save(model.history(0), np.array([Code(paths / "ran")]), allow_pickle=True)
+    assert "is damaged" in refused("plot_history.py", *MODEL, "-d", 10)
+    assert not (paths / "ran").exists()
+
+
+# --- structures of networks; more in tests/test_predict.py ----------------------------------------
+HIDDEN = [
+    {"class_name": "TimeDistributed", "config": {"layer": {"class_name": "Lambda"}}},
+    {"class_name": "Bidirectional", "config": {"layer": {"class_name": "Lambda", "config": {}}}},
+    {"class_name": "Sequential", "config": {"layers": [{"class_name": "TFSMLayer"}]}},
+    {
+        "class_name": "Dense",
+        "module": "keras.layers",
+        "config": {"activation": {"class_name": "x"}},
+    },
+    {"class_name": "Dense", "module": "kerasx.layers", "config": {}},
+    {"class_name": "Dense", "config": {"kernel_constraint": {"class_name": "__lambda__"}}},
+]
+
+
+@pytest.mark.parametrize("layer", HIDDEN, ids=lambda layer: layer["class_name"])
+def test_code_is_found_wherever_it_hides(layer):
+    assert networks.foreign_parts({"class_name": "Functional", "config": {"layers": [layer]}})
+
+
+def test_a_network_of_other_shapes_is_refused(refused, model, paths):
+    path = model.structure(0)
+    structure = json.loads(path.read_text())
+    structure["config"]["layers"][0]["config"]["batch_shape"][1] = 256
+    path.write_text(json.dumps(structure))
+    message = refused("predict.py", paths / "song.wav", *MODEL, "-d", 10)
+    assert f"{path} is damaged" in message
+
+
+# --- weights --------------------------------------------------------------------------------------
+def external_link(file, path):
+    file["model_weights/link"] = h5py.ExternalLink(str(path), "/secret")
+
+
+def soft_link(file, path):
+    file["model_weights/link"] = h5py.SoftLink("/model_weights")
+
+
+def external_storage(file, path):
+    path.write_bytes(bytes(80))
+    file.create_dataset("model_weights/x", (10,), "f8", external=[(str(path), 0, 80)])
+
+
+def virtual(file, path):
+    with h5py.File(path, "w") as other:
+        other["secret"] = np.zeros(10)
+    layout = h5py.VirtualLayout((10,), "f8")
+    layout[:] = h5py.VirtualSource(str(path), "secret", (10,))
+    file.create_virtual_dataset("model_weights/x", layout)
+
+
+def compressed(file, path):
+    file.create_dataset("model_weights/x", data=np.zeros(10**6), compression="gzip")
+
+
+def promised(file, path):
+    file.create_dataset("model_weights/x", (10**12,), "f8")
+
+
+def named_type(file, path):
+    file["model_weights/x"] = np.dtype("f8")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [external_link, soft_link, external_storage, virtual, compressed, promised, named_type],
+)
+def test_weights_lie_in_their_own_file(refused, model, paths, write):
+    path = model.best(0)
+    model.optima.unlink()  # names the weights that it is of
+    with h5py.File(path, "a") as file:
+        write(file, paths / "secret.h5")
+    change_record(model, weights=storage.digest_of_file(path))  # whoever hands it over can
+    message = refused("predict.py", paths / "song.wav", *MODEL, "-d", 10)
+    assert f"{path} is " in message
+    assert "refused: expected all weights in it" in message or "promises more" in message
+
+
+# --- names that would lead elsewhere --------------------------------------------------------------
+@pytest.mark.parametrize("row", ["../x.wav", "/etc/passwd", "a/../../x.wav", "..", ".", ""])
+def test_rows_of_metadata_stay_below_the_audio_folder(refused, call, paths, row):
+    make_irmas(paths, settings.IRMAS_WIND, train=2, test=4)
+    call("create_encoding.py", "-d", WIND)
+    path = settings.selected().feature_path / "train.csv"
+    path.write_text(f"filename,label\n{row},cla\n")
+    message = refused("generate_dataset.py", "-d", WIND)
+    assert "is no file below the audio folder" in message and str(path) in message
+
+
+OUTSIDE = ("../x", "../../x", "/tmp/x", "a/b", "..", "C:x", "a\\b", "a\0b", "a\nb")
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("train.py", ("-m", "model_leaky", "-o", "adam", "--name", None)),
+        ("train.py", ("-m", None, "-o", "adam")),
+        ("train.py", ("-o", "adam", "--from", "../{}.adam")),
+        ("train.py", ("-o", "adam", "--from", "{}/model_leaky.adam")),
+        ("evaluate.py", ("-m", None, "-o", "adam", "-O", 2)),
+        ("plot_history.py", ("-m", None, "-o", "adam")),
+        ("predict.py", ("song.wav", "-m", None, "-o", "adam")),
+        ("plot_attribution.py", ("song.wav", "-m", None, "-o", "adam")),
+    ],
+)
+def test_names_of_models_stay_in_their_folder(refused, call, paths, script, arguments, name):
+    make_irmas(paths, settings.IRMAS_WIND, train=2, test=4)
+    write_tone(paths / "song.wav", 0)
+    before = sorted(paths.rglob("*"))
+    given = [name if one is None else str(one).format(name) for one in arguments]
+    given[0] = str(paths / "song.wav") if given[0] == "song.wav" else given[0]
+    refused(script, *given, "-d", WIND)
+    assert [path for path in sorted(paths.rglob("*")) if path.name[0] != "."] == before
+
+
+def test_results_of_an_outside_folder_are_not_evaluated(refused, model, paths):
+    """A folder that is there is no reason to follow a name to it."""
+    outside = settings.MODELS_ROOT / "elsewhere"
+    model.folder.rename(outside)
+    for script in ("evaluate.py", "plot_history.py", "predict.py"):
+        more = ("-O", 2) if script == "evaluate.py" else ()
+        song = (paths / "song.wav",) if script == "predict.py" else ()
+        message = refused(script, *song, "-m", "../elsewhere", "-o", "adam", "-d", 10, *more)
+        assert "'../elsewhere'" in message
+
+
+@pytest.mark.parametrize("entry", ["name = '../x'", "transfer_from = '../../x/y.adam'"])
+def test_experiments_stay_in_their_folders(paths, call, refused, entry):
+    text = "'''A title.'''\nanswers = 'x'\ndataset = 7\nmodel = 'model_leaky'\noptimizer = 'adam'\n"
+    path = paths / "mine.py"
+    path.write_text(text + entry + "\n" + ("name = 'x'\n" if "from" in entry else ""))
+    refused("train.py", "-x", path)
+    assert not settings.MODELS_ROOT.exists()
+
+
+@pytest.mark.parametrize("depth", [500, 100_000])
+@pytest.mark.parametrize("text", ["-{}1", "[{}]", "1+{}1"])
+def test_experiments_that_are_nested_deeper_than_python_reads(text, depth):
+    value = text[0] * depth + "1" + "]" * depth * ("]" in text)
+    value = "1+" * depth + "1" if "+" in text else value
+    with pytest.raises(InputError, match="mine.py"):
+        experiments.parse(f"'''A title.'''\nanswers = {value}\n", "mine", "mine.py")
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_settings_name_files_in_their_folders(name):
+    for values in (
+        {"name": name, "labels": ("a",), "folders": ("x",)},
+        {"name": "x", "labels": tuple(sorted(("a", name))), "folders": ("x",)},
+        {"name": "x", "labels": ("a",), "folders": (name,)},
+        {"name": "x", "labels": ("a",), "folders": ("x_harm",), "source": name},
+    ):
+        with pytest.raises(InputError, match="expected names and labels that are file names"):
+            settings.DataSet(title="X", layout="folders", **values)
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_records_of_models_name_files_in_their_folders(refused, model, paths, name):
+    """Labels name figures, and folders name temporary files."""
+    labels = json.loads(model.run_record(0).read_text())["made_of"]["labels"]
+    for entries in ({"labels": [name, *labels[1:]]}, {"folders": [name], "separated": True}):
+        change_record(model, **entries)
+        for script in ("predict.py", "plot_attribution.py"):
+            message = refused(script, paths / "song.wav", *MODEL, "-d", 10)
+            assert f"{model.run_record(0)} is damaged" in message
+        change_record(model, labels=labels)
+
+
+RECORDS = [
+    {"seconds": []},
+    {"seconds": {"training": "1"}},
+    {"seconds": {"training": float("nan")}},
+    {"seconds": {}, "made_of": None},
+    {"seconds": {}, "state": "done"},
+    {"seconds": {}, "reason": 1},
+    {"seconds": {}, "figures": {"../x": "a.png"}},
+    {"seconds": {}, "figures": {"x": "/etc/passwd"}},
+    {"seconds": {}, "figures": {"x": "../../x.png"}},
+    {"seconds": {}, "figures": {"x": 1}},
+]
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_records_of_experiments_that_were_not_written_here_count_as_nothing(record):
+    reproduce = importlib.import_module("reproduce")
+    reproduce.save_record("mine", record)
+    assert reproduce.read_record("mine") == {"seconds": {}}
+    whole = {"seconds": {"training": 1.5}, "figures": {"x": "irmas/figures/x.png"}}
+    reproduce.save_record("mine", whole)
+    assert reproduce.read_record("mine") == whole
+    reproduce.save_record(reproduce.DATA, whole)
+    assert reproduce.read_record(reproduce.DATA) == {"seconds": {}}
+
+
+@pytest.mark.parametrize(("name", "value"), [("time_duration", "1e999"), ("seed", "10000000000")])
+def test_numbers_beyond_all_bounds(refused, paths, name, value):
+    lines = ["'A title.'", "answers = 'x'", "dataset = 7", "model = 'model_leaky'"]
+    path = paths / "mine.py"
+    path.write_text("\n".join([*lines, "optimizer = 'adam'", f"{name} = {value}"]))
+    assert f"expected {name} to be" in refused("train.py", "-x", path)
+
+
+def test_files_of_predictions_are_named_by_the_recording_alone(paths):
+    predict = importlib.import_module("predict")
+    odd = [paths / "..wav", paths / "a" / "...wav", paths / "b" / "x.wav", paths / "c" / "x.wav"]
+    for name in predict.output_names(odd).values():
+        assert (paths / "out" / f"{name}.jams").resolve().parent == (paths / "out").resolve()
+
+
+# --- claims ---------------------------------------------------------------------------------------
+def test_an_array_that_claims_to_be_huge(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros(4))
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"(4,), }" + b" " * 16, b"(4000000000000000,), }" + b" "))
+    with pytest.raises(InputError, match="is damaged"):
+        storage.load_array(path, "step one")
+
+
+def test_an_archive_that_unpacks_to_any_size(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros(10**6))
+    with pytest.raises(InputError, match="is damaged .*compressed"):
+        storage.load_arrays(tmp_path / "a.npz", "step one")
+
+
+@pytest.mark.parametrize("depth", [3000, 100_000])
+def test_json_that_is_nested_deeper_than_python_reads(tmp_path, depth):
+    (tmp_path / "a.json").write_text('{"a": ' * depth + "1" + "}" * depth)
+    with pytest.raises(InputError, match="is damaged"):
+        storage.load_json(tmp_path / "a.json", "step one")
+
+
+def with_rate(path, rate):
+    """Write a wave whose header names another sampling rate."""
+    write_tone(path, 0)
+    data = bytearray(path.read_bytes())
+    data[24:28] = struct.pack("<I", rate)
+    path.write_bytes(data)
+
+
+def with_frames(path, frames):
+    """Write FLAC whose header promises a number of samples: 36 bits at the end of byte 21."""
+    write_tone(path, 0)
+    data = bytearray(path.read_bytes())
+    data[21] = data[21] & 0xF0 | frames >> 32
+    data[22:26] = struct.pack(">I", frames & 0xFFFFFFFF)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "claim", "reasons"),
+    [
+        ("1-Hz.wav", with_rate, 1, ("damaged: expected a sampling rate",) * 2),
+        ("days.flac", with_frames, 2**36 - 1, ("too long to be read whole", "not readable")),
+        ("minutes.flac", with_frames, 2**22, ("not readable",) * 2),
+    ],
+)
+def test_audio_that_claims_to_be_long(paths, name, write, claim, reasons):
+    write(paths / name, claim)
+    parameters = features.FeatureParameters(22050, (1024,), 512, 128, 43)
+    with pytest.raises(InputError, match=reasons[0]):
+        features.load_audio(paths / name)
+    with pytest.raises(InputError, match=reasons[1]):
+        list(features.patches_in_blocks(paths / name, parameters, 21))
+
+
+def test_mp3_may_end_before_its_estimate(paths):
+    """Its header estimates the length, unlike others'; what is there is used."""
+    y = np.random.default_rng(0).standard_normal((4 * RATE, 1)).astype(np.float32) / 10
+    soundfile.write(paths / "a.mp3", y, RATE)
+    data = (paths / "a.mp3").read_bytes()
+    (paths / "a.mp3").write_bytes(data[: len(data) // 2])
+    parameters = features.FeatureParameters(22050, (1024,), 512, 128, 43)
+    whole = features.patches_of_file(paths / "a.mp3", parameters, 21)
+    blocks = list(features.patches_in_blocks(paths / "a.mp3", parameters, 21, seconds=1))
+    assert 1 <= len(whole) < 6
+    assert sum(map(len, blocks)) == len(whole)
