@@ -14,14 +14,19 @@ BIN := $(VENV)/bin
 endif
 RUN := $(BIN)/python
 
-.PHONY: setup demo test site docs smoke faults audit report pretrained lint format clean
+.PHONY: setup develop demo test site docs smoke faults audit report pretrained lint format clean
 
 setup: $(VENV)/installed
+develop: $(VENV)/developing
 
-$(VENV)/installed: requirements.txt requirements-dev.txt docs/requirements.txt
+$(VENV)/installed: requirements.txt requirements-demo.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: expected Python 3.11 or newer, found " + sys.version.split()[0] + ": run make with PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet -r requirements-demo.txt
+	@touch $@
+
+$(VENV)/developing: $(VENV)/installed requirements-dev.txt requirements-cluster.txt docs/requirements.txt
 	$(RUN) -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 
@@ -50,11 +55,11 @@ demo: setup
 	$(RUN) evaluate.py $(MODEL) -O 3 -i 2
 	@echo "Figures are in $(DEMO)/models/irmas_1024/model_residual/figures"
 
-lint: setup
+lint: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: setup
+format: develop
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -64,7 +69,7 @@ test: lint
 	$(MAKE) smoke
 
 SITE := docs/_build
-site: setup  # a warning, such as of a link that leads nowhere, is an error
+site: develop  # a warning, such as of a link that leads nowhere, is an error
 	$(RUN) -m sphinx -q -W --keep-going -b html docs $(SITE)/html
 	@echo "Site: $(SITE)/html/index.html"
 
@@ -75,14 +80,14 @@ docs: site
 	  echo "PDF: $(SITE)/latex/instreccnn.pdf"; \
 	else echo "no PDF: latexmk or xelatex is not installed"; fi
 
-smoke: setup
+smoke: develop
 	rm -rf demo/reproduce_smoke
 	$(RUN) reproduce.py --scale smoke
 
-faults: setup
+faults: develop
 	$(RUN) -m pytest tests/faults -m "slow or not slow" -rPs
 
-audit: setup
+audit: develop
 	$(RUN) tests/faults/audit.py
 
 report: setup

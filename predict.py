@@ -24,6 +24,7 @@ import create_encoding
 import settings
 import train
 from instrec import InputError, command, metrics, recognition, results, storage
+from instrec.parallel import ordered_map
 from instrec.recognition import Recogniser, Recognition
 
 if TYPE_CHECKING:
@@ -238,7 +239,8 @@ def _folders_of(arguments: argparse.Namespace) -> set[Path]:
 def _run(arguments: argparse.Namespace) -> None:
     files = command.model_to_recognise_with(arguments)
     paths = audio_files(arguments.paths)
-    recogniser = Recogniser(files, arguments.strategy)
+    model = (files, arguments.strategy, recognition.contents(files))
+    recogniser = recognition.recogniser(*model)
     record = recogniser.records[0]
     print(
         f"{files.model}.{files.optimizer}: {len(recogniser.records)} runs, trained on "
@@ -259,12 +261,14 @@ def _run(arguments: argparse.Namespace) -> None:
     names = output_names(paths)
     everything: dict[str, Recognition] = {}
     left_out = []
-    for path in paths:
-        try:
-            found = recogniser.predict(path, show_progress=True)
-        except InputError as error:
+    # One process here, as a network takes all its cores; a bar for each file where it is at work.
+    tasks = [(path.absolute(), model, not settings.SCHEDULER) for path in paths]
+    for path, found in zip(
+        paths, ordered_map(recognition.recognise, tasks, workers=1), strict=True
+    ):
+        if isinstance(found, str):
             left_out.append(path)
-            print(f"left out: {path}: {error}", file=sys.stderr)
+            print(f"left out: {path}: {found}", file=sys.stderr)
             continue
         everything[str(path)] = found
         print_recognition(str(path), found)

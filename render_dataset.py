@@ -657,6 +657,7 @@ def save_all(
     plan: Sequence[Recording], folder: Path, soundfonts: Sequence[Path], processes: int
 ) -> None:
     """Save recordings in several processes, with a progress bar."""
+    folder, soundfonts = folder.absolute(), [path.absolute() for path in soundfonts]
     tasks = [(recording, folder, soundfonts) for recording in plan]
     bar = command.progress(total=sum(len(r.paths) for r in plan), unit="clip", desc="rendering")
     with bar:

@@ -75,6 +75,12 @@ FEATURE_PATH = Path(os.environ.get("INSTREC_FEATURE_PATH") or _features).absolut
 MODELS_ROOT = Path(os.environ.get("INSTREC_MODEL_PATH") or _models).absolute()
 # MODEL_PATH, MODELS_ROOT plus the key of the chosen data set, is computed at the end of this file.
 
+# --- workers ------------------------------------------------------------------------------------
+# Address of a Dask scheduler, such as 'tcp://node1:8786': its workers render, separate, extract and
+# recognise (docs/cluster.md). None: this machine does. Results are the same, bit by bit.
+_scheduler = None
+SCHEDULER = os.environ.get("INSTREC_SCHEDULER") or _scheduler  # the variable overrides it
+
 # --- label sets; alphabetical, which is the order of the network's outputs -----------------------
 IRMAS = ("cel", "cla", "flu", "gac", "gel", "org", "pia", "sax", "tru", "vio", "voi")
 IRMAS_WIND = ("cla", "flu", "sax", "tru")

@@ -17,6 +17,7 @@ Training that was stopped goes on after its last finished epoch; what is finishe
 Next step: evaluate.py.
 """
 
+import contextlib
 import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
@@ -139,10 +140,21 @@ class Trainer:
         InputError
             If models are there that were trained with other settings or data.
         """
+        from instrec import backend
+
         for name, value in (("epochs", epochs), ("batch", batch), ("iter_num", iter_num)):
             command.positive(name, value)
+        if batch % backend.devices():
+            raise InputError(
+                f"expected a batch size that {backend.devices()} devices can share evenly, found "
+                f"{batch}: give another with -b"
+            )
         name = f"{self.name}.{self.optimizer}"
-        with storage.lock(self.files.folder, f"models {name}", name=f"{name}."):
+        with contextlib.ExitStack() as held:
+            if backend.is_first():
+                held.enter_context(
+                    storage.lock(self.files.folder, f"models {name}", name=f"{name}.")
+                )
             for iteration in range(iter_num):
                 made_of = self._made_of(epochs, batch, iteration)
                 try:
@@ -152,8 +164,9 @@ class Trainer:
                     if not overwrite:
                         raise
                     # Now it counts as untrained; training replaces its other files one by one.
-                    self.files.run_record(iteration).unlink(missing_ok=True)
-                    self.files.state(iteration).unlink(missing_ok=True)
+                    if backend.is_first():
+                        self.files.run_record(iteration).unlink(missing_ok=True)
+                        self.files.state(iteration).unlink(missing_ok=True)
                     is_trained, state = False, None
                 if is_trained:  # a kill may have come just before
                     self.files.state(iteration).unlink(missing_ok=True)
@@ -187,7 +200,7 @@ class Trainer:
         return state
 
     def _train_one(self, made_of: dict, iteration: int, state: "callbacks.State | None") -> None:
-        from instrec import callbacks
+        from instrec import backend, callbacks
         from instrec.backend import keras
 
         keras.utils.set_random_seed(made_of["run_seed"])
@@ -202,6 +215,7 @@ class Trainer:
         passes = made_of["passes"]
         for number in range(first, len(passes) + 1):
             if number > first:
+                backend.wait_for_all("the best weights of a pass")
                 network.load_weights(self.files.best(iteration))
             self._compile(network, made_of, **passes[number - 1])
             saver = callbacks.StateSaver(history, self.files.state(iteration), made_of, number)
@@ -211,7 +225,8 @@ class Trainer:
                 # The best weights, which it starts from, are replaced before its first epoch ends.
                 saver.save(network)
             history = self._fit(network, made_of, saver, iteration, number)
-        self._finish(network, made_of, history, iteration, time.perf_counter() - started)
+        if backend.is_first():
+            self._finish(network, made_of, history, iteration, time.perf_counter() - started)
 
     def _compile(
         self, network: "keras.Model", made_of: dict, *, learning_rate: float, frozen: bool
@@ -251,13 +266,14 @@ class Trainer:
         number: int,
     ) -> np.ndarray:
         """Train one pass to its end; return the history of all passes until then."""
-        from instrec import callbacks
+        from instrec import backend, callbacks
         from instrec.patches import Patches
 
         history = saver.history
         batch, epoch = made_of["batch_size"], len(history)
         of_pass = history[history["training_pass"] == number]
         inputs, moments = self.tensors.inputs, self.moments
+        shared = {"devices": backend.devices(), "process": backend.process()}
         train = Patches(
             inputs,
             self.train_rows,
@@ -267,9 +283,10 @@ class Trainer:
             epoch=epoch,
             moments=moments,
             augmentations=made_of["augmentation"],
+            **shared,
         )
         validation = Patches(
-            inputs, self.validation_rows, batch, targets=self.targets, moments=moments
+            inputs, self.validation_rows, batch, targets=self.targets, moments=moments, **shared
         )
         stopping = callbacks.EarlyStopping(of_pass, made_of["patience"])
         checkpoint = callbacks.BestCheckpoint(history, self.files.best(iteration))
@@ -286,7 +303,7 @@ class Trainer:
                 class_weight=self._class_weights(),
                 shuffle=False,  # `Patches` shuffles; Keras would by a generator of its own
                 # The state is saved last: what it says is done, is done.
-                callbacks=[progress, checkpoint, stopping, saver],
+                callbacks=[*([progress] * backend.is_first()), checkpoint, stopping, saver],
                 verbose=0,
             )
         return saver.history
@@ -299,6 +316,8 @@ class Trainer:
         iteration: int,
         seconds: float,
     ) -> None:
+        from instrec import backend
+
         with storage.whole(self.files.structure(iteration)) as partial:
             partial.write_text(network.to_json() + "\n", encoding="utf-8")
         storage.save_array(self.files.history(iteration), history)
@@ -319,7 +338,8 @@ class Trainer:
             "validation_patches": len(self.validation_rows),
             "seconds": round(seconds, 1),
             "settings": settings.parameters(),
-            "made_with": storage.environment("keras", "tensorflow", "numpy"),
+            "devices": backend.devices(),
+            "made_with": storage.environment("keras", backend.ENGINE, "numpy"),
             "weights": storage.digest_of_file(self.files.best(iteration)),
         }
         storage.save_json(self.files.run_record(iteration), record)
@@ -339,7 +359,10 @@ class Trainer:
 
     def _made_of(self, epochs: int, batch: int, iteration: int) -> dict:
         """Name everything that determines the trained model."""
-        return {
+        from instrec.backend import ENGINE
+
+        # Records of TensorFlow name no engine: they are older than the choice.
+        return ({} if ENGINE == "tensorflow" else {"engine": ENGINE}) | {
             "model": self.model.name,
             "name": self.name,
             "structure": storage.digest_of(self._structure()),
@@ -528,6 +551,9 @@ def train_model(
     check_pair(model_name, data_set)
     part = tensors.load(data_set, "train")
     part.validation_mask(split)
+    from instrec import backend
+
+    backend.distribute()  # before there is a network
     if source is None:
         patch_shape = features.parameters_of(data_set).patch_shape
         model = models.get_model(model_name, patch_shape, len(data_set.labels))
@@ -537,12 +563,10 @@ def train_model(
     trainer = Trainer(model, optimizer, distribution, split=split, name=name, source=source)
     load = trainer.load_data if len(data_set.folders) == 1 else trainer.load_multi_data
     load()
-    from instrec.backend import device
-
     print(
         f"{data_set.title}: {len(trainer.train_rows)} training and "
         f"{len(trainer.validation_rows)} validation patches, {len(data_set.labels)} labels; "
-        f"{trainer.name}: {model.count_params():,} parameters, on {device()}"
+        f"{trainer.name}: {model.count_params():,} parameters, on {backend.device()}"
         + (f", starting from {settings.transfer_from}" if source else "")
     )
     trainer.train(settings.nb_epochs, settings.batch_size, settings.iter_num, overwrite=overwrite)

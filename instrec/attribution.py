@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from instrec import features
+from instrec import InputError, features
 
 if TYPE_CHECKING:
     import keras
@@ -74,9 +74,13 @@ def integrated_gradients(
     ValueError
         If `steps` is below 1, the network has no such output, or `baseline` and `inputs` differ in
         shape.
+    InputError
+        If Keras computes on JAX.
     """
-    from instrec.backend import tf
+    from instrec.backend import ENGINE, tf
 
+    if ENGINE != "tensorflow":
+        raise InputError(f"gradients for patches take TensorFlow: unset KERAS_BACKEND ({ENGINE})")
     patch, origin = tf.nest.flatten(inputs), tf.nest.flatten(baseline)
     _check(network, patch, label, origin, steps)
     differences = [

@@ -1,9 +1,15 @@
-"""Keras on TensorFlow: imported here once, without its start-up messages, and deterministic."""
+"""Keras on TensorFlow, or on JAX where KERAS_BACKEND says so.
+
+Imported here once, without its start-up messages, and deterministic.
+"""
 
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Iterator
+
+from instrec import InputError
 
 
 @contextlib.contextmanager
@@ -24,17 +30,96 @@ def _without_native_messages() -> Iterator[None]:
 
 # Level 3 hides a graph rewrite of leaky ReLU that fails at every start and changes nothing.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["KERAS_BACKEND"] = "tensorflow"  # others are slower here, and not tested
-with _without_native_messages():
-    import keras  # noqa: F401
-    import tensorflow as tf
+# TensorFlow is faster on a CPU; JAX trains on several devices and machines (docs/cluster.md).
+ENGINE = "jax" if os.environ.get("KERAS_BACKEND") == "jax" else "tensorflow"
+os.environ["KERAS_BACKEND"] = ENGINE
+if ENGINE == "jax":
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
+try:
+    with _without_native_messages():
+        import keras
+        import tensorflow as tf  # Keras writes networks by it, whatever they compute on
+
+        if ENGINE == "jax":
+            import jax
+except ModuleNotFoundError as error:
+    if error.name != "jax":
+        raise
+    raise InputError(
+        "KERAS_BACKEND is jax, which is not installed: run pip install -r "
+        "requirements-cluster.txt, or unset KERAS_BACKEND"
+    ) from None
 
 # Keras warns that .hdf5 is its old format; the documented file name needs just that.
 logging.getLogger("absl").setLevel(logging.ERROR)
 tf.config.experimental.enable_op_determinism()  # same seed, same history; costs nothing on a CPU
+if ENGINE == "jax":
+    tf.config.set_visible_devices([], "GPU")  # their memory is JAX's
 
 
 def device() -> str:
     """Name what the networks compute on."""
+    if ENGINE == "jax":
+        _, processes = process()
+        kind = "GPU" if jax.default_backend() == "gpu" else jax.default_backend().upper()
+        of = f" of {processes} processes" if processes > 1 else ""
+        return f"{devices()} {kind} by JAX{of}"
     gpus = tf.config.list_physical_devices("GPU")
-    return f"{len(gpus)} GPU" if gpus else "the CPU"
+    if len(gpus) > 1:
+        return f"the first of {len(gpus)} GPU (with KERAS_BACKEND=jax, on all)"
+    return "1 GPU" if gpus else "the CPU"
+
+
+# --- training on several devices ------------------------------------------------------------------
+def distribute() -> None:
+    """Train on every device of this machine, or of all processes that environment variables name.
+
+    All take part in each step; the first process alone writes files and prints.
+
+    Raises
+    ------
+    InputError
+        If several processes are to train, but not by JAX, or they do not find each other.
+    """
+    together = "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ
+    if ENGINE != "jax":
+        if together:
+            raise InputError("several processes can train by JAX only: set KERAS_BACKEND=jax")
+        return
+    if together:
+        try:
+            keras.distribution.initialize()
+        except (RuntimeError, ValueError) as error:
+            raise InputError(
+                "the processes of KERAS_DISTRIBUTION_JOB_ADDRESSES="
+                f"{os.environ['KERAS_DISTRIBUTION_JOB_ADDRESSES']} did not find each other "
+                f"({str(error).splitlines()[0]}): start all, with numbers from 0 (docs/cluster.md)"
+            ) from None
+    if jax.device_count() > 1:
+        every = keras.distribution.DataParallel(auto_shard_dataset=False)  # `Patches` deals it out
+        keras.distribution.set_distribution(every)
+    if not is_first():
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  until the process ends
+
+
+def devices() -> int:
+    """Return the number of devices that share a training, those of other processes included."""
+    return jax.device_count() if keras.distribution.distribution() else 1
+
+
+def process() -> tuple[int, int]:
+    """Return the number of this process, from 0, and how many share a training."""
+    return (jax.process_index(), jax.process_count()) if ENGINE == "jax" else (0, 1)
+
+
+def is_first() -> bool:
+    """Tell whether this process is the one that writes."""
+    return process()[0] == 0
+
+
+def wait_for_all(what: str) -> None:
+    """Go on when every process is here: what the first one writes is there then."""
+    if process()[1] > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(what)

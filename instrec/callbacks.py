@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from instrec import command, storage
-from instrec.backend import keras
+from instrec.backend import is_first, keras
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):
@@ -50,6 +50,8 @@ class BestCheckpoint(keras.callbacks.Callback):
         """Save the network if this epoch is the best."""
         if logs["val_accuracy"] > self._best:
             self._best = logs["val_accuracy"]
+            if not is_first():
+                return
             with storage.whole(self._path) as partial:
                 self.model.save(partial, include_optimizer=False)
 
@@ -73,7 +75,10 @@ class StateSaver(keras.callbacks.Callback):
 
     def save(self, network: keras.Model) -> None:
         """Save what is done until now."""
-        variables = {f"v{i}": v.numpy() for i, v in enumerate(_variables(network))}
+        if not is_first():
+            return
+        to_numpy = keras.ops.convert_to_numpy
+        variables = {f"v{i}": to_numpy(v) for i, v in enumerate(_variables(network))}
         storage.save_arrays(
             self._path,
             made_of=self._made_of,

@@ -1,4 +1,4 @@
-"""Work on many files at once, on every core, in bounded memory."""
+"""Work on many files at once, on every core or on a cluster, in bounded memory."""
 
 import collections
 import contextlib
@@ -7,7 +7,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+
+import settings
 
 AHEAD = 4  # tasks a worker that may be waiting or done: bounds what the parent holds
 
@@ -17,8 +19,12 @@ def ordered_map(
 ) -> Iterator:
     """Yield `function(*task)` for each task, in order, computed by `workers` processes.
 
+    Where `settings.SCHEDULER` names a Dask scheduler, its workers compute, as many as there are.
+    A task must then be all that its call needs: what settings.py says here is not known there.
+
     Unlike `multiprocessing.Pool`, a worker that is killed raises `BrokenProcessPool` instead of
-    waiting forever, and results that nobody has asked for yet do not pile up.
+    waiting forever, and results that nobody has asked for yet do not pile up. A cluster gives the
+    task to another worker first.
 
     Parameters
     ----------
@@ -30,23 +36,40 @@ def ordered_map(
         Number of processes; `multiprocessing.cpu_count()` by default. 1 works in this process.
     """
     workers = workers or multiprocessing.cpu_count()
-    if workers == 1:
+    if settings.SCHEDULER:
+        from instrec import cluster  # only where it is needed: Dask is optional
+
+        pool = cluster.workers(settings.SCHEDULER)
+    elif workers == 1:
         for task in tasks:
-            with _one_thread():
+            with one_thread():
                 result = function(*task)
             yield result
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    try:
+    else:
+        pool = _processes(workers)
+    with pool as (submit, size):
         waiting: collections.deque = collections.deque()
         for task in tasks:
-            with _interrupt_held():  # the first tasks start the workers
-                waiting.append(pool.submit(function, *task))
-            if len(waiting) >= AHEAD * workers:
+            waiting.append(submit(function, *task))
+            if len(waiting) >= AHEAD * size():
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def _processes(workers: int) -> Iterator[tuple[Callable, Callable[[], int]]]:
+    """Yield what submits a call to processes of this machine, and what tells their number."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+
+    def submit(function: Callable, *task: object) -> Future:
+        with _interrupt_held():  # the first tasks start the workers
+            return pool.submit(function, *task)
+
+    try:
+        yield submit, lambda: workers
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -71,10 +94,10 @@ def _start_worker() -> None:
     """Leave Ctrl-C to the parent, end when it is killed, and take one thread, not all."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _one_thread()
+    one_thread()
 
 
-def _one_thread() -> contextlib.AbstractContextManager:
+def one_thread() -> contextlib.AbstractContextManager:
     """Let BLAS take one thread, from now on or within a block: with more, it rounds otherwise.
 
     So results are the same bit by bit however many workers there are.

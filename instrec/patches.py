@@ -30,6 +30,11 @@ class Patches(keras.utils.PyDataset):
     augmentations : str
         Names of `instrec.augmentation`, by which batches are varied; needs `shuffle_seed`, and
         both inputs of a network are varied alike.
+    devices : int
+        Devices that share every batch in equal parts. Of the last batch of an epoch, they leave
+        out what does not divide, `devices` - 1 patches at most.
+    process : tuple of (int, int)
+        Number of this process and of all; each is given its part of the batch.
     """
 
     def __init__(
@@ -43,21 +48,26 @@ class Patches(keras.utils.PyDataset):
         epoch: int = 0,
         moments: Sequence[tuple[float, float]] | None = None,
         augmentations: str = "",
+        devices: int = 1,
+        process: tuple[int, int] = (0, 1),
     ) -> None:
         super().__init__()
         self._inputs = [storage.Rows(patches) for patches in inputs]
         self._rows, self._batch = np.asarray(rows), batch
         self._targets, self._shuffle_seed, self._epoch = targets, shuffle_seed, epoch
         self._moments, self._augmentations = moments, augmentations
+        self._devices, self._process = devices, process
         self._order = self._shuffled()
 
     def __len__(self) -> int:
         """Return the number of batches."""
-        return -(-len(self._rows) // self._batch)
+        whole, rest = divmod(len(self._rows), self._batch)
+        return whole + (rest >= self._devices)
 
     def __getitem__(self, index: int) -> tuple:
         """Return one batch: inputs, and targets if there are any."""
         rows = self._order[index * self._batch : (index + 1) * self._batch]
+        rows = rows[: len(rows) // self._devices * self._devices]
         inputs = [patches[rows] for patches in self._inputs]
         if self._augmentations:
             seed = [*self._shuffle_seed, self._epoch, 1 + index]  # shuffling takes the first two
@@ -65,8 +75,11 @@ class Patches(keras.utils.PyDataset):
                 augmentation.augment(np.random.default_rng(seed), self._augmentations, x)
                 for x in inputs
             ]
-        x = features.network_input(inputs, self._moments)
-        return (x,) if self._targets is None else (x, self._targets[rows])
+        # Only now, so that what is drawn for a patch does not depend on who is given it.
+        number, processes = self._process
+        mine = slice(number * len(rows) // processes, (number + 1) * len(rows) // processes)
+        x = features.network_input([one[mine] for one in inputs], self._moments)
+        return (x,) if self._targets is None else (x, self._targets[rows[mine]])
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -264,6 +265,38 @@ class Recogniser:
             index=pd.Index(self.labels, name="instrument"),
         )
         return table.sort_values("strength", ascending=False, kind="stable")
+
+
+@functools.lru_cache(maxsize=1)  # a process loads the networks of a model once, for all recordings
+def recogniser(files: results.ModelFiles, strategy: str, _contents: tuple[str, ...]) -> Recogniser:
+    """Return the recogniser of a model whose files have these `contents`."""
+    return Recogniser(files, strategy)
+
+
+def contents(files: results.ModelFiles) -> tuple[str, ...]:
+    """Digests of the records of a model; other weights or thresholds make others."""
+    paths = [files.run_record(iteration) for iteration in files.finished()] + [files.optima]
+    return tuple(storage.digest_of_file(path) for path in paths if path.exists())
+
+
+def recognise(
+    path: Path, model: tuple[results.ModelFiles, str, tuple[str, ...]], show_progress: bool
+) -> Recognition | str:
+    """Recognise the instruments of one recording, or return the reason why it cannot be used.
+
+    Parameters
+    ----------
+    path : Path
+        Audio file.
+    model : tuple
+        Arguments of `recogniser`.
+    show_progress : bool
+        Show a bar.
+    """
+    try:
+        return recogniser(*model).predict(path, show_progress=show_progress)
+    except InputError as error:
+        return str(error)
 
 
 def activity(predictions: np.ndarray) -> np.ndarray:

@@ -149,6 +149,7 @@ def test_importing_asks_nothing_prints_nothing_and_loads_nothing_heavy(script):
     code = (
         f"import sys, {script}\n"
         "heavy = {'tensorflow', 'keras', 'librosa', 'matplotlib', 'pandas', 'sklearn'}\n"
+        "heavy |= {'distributed', 'dask', 'jax'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     result = python("-c", code)

@@ -1,0 +1,188 @@
+"""The workers of a Dask cluster; imported only where `settings.SCHEDULER` names one.
+
+Client, scheduler and workers run the same code in the same packages and see the same files under
+the same paths (docs/cluster.md). What differs is refused, as its results could differ, too.
+"""
+
+import concurrent.futures
+import contextlib
+import importlib
+import importlib.metadata
+import logging
+import math
+import pickle
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import settings
+from instrec import InputError, parallel, storage
+
+try:
+    import cloudpickle
+    import distributed
+    from distributed.comm import CommClosedError, get_address_host_port
+except ImportError:
+    raise InputError(
+        f"Dask, which the scheduler {settings.SCHEDULER} takes, is not installed: run "
+        "pip install -r requirements-cluster.txt, or unset INSTREC_SCHEDULER"
+    ) from None
+
+# Seconds: within which a scheduler and then a worker must answer, as all may have been started at
+# once; for a goodbye; and after which workers are counted again.
+CONNECT, CLOSE, RECOUNT = 30, 2, 5
+PACKAGES = ("numpy", "scipy", "librosa", "soundfile", "soxr", "keras", "tensorflow")
+SOURCES = ("*.py", "instrec/*.py", "models/*.py", "separation/*.py")
+
+
+@contextlib.contextmanager
+def workers(address: str) -> Iterator[tuple[Callable, Callable[[], int]]]:
+    """Yield what submits a call to the workers of a scheduler, and what tells their number.
+
+    Raises
+    ------
+    InputError
+        If there is no such scheduler or worker, one of them does not fit, or it goes away.
+    BrokenProcessPool
+        If a call has killed several workers.
+    """
+    logging.getLogger("distributed.client").setLevel(
+        logging.CRITICAL
+    )  # what goes wrong is raised, too
+    try:
+        get_address_host_port(address)  # a client of a nonsensical address would not end
+        client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"expected a Dask scheduler at {address}, found none ({_first_line(error)}): start one "
+            "(docs/cluster.md), or unset INSTREC_SCHEDULER"
+        ) from None
+    try:
+        _wait_for_a_worker(client)
+        number, counted = 0, -math.inf
+
+        def size() -> int:  # workers come and go
+            nonlocal number, counted
+            if time.monotonic() > counted + RECOUNT:
+                number, counted = max(1, len(client.nthreads())), time.monotonic()
+            return number
+
+        def submit(function: Callable, *task: object) -> _Result:
+            call = cloudpickle.dumps(_Call(function, task))
+            return _Result(client, client.submit(pickle.loads, call, pure=False))
+
+        yield submit, size
+    except distributed.KilledWorker as error:
+        raise BrokenProcessPool(_first_line(error)) from None
+    except (concurrent.futures.CancelledError, CommClosedError) as error:
+        raise InputError(
+            f"lost the Dask scheduler {address} ({_first_line(error)}): start it and its workers "
+            "again, and run the same"
+        ) from None
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"a worker of the Dask scheduler {address} lacks what this needs ({error}): start it "
+            f"with PYTHONPATH={settings.ROOT}, in the same packages as this"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):  # of a scheduler that has gone
+            client.close(timeout=CLOSE)
+
+
+def _wait_for_a_worker(client: distributed.Client) -> None:
+    try:
+        client.wait_for_workers(1, timeout=CONNECT)
+    except TimeoutError:
+        raise InputError(
+            f"expected workers at the Dask scheduler {client.scheduler.address}, found none in "
+            f"{CONNECT} s: start some (docs/cluster.md), and run the same"
+        ) from None
+
+
+class _Result:
+    """A future whose result is not waited for where no worker is left."""
+
+    def __init__(self, client: distributed.Client, future: distributed.Future) -> None:
+        self._client, self._future = client, future
+
+    def result(self) -> Any:  # noqa: ANN401
+        """Return the result, or raise what the call raised."""
+        while True:
+            try:
+                return self._future.result(timeout=RECOUNT)
+            except TimeoutError:
+                if self._future.done():  # it was the call's own
+                    raise
+                _wait_for_a_worker(self._client)
+
+
+class _Call:
+    """What makes a worker call a function when it unpickles this.
+
+    So the scheduler, which reads what is submitted, need not know this code.
+    """
+
+    def __init__(self, function: Callable, task: tuple) -> None:
+        self._arguments = (_MADE_OF, _name(function), task)
+
+    def __reduce__(self) -> tuple:
+        return _work, self._arguments
+
+
+def _work(made_of: dict, name: tuple[str, str], task: tuple) -> Any:  # noqa: ANN401
+    """Call a function by its name in this worker, if the worker is like the client."""
+    worker = distributed.get_worker()
+    if worker.state.nthreads > 1:
+        raise InputError(
+            f"expected workers of one thread each, found {worker.state.nthreads} in "
+            f"{worker.address}: start it with --nthreads 1"
+        )
+    different = storage.differences(_MADE_OF, made_of)
+    if different:
+        raise InputError(
+            f"the worker {worker.address} runs other code or packages ({'; '.join(different)}): "
+            "start it again, from the same folder as this"
+        )
+    module, function = name
+    call = getattr(importlib.import_module(module), function)
+    parallel.one_thread()  # from now on; again each time, for libraries that were loaded since
+    return call(*task)
+
+
+def _name(function: Callable) -> tuple[str, str]:
+    """Return module and name of a function; what a script defines is in the module of its name."""
+    module = function.__module__
+    if module == "__main__":
+        module = Path(sys.modules[module].__file__).stem
+    return module, function.__name__
+
+
+def _made_of() -> dict:
+    """Name the code and the packages of this process, on which results depend."""
+    paths = sorted(path for pattern in SOURCES for path in settings.ROOT.glob(pattern))
+    code = [
+        (path.relative_to(settings.ROOT).as_posix(), storage.digest_of_file(path))
+        for path in paths
+        if path.name != "settings.py"  # what a task needs of it comes with the task
+    ]
+    return {"code": storage.digest_of(code)[:12], "python": platform.python_version()} | {
+        package: _version(package) for package in PACKAGES
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+_MADE_OF = _made_of()  # once, when the code is loaded: a later edit is not what runs here

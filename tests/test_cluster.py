@@ -1,0 +1,379 @@
+"""Work beyond one machine: a Dask scheduler and its workers as processes of their own."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, make_folders, script_environment, write_tone
+from test_evaluate import SINGLE
+from test_predict import MODEL, train_on
+
+import generate_dataset
+import settings
+import train
+from instrec import InputError, networks, parallel, results, storage, tensors
+
+distributed = pytest.importorskip("distributed")
+SEPARATED = settings.DataSet(
+    "harm", "Harm", SINGLE.labels, ("single_harm",), "folders", source="single"
+)
+ENVIRONMENT = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def started(folder, module, *arguments):
+    """Run a module of Dask in a process of its own, whose output goes to a file in `folder`."""
+    with (folder / f"{module}.log").open("a") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.{module}", *map(str, arguments)],
+            cwd=folder,
+            env=script_environment(folder / "elsewhere", **ENVIRONMENT),
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def cluster(folder, workers, *options):
+    """Yield the address of a scheduler with that many workers."""
+    address = f"tcp://127.0.0.1:{free_port()}"
+    quiet = ("--no-dashboard",)
+    with contextlib.ExitStack() as stack:
+        where = ("--host", "127.0.0.1", "--port", address.rsplit(":", 1)[1])
+        stack.enter_context(started(folder, "dask_scheduler", *where, *quiet))
+        options = ("--no-nanny", *quiet, *(options or ("--nthreads", 1)))
+        for _ in range(workers):
+            stack.enter_context(started(folder, "dask_worker", address, *options))
+        with distributed.Client(address, timeout=30, set_as_default=False) as client:
+            if workers:
+                client.wait_for_workers(workers, timeout=30)
+        yield address
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    with cluster(tmp_path_factory.mktemp("cluster"), 2) as address:
+        yield address
+
+
+@pytest.fixture
+def single(paths, monkeypatch):
+    """Audio of three labels (id 21), and what is to be separated from it (id 22)."""
+    monkeypatch.setitem(settings.DATA_SETS, 21, SINGLE)
+    monkeypatch.setitem(settings.DATA_SETS, 22, SEPARATED)
+    return make_folders(paths, SINGLE.labels, files=6, folder="single")
+
+
+def made(folder):
+    """Every file below a folder that says what was computed, with its content."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "record.json" and path.name[0] != "."
+    }
+
+
+def extracted(call, id_, *options):
+    """Fingerprints and files of the tensors of a data set that are made anew."""
+    call("generate_dataset.py", "-d", id_, "--force", *options)
+    folder = settings.DATA_SETS[id_].feature_path
+    records = [
+        storage.load_json(folder / part / "record.json", "")["fingerprint"]
+        for part in ("train", "test")
+    ]
+    return records, made(folder)
+
+
+@pytest.mark.parametrize("window", [1024, 2048])  # workers do not know of an experiment's settings
+def test_a_cluster_extracts_the_same_bit_by_bit(single, call, monkeypatch, address, window):
+    settings.stft_window = window
+    call("create_encoding.py", "-d", 21)
+    here = extracted(call, 21)
+    monkeypatch.setattr(settings, "SCHEDULER", address)
+    assert extracted(call, 21) == here
+    assert len(here[1]) > 8
+
+
+def extract_or_die_once(paths, parameters, step):
+    """Stand in for `generate_dataset.extract` in a worker that is killed in the middle."""
+    killed = paths[0].parent / ".killed"
+    if paths[0].stem.endswith("3") and not killed.exists():
+        killed.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real_extract(paths, parameters, step)
+
+
+def extract_or_die(paths, parameters, step):
+    """Stand in for `generate_dataset.extract` where a file kills every worker."""
+    if paths[0].stem.endswith("3"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real_extract(paths, parameters, step)
+
+
+real_extract = generate_dataset.extract
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_killed_worker_changes_nothing(single, call, monkeypatch, tmp_path):
+    call("create_encoding.py", "-d", 21)
+    here = extracted(call, 21)
+    label = SINGLE.labels[1]
+    for other in SINGLE.labels:
+        if other != label:
+            (single / other / ".killed").touch()
+    with cluster(tmp_path, 2) as address:
+        monkeypatch.setattr(settings, "SCHEDULER", address)
+        monkeypatch.setattr(generate_dataset, "extract", extract_or_die_once)
+        assert extracted(call, 21) == here
+        assert (single / label / ".killed").exists()
+        with distributed.Client(address, set_as_default=False) as client:
+            assert len(client.nthreads()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_file_that_kills_every_worker_ends_the_run(single, call, monkeypatch, tmp_path):
+    from instrec import cluster as client
+
+    monkeypatch.setattr(client, "CONNECT", 2)
+    call("create_encoding.py", "-d", 21)
+    here = extracted(call, 21)
+    # After the first kill, not the fourth; and of two workers, one is left to give results.
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    with cluster(tmp_path, 2) as address, monkeypatch.context() as patch:
+        patch.setattr(settings, "SCHEDULER", address)
+        patch.setattr(generate_dataset, "extract", extract_or_die)
+        # Whether the other worker takes on a file that kills, too, is a race.
+        message = (
+            "^error: (a worker process was killed at .* goes on|expected workers .* found none)"
+        )
+        with pytest.raises(SystemExit, match=message):
+            call("generate_dataset.py", "-d", 21, "--force")
+    assert extracted(call, 21) == here
+
+
+def test_a_cluster_separates_the_same_bit_by_bit(single, call, monkeypatch, address):
+    (single / SINGLE.labels[0] / "broken.wav").write_bytes(b"no audio")
+    call("separate_sources.py", "-d", 22)
+    target = single.with_name("single_harm")
+    here = made(target)
+    target.rename(single.with_name("local"))
+    monkeypatch.setattr(settings, "SCHEDULER", address)
+    call("separate_sources.py", "-d", 22)
+    assert made(target) == here
+    assert len(here) == 18 + 1  # and the note; not the broken one
+
+
+def test_scripts_work_on_a_cluster(paths, run_script, address):
+    """What a script defines itself is in `__main__` there, and not on a worker."""
+    render = ("render_dataset.py", "-d", 1, "--train", 1, "--test", 2, "--seed", 3)
+    run_script(*render, INSTREC_SCHEDULER=address)
+    there = made(paths / "data")
+    (paths / "data").rename(paths / "there")
+    run_script(*render)
+    assert made(paths / "data") == there
+    run_script("separate_sources.py", "-d", 3, INSTREC_SCHEDULER=address)
+    assert len(made(paths / "data" / "irmas_harm")) > 13
+
+
+def test_a_cluster_recognises_the_same(single, call, monkeypatch, address, tmp_path, capsys):
+    settings.dataset = 21
+    train_on(call, 21)
+    songs = tmp_path / "songs"
+    for i in range(3):
+        write_tone(songs / f"{i}.wav", i, seconds=5, seed=70 + i)
+    (songs / "1b.wav").write_bytes(b"no audio")
+    monkeypatch.chdir(tmp_path)
+    outputs = []
+    for scheduler in (None, address):
+        monkeypatch.setattr(settings, "SCHEDULER", scheduler)
+        capsys.readouterr()
+        call("predict.py", "songs", *MODEL, "-d", 21, "--json", f"{scheduler}.json")
+        outputs.append(
+            (capsys.readouterr().out, storage.load_json(tmp_path / f"{scheduler}.json", ""))
+        )
+    assert outputs[0] == outputs[1]
+    assert list(outputs[0][1]["files"]) == [f"songs/{i}.wav" for i in range(3)]
+
+
+# --- what is refused ------------------------------------------------------------------------------
+def squares(number):
+    return number**2
+
+
+@pytest.mark.parametrize("scheduler", ["tcp://127.0.0.1:9", "nonsense"])
+def test_no_scheduler_is_an_error_that_names_it(monkeypatch, scheduler):
+    from instrec import cluster as client
+
+    monkeypatch.setattr(client, "CONNECT", 1)
+    monkeypatch.setattr(settings, "SCHEDULER", scheduler)
+    with pytest.raises(InputError, match=f"expected a Dask scheduler at {scheduler}, found none"):
+        list(parallel.ordered_map(squares, [(1,)]))
+
+
+def test_without_dask_the_error_names_the_requirements(run_script):
+    code = (
+        "import sys; sys.modules['distributed'] = None\n"
+        "from instrec import command, parallel\n"
+        "command.run(lambda: list(parallel.ordered_map(print, [(1,)])))"
+    )
+    result = run_script("-c", code, check=False, INSTREC_SCHEDULER="tcp://127.0.0.1:9")
+    assert "pip install -r requirements-cluster.txt" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_worker_that_does_not_fit_is_refused(tmp_path, monkeypatch, address):
+    from instrec import cluster as client
+
+    monkeypatch.setattr(settings, "SCHEDULER", address)
+    monkeypatch.setattr(client, "_MADE_OF", client._MADE_OF | {"numpy": "1.0"})
+    with pytest.raises(InputError, match="runs other code or packages .*numpy: '.*', not '1.0'"):
+        list(parallel.ordered_map(squares, [(1,)]))
+    monkeypatch.undo()
+    with cluster(tmp_path, 1, "--nthreads", 2) as threads:
+        monkeypatch.setattr(settings, "SCHEDULER", threads)
+        with pytest.raises(InputError, match="one thread each, found 2"):
+            list(parallel.ordered_map(squares, [(1,)]))
+    monkeypatch.setattr(client, "CONNECT", 1)
+    with cluster(tmp_path, 0) as empty:
+        monkeypatch.setattr(settings, "SCHEDULER", empty)
+        with pytest.raises(InputError, match="expected workers at .* found none"):
+            list(parallel.ordered_map(squares, [(1,)]))
+
+
+# --- training -------------------------------------------------------------------------------------
+CODE = """
+import settings, train, test_cluster, test_train
+from instrec import backend, command
+settings.DATA_SETS[21], settings.dataset = test_cluster.SINGLE, 21
+settings.augmentation = "room noise"
+
+def main():
+    backend.distribute()
+    test_train.trained(epochs=3, batch=20)
+
+command.run(main)
+"""
+
+
+def train_in(folder, processes, **environment):
+    """Train on JAX in so many processes; return the files of the model."""
+    environment |= {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"} | ENVIRONMENT
+    environment["INSTREC_MODEL_PATH"] = str(folder)
+    if processes > 1:
+        environment["KERAS_DISTRIBUTION_JOB_ADDRESSES"] = f"127.0.0.1:{free_port()}"
+        environment["KERAS_DISTRIBUTION_NUM_PROCESSES"] = str(processes)
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", CODE],
+            cwd=ROOT,
+            env=script_environment(
+                folder.parent, **environment, KERAS_DISTRIBUTION_PROCESS_ID=str(number)
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(processes)
+    ]
+    try:
+        outputs = [process.communicate(timeout=300) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    for process, (_, errors) in zip(running, outputs, strict=True):
+        assert process.returncode == 0, errors
+    assert ["epoch 3" in out for out, _ in outputs] == [True] + [False] * (processes - 1)
+    return results.ModelFiles(folder / "single_1024" / "model_tiny", "model_tiny", "adam")
+
+
+@pytest.fixture
+def tensors_of_60(paths, monkeypatch, call):
+    """60 patches to train and 12 to validate: two devices leave none of them out."""
+    monkeypatch.setitem(settings.DATA_SETS, 21, SINGLE)
+    make_folders(paths, SINGLE.labels, files=16, folder="single")
+    call("create_encoding.py", "-d", 21)
+    call("generate_dataset.py", "-d", 21)
+
+
+def test_what_processes_share_is_the_batch():
+    from instrec.patches import Patches
+
+    def batches(**shared):
+        inputs, rows = [np.arange(50.0).reshape(50, 1, 1, 1)], np.arange(2, 50)
+        patches = Patches(
+            inputs, rows, 20, targets=np.eye(50), shuffle_seed=(3,), augmentations="", **shared
+        )
+        return [patches[i] for i in range(len(patches))]
+
+    whole = batches()
+    assert [len(x) for x, _ in whole] == [20, 20, 8]
+    parts = [batches(devices=4, process=(number, 2)) for number in (0, 1)]
+    for i in (0, 1):  # inputs, targets
+        for one, *of_processes in zip(whole, *parts, strict=True):
+            together = np.concatenate([part[i] for part in of_processes])
+            np.testing.assert_array_equal(together, one[i])
+    # Three devices leave out two of the last eight, nine all of them.
+    assert [len(x) for x, _ in batches(devices=3)] == [18, 18, 6]
+    assert [len(x) for x, _ in batches(devices=9)] == [18, 18]
+
+
+@pytest.mark.parametrize(
+    ("processes", "environment"),
+    [
+        (2, {}),
+        pytest.param(
+            1,
+            {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
+            marks=pytest.mark.slow,
+            id="two devices of one process",
+        ),
+    ],
+)
+def test_several_train_as_one(tensors_of_60, paths, processes, environment):
+    """With dropout and augmentation: what is drawn does not depend on who computes it."""
+    pytest.importorskip("jax")
+    one = train_in(paths / "one", 1)
+    several = train_in(paths / "several", processes, **environment)
+    histories = [np.load(files.history(0)) for files in (one, several)]
+    for name in train.HISTORY_FIELDS:
+        np.testing.assert_allclose(histories[1][name], histories[0][name], rtol=0, atol=1e-4)
+    records = [storage.load_json(files.run_record(0), "") for files in (one, several)]
+    assert [record["devices"] for record in records] == [1, 2]
+    assert records[0]["made_of"] == records[1]["made_of"]
+    # What JAX has trained is a model like any other.
+    network = networks.load_network(several, 0, "")
+    part = tensors.load(SINGLE, "train")
+    rows = np.flatnonzero(part.validation_mask(settings.val_split))
+    found = network.predict(part.inputs[0][rows], verbose=0).argmax(axis=1)
+    assert np.mean(found == part.class_id[rows]) == pytest.approx(records[1]["best_accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"KERAS_BACKEND": "tensorflow"}, "set KERAS_BACKEND=jax"),
+        ({"KERAS_BACKEND": "jax", "KERAS_DISTRIBUTION_NUM_PROCESSES": "x"}, "did not find each"),
+    ],
+)
+def test_processes_that_cannot_train_together(run_script, environment, message):
+    pytest.importorskip("jax")
+    code = "from instrec import command, backend; command.run(backend.distribute)"
+    environment |= {"KERAS_DISTRIBUTION_JOB_ADDRESSES": "127.0.0.1:9"}
+    result = run_script("-c", code, check=False, **environment)
+    assert message in result.stderr and result.stderr.count("\n") == 1
