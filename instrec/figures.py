@@ -469,16 +469,9 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
     sound, over_time, strengths = (
         figure.add_subplot(place) for place in (grid[0, 0], grid[1, 0], grid[1, 1])
     )
-    bands = len(found.spectrogram)
-    sound.imshow(
-        found.spectrogram,
-        origin="lower",
-        aspect="auto",
-        cmap="magma",
-        vmin=found.spectrogram.max() - DYNAMIC_RANGE / DB,
-        extent=(0, found.seconds, -0.5, bands - 0.5),
-    )
-    sound.set(ylabel="mel band", title="log-mel spectrogram")
+    levels = _decibels(found.spectrogram, found.spectrogram.max())
+    _mel_map(sound, levels, (0, found.seconds), found.sample_rate, **LEVELS)
+    sound.set(ylabel="frequency in Hz", title="log-mel spectrogram")
     rows = [list(labels).index(name) for name in found.table.index]  # the strongest on top
     image = over_time.imshow(
         found.predictions[:, rows].T,

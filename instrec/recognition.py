@@ -42,12 +42,15 @@ class Recognition(NamedTuple):
         Log-mel spectrogram, with as many columns as a figure needs.
     seconds : float
         Length of the recording.
+    sample_rate : int
+        Rate in Hz at which it was heard.
     """
 
     table: "pd.DataFrame"
     predictions: np.ndarray
     spectrogram: np.ndarray
     seconds: float
+    sample_rate: int
 
 
 class StrongestPatch(NamedTuple):
@@ -177,7 +180,11 @@ class Recogniser:
                 bar.update(bar.total - bar.n)
         outputs = np.concatenate(predictions)
         return Recognition(
-            self._table(outputs, seconds), outputs, np.concatenate(columns, axis=1), seconds
+            self._table(outputs, seconds),
+            outputs,
+            np.concatenate(columns, axis=1),
+            seconds,
+            self.parameters.sample_rate,
         )
 
     def strongest_patch(self, path: str | Path, label: int | None = None) -> StrongestPatch:
