@@ -229,8 +229,8 @@ def _weights(one: h5py.Dataset | h5py.Group) -> bytes:
 
 
 def _without_times(value: object) -> object:
-    """Leave out of records how long things took, and the digest of the times of audio files."""
+    """Leave out of records how long things took, when audio was written, and the git commit."""
     if not isinstance(value, dict):
         return value
-    times = ("seconds", "audio")
+    times = ("seconds", "audio", "made_with")
     return {name: None if name in times else _without_times(v) for name, v in value.items()}
