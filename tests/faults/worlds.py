@@ -202,7 +202,10 @@ def says(path: Path) -> object:
     if path.name.endswith(".separated.jsonl"):  # a journal: the last line of a file counts
         return dict(filter(None, map(_entry, data.decode().splitlines())))
     if path.suffix == ".json":
-        return _without_times(json.loads(data))
+        content = _without_times(json.loads(data))
+        if path.parent.name == "experiments":  # digests of files, among which are run records
+            content.pop("results", None)
+        return content
     if path.suffix == ".npz":  # the archive holds the time of writing
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return {name: (arrays[name].dtype.str, arrays[name].tobytes()) for name in arrays.files}
