@@ -138,6 +138,7 @@ def _is_record(name: str, record: dict) -> bool:
     return (
         (record.get("state") != "done" or record.keys() >= {"made_of", "figures", "results"})
         and isinstance(record.get("reason", ""), str)
+        and _is_environment(record.get("made_with", {}))
         and all(map(_is_step if name == DATA else _is_time, seconds.values()))
         and all(is_plain_name(figure) and isinstance(path, str) for figure, path in figures.items())
         and all((root / path).resolve().is_relative_to(root) for path in figures.values())
@@ -146,6 +147,14 @@ def _is_record(name: str, record: dict) -> bool:
 
 def _is_time(value: object) -> bool:
     return type(value) in (int, float) and 0 <= value < float("inf")
+
+
+def _is_environment(value: object) -> bool:
+    """Tell whether something is what `storage.environment` returns, or empty."""
+    if not isinstance(value, dict) or not isinstance(value.get("packages", {}), dict):
+        return False
+    others = {name: text for name, text in value.items() if name != "packages"}
+    return all(isinstance(v, str) for v in (*others.values(), *value.get("packages", {}).values()))
 
 
 def _is_step(value: object) -> bool:

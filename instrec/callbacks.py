@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+import h5py
 import numpy as np
 
 from instrec import command, storage
@@ -52,8 +53,30 @@ class BestCheckpoint(keras.callbacks.Callback):
             self._best = logs["val_accuracy"]
             if not is_first():
                 return
+            content = _hdf5_of(self.model)
             with storage.whole(self._path) as partial:
-                self.model.save(partial, include_optimizer=False)
+                partial.write_bytes(content)
+
+
+class _InMemory(h5py.File):
+    """An HDF5 file in memory, which Keras takes for the path of one by its name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "w", driver="core", backing_store=False)
+
+    def __str__(self) -> str:
+        return self.filename
+
+
+def _hdf5_of(network: keras.Model) -> bytes:
+    """Return a network, without its optimizer, as the content of a file.
+
+    Not straight to the disk: on a full one, libhdf5 crashes the process.
+    """
+    with _InMemory("network.hdf5") as file:
+        network.save(file, include_optimizer=False)
+        file.flush()
+        return file.id.get_file_image()
 
 
 class StateSaver(keras.callbacks.Callback):

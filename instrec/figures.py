@@ -8,6 +8,7 @@ called, and needs no display.
 """
 
 import functools
+import io
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -72,8 +73,11 @@ def save(figure: "Figure", path: Path) -> list[Path]:
     metadata = {".png": {"Software": None}, ".pdf": {"CreationDate": None}}
     paths = [path.with_name(path.name + ending) for ending in metadata]
     for target in paths:
+        # Not straight to the disk: where it is full, Matplotlib fails in ways that do not say so.
+        content, ending = io.BytesIO(), target.suffix
+        figure.savefig(content, format=ending[1:], dpi=DPI, metadata=metadata[ending])
         with storage.whole(target) as partial:
-            figure.savefig(partial, dpi=DPI, metadata=metadata[target.suffix])
+            partial.write_bytes(content.getbuffer())
     return paths
 
 

@@ -2,6 +2,7 @@ import errno
 import json
 import struct
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,11 +223,12 @@ def test_a_figure_is_whole_or_not_there(tmp_path, monkeypatch):
     figure = figures.confusion(np.eye(2)[None], "ab", "title")
     before = [path.read_bytes() for path in figures.save(figure, tmp_path / "a.b")]
 
-    def fail(path, **kwargs):
-        path.write_bytes(b"half")
+    def fail(path, content):
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
         raise OSError(errno.ENOSPC, "disk full")
 
-    monkeypatch.setattr(figure, "savefig", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="a.b.png|disk full"):
         figures.save(figure, tmp_path / "a.b")
     assert [(tmp_path / name).read_bytes() for name in ("a.b.png", "a.b.pdf")] == before

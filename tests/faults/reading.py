@@ -6,10 +6,11 @@ Prints one JSON line a file: {"case", "outcome", "message", "file"}.
 
 import contextlib
 import faulthandler
+import importlib
 import io
 import json
 import multiprocessing
-import resource
+import os
 import shutil
 import sys
 import tempfile
@@ -38,8 +39,6 @@ def script(*arguments: object) -> Callable[[Path], None]:
     """Return a reader of whatever a script reads."""
 
     def read(_: Path) -> None:
-        import importlib
-
         sys.argv = [str(one) for one in arguments]
         command.run(importlib.import_module(Path(sys.argv[0]).stem).main)
 
@@ -234,49 +233,58 @@ def outcome_of(readers: list[Callable], path: Path) -> tuple[str, str]:
 
 def main() -> None:
     """Damage, read, tell; and put everything back for the next file."""
-    kind, world, seed, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    told, root = sys.stdout, world
+    kind, root, seed, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    told, printed = sys.stdout, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    os.chdir(root)
     name, readers, _ = READERS[kind]
-    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    path = root / name
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         prepare(root, kind)
-        import os
-
-        os.chdir(root)
-        path = root / name
         whole = path.read_bytes()
-        others = [p.read_bytes() for p in sorted((root / "features").rglob("*.npy"))]
+        others = [array.read_bytes() for array in sorted((root / "features").rglob("*.npy"))]
         others += [b"no audio, no array", (root / CLIP).read_bytes(), b"{}", b"\x89HDF\r\n\x1a\n"]
-        kept = [root / "features", root / "models"]
-        saved = {folder: folder.with_name(f"{folder.name}.saved") for folder in kept}
-        for folder, copy in saved.items():
-            if folder.exists():
-                shutil.copytree(folder, copy, symlinks=True)
+        kept = Kept([folder for folder in (root / "features", root / "models") if folder.exists()])
         answer, message = outcome_of(readers, path)
         assert answer == "accepted", message
         _limit_memory()
         for case in range(count):
+            kept.put_back()
             rng = np.random.default_rng([seed, case])
-            for folder, copy in saved.items():
-                if copy.exists():
-                    shutil.rmtree(folder)
-                    shutil.copytree(copy, folder, symlinks=True)
             path.write_bytes(mutations.mutate(whole, others, rng, path.suffix))
             faulthandler.dump_traceback_later(SECONDS, exit=True, file=sys.__stderr__)
             print(json.dumps({"case": case, "outcome": "started"}), file=told, flush=True)
             answer, message = outcome_of(readers, path)
+            faulthandler.cancel_dump_traceback_later()
             printed.seek(0)
             if "Traceback" in (text := printed.read()):
                 answer, message = "failed", text
             printed.seek(0)
             printed.truncate()
-            faulthandler.cancel_dump_traceback_later()
             line = {"case": case, "outcome": answer, "message": message}
             print(json.dumps(line), file=told, flush=True)
             path.write_bytes(whole)
 
 
+class Kept:
+    """Copies of folders that reading may change."""
+
+    def __init__(self, folders: list[Path]) -> None:
+        self._copies = {folder: folder.with_name(f"{folder.name}.kept") for folder in folders}
+        for folder, copy in self._copies.items():
+            shutil.copytree(folder, copy, symlinks=True)
+
+    def put_back(self) -> None:
+        """Make the folders what they were."""
+        for folder, copy in self._copies.items():
+            shutil.rmtree(folder)
+            shutil.copytree(copy, folder, symlinks=True)
+
+
 def _limit_memory() -> None:
+    import resource
+
+    if not Path("/proc").exists():  # only Linux tells how much is taken
+        return
     status = Path("/proc/self/status").read_text().split()
     taken = 1024 * int(status[status.index("VmSize:") + 1])
     resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))

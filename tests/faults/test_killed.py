@@ -1,5 +1,6 @@
 """Every script killed at random moments and started again: the files of an undisturbed run."""
 
+import os
 import subprocess
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 from worlds import SCRIPTS, content, copy, files_of, kill, leftovers, says, shared
 
 from instrec import storage
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes and mounts of POSIX")
 
 CHAIN = 5  # kills in a row at most, before the run that may finish
 # Whole at any moment, but neither as before nor as after: what follows a run while it goes on.

@@ -12,6 +12,8 @@ from conftest import ROOT
 from reading import READERS, UNTRAINED
 from worlds import copy, shared
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes and mounts of POSIX")
+
 SEED = 1
 SHORT = ("wav", "flac", "csv", "npy_file_id", "json_tensors")
 

@@ -266,6 +266,9 @@ RECORDS = [
     {"seconds": {}, "figures": {"x": "/etc/passwd"}},
     {"seconds": {}, "figures": {"x": "../../x.png"}},
     {"seconds": {}, "figures": {"x": 1}},
+    {"seconds": {}, "made_with": "x"},
+    {"seconds": {}, "made_with": {"python": ["3"]}},
+    {"seconds": {}, "made_with": {"packages": {"numpy": None}}},
 ]
 
 

@@ -202,7 +202,10 @@ def says(path: Path) -> object:
     if path.name.endswith(".separated.jsonl"):  # a journal: the last line of a file counts
         return dict(filter(None, map(_entry, data.decode().splitlines())))
     if path.suffix == ".json":
-        return _without_times(json.loads(data))
+        content = _without_times(json.loads(data))
+        if path.parent.name == "experiments":  # digests of files, among which are run records
+            content.pop("results", None)
+        return content
     if path.suffix == ".npz":  # the archive holds the time of writing
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return {name: (arrays[name].dtype.str, arrays[name].tobytes()) for name in arrays.files}
@@ -229,8 +232,8 @@ def _weights(one: h5py.Dataset | h5py.Group) -> bytes:
 
 
 def _without_times(value: object) -> object:
-    """Leave out of records how long things took, and the digest of the times of audio files."""
+    """Leave out of records how long things took, when audio was written, and the git commit."""
     if not isinstance(value, dict):
         return value
-    times = ("seconds", "audio")
+    times = ("seconds", "audio", "made_with")
     return {name: None if name in times else _without_times(v) for name, v in value.items()}
