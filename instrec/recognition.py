@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from instrec import (
-    InputError,
-    command,
-    features,
-    metrics,
-    networks,
-    results,
-    storage,
-)
+from instrec import InputError, command, features, metrics, networks, results, storage
 
 if TYPE_CHECKING:
     import pandas as pd
