@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 import create_encoding
 import settings
 import train
@@ -270,9 +272,11 @@ def _run(arguments: argparse.Namespace) -> None:
             left_out.append(path)
             print(f"left out: {path}: {found}", file=sys.stderr)
             continue
-        everything[str(path)] = found
         print_recognition(str(path), found)
         _write_each(arguments, recogniser, names[path], path, found)
+        # Tables are kept for the end; what figures are drawn of would grow with every file.
+        small = np.empty((0, 0))
+        everything[str(path)] = found._replace(predictions=small, spectrogram=small)
     if everything and arguments.csv:
         with storage.whole(arguments.csv) as partial:
             as_frame(everything).to_csv(partial, index=False, float_format="%.4f")
