@@ -39,9 +39,9 @@ HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training
 # Settings that make a trained model a variant of its network's plain one.
 VARIANT = ("split_by", "balanced", "patience", "class_weight", "standardise")
 VARIANT += ("learning_rate", "alpha", "schedule", "augmentation")
+VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
 # What trainings were before these parameters came, whose records lack them.
 ADDED_SINCE = {"schedule": "constant", "augmentation": ""}
-VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
 WARMUP = 0.05  # share of the steps in which the cosine schedule rises
 MIN_SIGMAS = 4  # standard errors above chance from which a network has learnt something
 

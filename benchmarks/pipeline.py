@@ -49,7 +49,8 @@ from instrec.parallel import ordered_map  # noqa: E402
 settings.dataset = 1  # here, for processes that are started import this file
 BATCH = 128  # of the comparisons of networks, as in the documentation
 PATCHES = 8 * BATCH  # a turn
-IRMAS_CLIPS = {"train": 6705, "test": 2874}
+IRMAS_CLIPS = {"train": create_encoding.IRMAS_CLIPS[create_encoding.IRMAS_TRAIN]}
+IRMAS_CLIPS["test"] = sum(create_encoding.IRMAS_CLIPS.values()) - IRMAS_CLIPS["train"]
 IRMAS_PATCHES = {"train": 20115, "test": 96119}
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py") if path.name != "settings.py")
 
@@ -185,13 +186,14 @@ def torch_network() -> "torch.nn.Module":  # noqa: F821
     layers, channels = [], 1
     for filters in blocks.FILTERS:
         for _ in range(2):
-            layers += [nn.Conv2d(channels, filters, blocks.KERNEL, padding=2), nn.LeakyReLU(0.33)]
+            layers += [nn.Conv2d(channels, filters, blocks.KERNEL, padding=2)]
+            layers += [nn.LeakyReLU(settings.alpha)]
             channels = filters
         if filters != blocks.FILTERS[-1]:
             layers += [nn.MaxPool2d(blocks.POOL), nn.Dropout(blocks.BLOCK_DROPOUT)]
     layers += [nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(channels, blocks.DENSE)]
-    layers += [nn.LeakyReLU(0.33), nn.Dropout(blocks.DENSE_DROPOUT), nn.Linear(blocks.DENSE, 11)]
-    return nn.Sequential(*layers, nn.Sigmoid())
+    layers += [nn.LeakyReLU(settings.alpha), nn.Dropout(blocks.DENSE_DROPOUT)]
+    return nn.Sequential(*layers, nn.Linear(blocks.DENSE, len(settings.IRMAS)), nn.Sigmoid())
 
 
 def torch_rate(*, training: bool) -> float:
