@@ -296,12 +296,14 @@ class Trainer:
         )
         if not stopping.is_over(made_of["nb_epochs"]):
             network.fit(
-                train,
-                validation_data=validation,
+                train.dataset(),
+                steps_per_epoch=len(train),
+                validation_data=validation.dataset(),
+                validation_steps=len(validation),
                 epochs=last_epoch,
                 initial_epoch=epoch,
                 class_weight=self._class_weights(),
-                shuffle=False,  # `Patches` shuffles; Keras would by a generator of its own
+                shuffle=False,  # `Patches` shuffles
                 # The state is saved last: what it says is done, is done.
                 callbacks=[*([progress] * backend.is_first()), checkpoint, stopping, saver],
                 verbose=0,

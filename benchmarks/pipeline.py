@@ -170,7 +170,9 @@ def keras_rate(*, training: bool) -> float:
     network.compile(keras.optimizers.Adam(), "categorical_crossentropy")
     rows = np.arange(len(x))
     data = Patches([x], rows, BATCH, targets=y if training else None, shuffle_seed=(0,))
-    run = partial(network.fit if training else network.predict, data, verbose=0)
+    run = partial(network.predict, data.dataset(), steps=len(data), verbose=0)
+    if training:
+        run = partial(network.fit, data.dataset(), steps_per_epoch=len(data), verbose=0)
     run()  # traces the graph
     started = time.perf_counter()
     run()

@@ -1,14 +1,15 @@
 """Feed patches from a memory map to Keras."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from instrec import augmentation, features, storage
-from instrec.backend import keras
+from instrec import InputError, augmentation, features, storage
+from instrec.backend import tf
 
 
-class Patches(keras.utils.PyDataset):
+class Patches:
     """Batches of patches, read from the memory map when they are needed.
 
     Parameters
@@ -35,6 +36,11 @@ class Patches(keras.utils.PyDataset):
         out what does not divide, `devices` - 1 patches at most.
     process : tuple of (int, int)
         Number of this process and of all; each is given its part of the batch.
+
+    Raises
+    ------
+    InputError
+        If there are fewer patches than devices.
     """
 
     def __init__(
@@ -51,26 +57,48 @@ class Patches(keras.utils.PyDataset):
         devices: int = 1,
         process: tuple[int, int] = (0, 1),
     ) -> None:
-        super().__init__()
+        if len(rows) < devices:  # no batch at all: epochs would follow each other for ever
+            raise InputError(f"expected at least {devices} patches, found {len(rows)}")
         self._inputs = [storage.Rows(patches) for patches in inputs]
         self._rows, self._batch = np.asarray(rows), batch
         self._targets, self._shuffle_seed, self._epoch = targets, shuffle_seed, epoch
         self._moments, self._augmentations = moments, augmentations
         self._devices, self._process = devices, process
-        self._order = self._shuffled()
 
     def __len__(self) -> int:
-        """Return the number of batches."""
+        """Return the number of batches of an epoch."""
         whole, rest = divmod(len(self._rows), self._batch)
         return whole + (rest >= self._devices)
 
-    def __getitem__(self, index: int) -> tuple:
-        """Return one batch: inputs, and targets if there are any."""
-        rows = self._order[index * self._batch : (index + 1) * self._batch]
+    def __iter__(self) -> Iterator[tuple]:
+        """Yield the batches of one epoch after another: inputs, and targets if there are any."""
+        for epoch in itertools.count(self._epoch):
+            order = self._rows
+            if self._shuffle_seed is not None:
+                order = np.random.default_rng([*self._shuffle_seed, epoch]).permutation(order)
+            for index in range(len(self)):
+                yield self._batch_of(order, epoch, index)
+
+    def dataset(self) -> tf.data.Dataset:
+        """Return the same for Keras, which is to be told how many steps an epoch has.
+
+        An iterator for all epochs, and no tuning of its own: TensorFlow closes an iterator only
+        when its tuner next wakes, which takes the longer the longer it ran, up to a minute.
+        """
+        signature = tf.nest.map_structure(
+            lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), next(iter(self))
+        )
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        dataset = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=signature)
+        return dataset.prefetch(1).with_options(options)
+
+    def _batch_of(self, order: np.ndarray, epoch: int, index: int) -> tuple:
+        rows = order[index * self._batch : (index + 1) * self._batch]
         rows = rows[: len(rows) // self._devices * self._devices]
         inputs = [patches[rows] for patches in self._inputs]
         if self._augmentations:
-            seed = [*self._shuffle_seed, self._epoch, 1 + index]  # shuffling takes the first two
+            seed = [*self._shuffle_seed, epoch, 1 + index]  # shuffling takes the first two
             inputs = [
                 augmentation.augment(np.random.default_rng(seed), self._augmentations, x)
                 for x in inputs
@@ -80,13 +108,3 @@ class Patches(keras.utils.PyDataset):
         mine = slice(number * len(rows) // processes, (number + 1) * len(rows) // processes)
         x = features.network_input([one[mine] for one in inputs], self._moments)
         return (x,) if self._targets is None else (x, self._targets[rows[mine]])
-
-    def on_epoch_end(self) -> None:
-        """Shuffle for the next epoch."""
-        self._epoch += 1
-        self._order = self._shuffled()
-
-    def _shuffled(self) -> np.ndarray:
-        if self._shuffle_seed is None:
-            return self._rows
-        return np.random.default_rng([*self._shuffle_seed, self._epoch]).permutation(self._rows)

@@ -1,6 +1,7 @@
 """Work beyond one machine: a Dask scheduler and its workers as processes of their own."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -319,7 +320,7 @@ def test_what_processes_share_is_the_batch():
         patches = Patches(
             inputs, rows, 20, targets=np.eye(50), shuffle_seed=(3,), augmentations="", **shared
         )
-        return [patches[i] for i in range(len(patches))]
+        return list(itertools.islice(patches, len(patches)))
 
     whole = batches()
     assert [len(x) for x, _ in whole] == [20, 20, 8]

@@ -1,5 +1,6 @@
 """Training, mostly of a tiny network, for the real ones take minutes."""
 
+import itertools
 import json
 import signal
 import subprocess
@@ -336,17 +337,23 @@ def test_shuffling_takes_every_patch_once_and_differs_by_epoch(tiny):
 
     x = np.arange(10.0)[:, None]
     data = Patches([x], np.arange(3, 10), 4, targets=x, shuffle_seed=(0,))
-    epochs = []
+    epochs, stream = [], iter(data)
     for _ in range(2):
-        batches = [data[i] for i in range(len(data))]
+        batches = list(itertools.islice(stream, len(data)))
         assert [len(targets) for _, targets in batches] == [4, 3]
         assert all(np.array_equal(inputs, targets) for inputs, targets in batches)
         epochs.append(np.concatenate([targets for _, targets in batches])[:, 0].tolist())
-        data.on_epoch_end()
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(3, 10))
     assert epochs[0] != epochs[1]
     later = Patches([x], np.arange(3, 10), 7, targets=x, shuffle_seed=(0,), epoch=1)
-    assert later[0][1][:, 0].tolist() == epochs[1]
+    assert next(iter(later))[1][:, 0].tolist() == epochs[1]
+
+
+def test_no_patches_are_refused():
+    from instrec.patches import Patches
+
+    with pytest.raises(InputError, match="^expected at least 1 patches, found 0$"):
+        Patches([np.zeros((1, 1))], np.arange(0), 4)
 
 
 def test_documented_optimizers():
