@@ -75,6 +75,7 @@ def main() -> None:
 def _run(arguments: argparse.Namespace) -> None:
     recogniser = Recogniser(command.model_to_recognise_with(arguments))
     wanted = index_of(arguments.label, recogniser)
+    recogniser.warn_of_untrained()
     trained = recogniser.networks  # what is wrong with the model is no fault of the recording
     try:
         patch = recogniser.strongest_patch(arguments.file, wanted)

@@ -24,7 +24,6 @@ import numpy as np
 
 import create_encoding
 import settings
-import train
 from instrec import InputError, command, metrics, recognition, results, storage
 from instrec.parallel import ordered_map
 from instrec.recognition import Recogniser, Recognition
@@ -255,11 +254,7 @@ def _run(arguments: argparse.Namespace) -> None:
             f"{recognition.DEFAULT_THRESHOLD}"
         )
     _ = recogniser.networks  # what is wrong with the model is no fault of the recordings
-    for iteration, record in enumerate(recogniser.records):
-        if not train.has_learnt(
-            record["best_accuracy"], record["chance"], record["validation_patches"]
-        ):
-            print(f"warning: run {iteration} of this model has not learnt: do not trust it")
+    recogniser.warn_of_untrained()
     names = output_names(paths)
     everything: dict[str, Recognition] = {}
     left_out = []

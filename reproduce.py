@@ -646,8 +646,6 @@ def _run_one(
 # --- the report -----------------------------------------------------------------------------------
 def outcome_of(experiment: Experiment, baseline: Experiment | None, folder: Path) -> report.Outcome:
     """Read what came of an experiment, under its settings; copy its figures to the report."""
-    import train
-
     record = read_record(experiment.id)
     state = record.get("state", "not run")
     if state != "done":
@@ -666,8 +664,7 @@ def outcome_of(experiment: Experiment, baseline: Experiment | None, folder: Path
     for iteration, of_model in itertools.product(range(settings.iter_num), trained):
         needed = ("best_accuracy", "chance", "validation_patches")
         run = networks.load_record(of_model, iteration, "reproduce.py", *needed)
-        learnt = train.has_learnt(run["best_accuracy"], run["chance"], run["validation_patches"])
-        runs.append(run | {"has_learnt": bool(learnt)})
+        runs.append(run | {"has_learnt": networks.has_learnt(run)})
     figures = {}
     for name, path in record["figures"].items():
         target = folder / "figures" / f"{experiment.id}_{name}.png"

@@ -43,7 +43,6 @@ VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "trans
 # What trainings were before these parameters came, whose records lack them.
 ADDED_SINCE = {"schedule": "constant", "augmentation": ""}
 WARMUP = 0.05  # share of the steps in which the cosine schedule rises
-MIN_SIGMAS = 4  # standard errors above chance from which a network has learnt something
 
 
 class Trainer:
@@ -350,7 +349,7 @@ class Trainer:
             f"{self.name}.{self.optimizer}{iteration}: {len(history)} epochs, best validation "
             f"accuracy {record['best_accuracy']:.3f} in epoch {best + 1}"
         )
-        if not has_learnt(record["best_accuracy"], record["chance"], len(self.validation_rows)):
+        if not networks.has_learnt(record):
             print(
                 f"warning: this run has not learnt: its best validation accuracy "
                 f"{record['best_accuracy']:.3f} is not clearly above chance "
@@ -492,11 +491,6 @@ def make_optimizer(
             learning_rate, decay_steps=1, decay_rate=learning_rate / epochs
         )
     return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True, name=name)
-
-
-def has_learnt(accuracy: float, chance: float, patches: int) -> bool:
-    """Tell whether a validation accuracy is clearly above chance for that many patches."""
-    return accuracy > chance + MIN_SIGMAS * np.sqrt(chance * (1 - chance) / patches)
 
 
 def label_distribution(part: tensors.Tensors, split: float) -> "pd.DataFrame":

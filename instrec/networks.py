@@ -13,6 +13,8 @@ from instrec import InputError, features, is_plain_name, results, storage
 if TYPE_CHECKING:
     import keras
 
+MIN_SIGMAS = 4  # standard errors above chance from which a network has learnt something
+
 
 def load_record(
     files: results.ModelFiles, iteration: int, remedy: str, *needed: str
@@ -49,7 +51,7 @@ def load_record(
 
 
 def _is_count(value: object) -> bool:
-    return type(value) is int and value > 0
+    return type(value) is int and 0 < value < 2**63
 
 
 def _is_size(value: object) -> bool:
@@ -96,6 +98,13 @@ _OF_MADE_OF = {
     ),
     "passes": lambda value: _is_list(value, lambda one: isinstance(one, dict)),
 }
+
+
+def has_learnt(record: dict) -> bool:
+    """Tell whether the best validation accuracy is clearly above chance, for that many patches."""
+    chance = record["chance"]
+    error = math.sqrt(chance * (1 - chance) / record["validation_patches"])
+    return record["best_accuracy"] > chance + MIN_SIGMAS * error
 
 
 def check_weights(files: results.ModelFiles, iteration: int, record: dict, remedy: str) -> None:

@@ -126,6 +126,12 @@ class Recogniser:
             of_label = optima["optima"][self.strategy]["classwise"]
             return np.array([float(of_label[label]) for label in self.labels]), True
 
+    def warn_of_untrained(self) -> None:
+        """Print which trainings have not learnt."""
+        for iteration, record in enumerate(self.records):
+            if not networks.has_learnt(record):
+                print(f"warning: run {iteration} of this model has not learnt: do not trust it")
+
     @property
     def networks(self) -> list:
         """The networks, loaded when they are needed."""

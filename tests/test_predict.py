@@ -66,6 +66,17 @@ def test_the_table_is_what_the_networks_say(model, song):
     pd.testing.assert_frame_equal(table, found.table)
 
 
+@pytest.mark.parametrize("script", ["predict.py", "plot_attribution.py"])
+def test_a_run_that_has_not_learnt_is_named(model, song, paths, call, capsys, script):
+    for iteration, accuracy in enumerate((0.9, 0.4)):
+        path = model.run_record(iteration)
+        validation = {"best_accuracy": accuracy, "chance": 1 / 3, "validation_patches": 100}
+        path.write_text(json.dumps(json.loads(path.read_text()) | validation))
+    call(script, song, *MODEL, "-d", 21, *(["--out", paths] if "plot" in script else []))
+    warnings = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    assert warnings == ["warning: run 1 of this model has not learnt: do not trust it"]
+
+
 def test_the_record_of_the_model_counts_and_not_the_settings(model, song):
     before = recognition.Recogniser(model).predict(song).table
     settings.num_mel_bands, settings.stft_window, settings.test_overlap = 40, 2048, 0.9

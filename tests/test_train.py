@@ -14,7 +14,7 @@ from conftest import ROOT, make_irmas, script_environment
 
 import settings
 import train
-from instrec import InputError, splits
+from instrec import InputError, networks, splits
 
 TINY = settings.DataSet("tiny", "Tiny", ("cel", "cla", "flu"), ("irmas",), "irmas")
 
@@ -304,7 +304,8 @@ def test_a_run_that_has_not_learnt_says_so(tiny, capsys):
     [(1 / 11, 300, False), (0.12, 300, False), (0.2, 300, True), (0.2, 20, False)],
 )
 def test_clearly_above_chance(accuracy, patches, learnt):
-    assert train.has_learnt(accuracy, 1 / 11, patches) == learnt
+    record = {"best_accuracy": accuracy, "chance": 1 / 11, "validation_patches": patches}
+    assert networks.has_learnt(record) == learnt
 
 
 def test_class_weights_are_inverse_to_the_number_of_patches(tiny):
