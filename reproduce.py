@@ -20,6 +20,7 @@ import contextlib
 import functools
 import itertools
 import logging
+import multiprocessing
 import shutil
 import sys
 import time
@@ -37,6 +38,7 @@ from instrec import (
     experiments,
     is_plain_name,
     networks,
+    parallel,
     report,
     results,
     storage,
@@ -63,6 +65,7 @@ class Scale:
         Processes that extract patches: for a few files, starting them takes longer than the work.
     graphs : bool
         Whether TensorFlow compiles each network, which takes longer than a few batches without.
+        It keeps what it compiled until its process ends, so each experiment then has its own.
     """
 
     text: str
@@ -97,6 +100,7 @@ SCALES = {
     ),
 }
 DEMO = settings.ROOT / "demo"  # git ignores it
+FAILED, STOPPED = 1, 130  # exit codes of the process of an experiment
 DATA = "_data"  # the record of what the experiments share
 FIGURE_WIDTH = 1100  # pixels of a figure in the report, at most
 FIGURE_COLOURS = 64
@@ -521,6 +525,8 @@ def run_experiment(
     InputError
         If something is missing or was made otherwise.
     """
+    # It warns of many networks in one process, each of which is traced once.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     before, now = read_record(experiment.id), made_of(experiment)
     continues = "made_of" in before and not storage.differences(before["made_of"], now)
     seconds = before["seconds"] if continues else {}
@@ -545,8 +551,49 @@ def run_experiment(
         raise
     finally:
         save_record(experiment.id, record)
-        if "keras" in sys.modules:  # or else every network that was built stays in memory
-            sys.modules["keras"].utils.clear_session()
+        if keras := sys.modules.get("keras"):  # or else every network that was built stays
+            keras.utils.clear_session()
+
+
+def run_apart(experiment: Experiment, baseline: Experiment | None, **options: bool) -> None:
+    """Run an experiment as `run_experiment` does, in a process of its own.
+
+    Raises
+    ------
+    ChildProcessError
+        If it failed; its record says why.
+    """
+    places = ("DATA_PATH", "FEATURE_PATH", "MODELS_ROOT")
+    now = settings.parameters() | {name: getattr(settings, name) for name in places}
+    process = multiprocessing.get_context("spawn").Process(
+        target=_run_in_process, args=(now, experiment, baseline), kwargs=options
+    )
+    process.start()
+    try:
+        process.join()
+    finally:
+        process.terminate()  # of what is stopped here
+        process.join()
+    if process.exitcode not in (0, FAILED):
+        reason = f"its process ended with code {process.exitcode}, perhaps for lack of memory"
+        failure = {"state": "failed", "reason": reason}
+        save_record(experiment.id, read_record(experiment.id) | failure)
+    if process.exitcode:
+        raise ChildProcessError(f"the process of {experiment.id} failed")
+
+
+def _run_in_process(
+    now: dict[str, Any], experiment: Experiment, baseline: Experiment | None, **options: bool
+) -> None:
+    """Run an experiment with what settings.py says in another process; exit with its code."""
+    parallel.end_with_parent()
+    vars(settings).update(now)
+    try:
+        run_experiment(experiment, baseline, **options)
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
+    except Exception:
+        sys.exit(FAILED)
 
 
 def run_all(
@@ -568,8 +615,6 @@ def run_all(
     dict of str to str
         What became of each: 'done', 'skipped', 'failed' or 'left out'.
     """
-    # It warns of many networks in one process, each of which is traced once.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     troubles = prepare(chosen, scale, verbose=verbose)
     by_id = {experiment.id: experiment for experiment in chosen}
     states: dict[str, str] = {}
@@ -597,11 +642,8 @@ def run_all(
 
 
 @contextlib.contextmanager
-def compiling(graphs: bool) -> Iterator[None]:
-    """Say for a block whether TensorFlow compiles networks to graphs."""
-    if graphs:
-        yield
-        return
+def without_graphs() -> Iterator[None]:
+    """Let TensorFlow compile no networks to graphs, for a block."""
     from instrec.backend import tf
 
     tf.config.run_functions_eagerly(True)
@@ -629,15 +671,18 @@ def _run_one(
     if is_done(experiment, baseline):
         print("    done before, nothing has changed")
         return "skipped"
+    options = {"overwrite": overwrite, "verbose": verbose}
     try:
-        with compiling(graphs):
-            run_experiment(experiment, baseline, overwrite=overwrite, verbose=verbose)
-    except Exception:
-        print(f"    failed: {read_record(experiment.id)['reason']}")
+        if graphs:
+            run_apart(experiment, baseline, **options)
+        else:
+            with without_graphs():
+                run_experiment(experiment, baseline, **options)
+    except Exception as error:
+        # On a full disk, there may be no record.
+        reason = read_record(experiment.id).get("reason") or f"{type(error).__name__}: {error}"
+        print(f"    failed: {reason}")
         return "failed"
-    finally:
-        if keras := sys.modules.get("keras"):  # or all networks would stay in memory
-            keras.utils.clear_session()
     seconds = read_record(experiment.id)["seconds"]
     print(f"    {', '.join(f'{step} {report.duration(s)}' for step, s in seconds.items())}")
     return "done"

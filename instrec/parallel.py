@@ -92,7 +92,7 @@ def _interrupt_held() -> Iterator[None]:
 
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, end when it is killed, and take one thread, not all."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     one_thread()
 
@@ -108,7 +108,11 @@ def one_thread() -> contextlib.AbstractContextManager:
     return threadpoolctl.threadpool_limits(1)
 
 
-def _end_with_parent() -> None:
-    """End this process once its parent is gone: a killed parent cannot tell it to."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+def end_with_parent() -> None:
+    """Let this process end once its parent is gone: a killed parent cannot tell it to."""
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

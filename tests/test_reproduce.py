@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import multiprocessing
 import sys
 
 import pytest
@@ -402,6 +403,51 @@ def test_what_was_stopped_goes_on(tiny, monkeypatch):
     again = json.loads((folder / "jazz.json").read_text())
     assert again["state"] == "done"
     assert again["seconds"]["training"] >= record["seconds"]["training"]
+
+
+@pytest.fixture
+def apart(tiny, monkeypatch):
+    """Scale tiny, with graphs: every experiment has a process of its own."""
+    monkeypatch.setitem(reproduce.SCALES, "tiny", dataclasses.replace(TINY, graphs=True))
+    return tiny
+
+
+def record_of_jazz(folder):
+    return json.loads((folder / "models" / "experiments" / "jazz.json").read_text())
+
+
+def test_an_experiment_in_a_process_of_its_own(apart, monkeypatch, capsys):
+    run(monkeypatch, "jazz", "--scale", "tiny")
+    assert "1 done" in capsys.readouterr().out
+    record = record_of_jazz(apart)
+    assert record["state"] == "done" and record["made_of"]["settings"]["nb_epochs"] == 1
+    assert (apart / "models" / record["figures"]["history"]).exists()
+
+    # Why it fails is known here, too.
+    longer = dataclasses.replace(
+        reproduce.SCALES["tiny"], overrides={**TINY.overrides, "nb_epochs": 2}
+    )
+    monkeypatch.setitem(reproduce.SCALES, "tiny", longer)
+    with pytest.raises(InputError, match="failed: jazz"):
+        run(monkeypatch, "jazz", "--scale", "tiny")
+    reason = record_of_jazz(apart)["reason"]
+    assert "nb_epochs" in reason and f"failed: {reason}" in capsys.readouterr().out
+
+
+def test_a_process_that_is_killed_fails_with_its_code(apart, monkeypatch, capsys):
+    process = multiprocessing.context.SpawnProcess
+    join = process.join
+
+    def kill(one):
+        one.kill()
+        join(one)
+
+    monkeypatch.setattr(process, "join", kill)
+    with pytest.raises(InputError, match="failed: jazz"):
+        run(monkeypatch, "jazz", "--scale", "tiny")
+    reason = "its process ended with code -9, perhaps for lack of memory"
+    assert f"failed: {reason}" in capsys.readouterr().out
+    assert record_of_jazz(apart)["reason"] == reason
 
 
 def test_a_failure_stops_only_what_depends_on_it(tiny, monkeypatch, capsys):

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes and mounts of
 QUICK = ("create_encoding",)
 REPRODUCE = "reproduce"  # takes minutes, and what fails in it are the others
 # Sizes of the disk at which it is full, from nothing to what a run takes.
-ROOMS, ROOMS_OF_TENSORFLOW = 24, 10
+ROOMS, ROOMS_OF_TENSORFLOW, ROOMS_OF_REPRODUCE = 24, 10, 6
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,8 @@ def used(folder):
         )
         for name, script in SCRIPTS.items()
         if name != REPRODUCE
-    ],
+    ]
+    + [pytest.param(REPRODUCE, ROOMS_OF_REPRODUCE, marks=pytest.mark.slow)],
 )
 def test_full_disk(worlds, tmp_path, name, count):
     after, disk = content(worlds.after(name)), tmp_path / "disk"
@@ -91,7 +92,7 @@ def test_full_disk(worlds, tmp_path, name, count):
             code, output = SCRIPTS[name].run(root)
             if code:
                 full += 1
-                assert is_one_line(output, "the disk is full"), (limit, output)
+                assert is_one_line(output, "the disk is full", "failed: jazz;"), (limit, output)
             mount("-o", "remount,size=2g,nr_inodes=0", disk)
             code, output = SCRIPTS[name].run(root)
             assert code == 0, output

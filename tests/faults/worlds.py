@@ -29,12 +29,13 @@ MODEL = ("-m", "model_leaky", "-o", "adam", "-d", WIND)
 CLIP = "data/irmas/IRMAS-TestingData-Part1/Part1/(00) a,  b's.c-0.wav"
 # The smallest experiment of reproduce.py, on music for its data set alone, in a folder of the test.
 REPRODUCE = """
-import os, sys
+import dataclasses, os, sys
 from pathlib import Path
 import reproduce
 from instrec import command
 reproduce.DEMO = Path(os.environ["INSTREC_MODEL_PATH"]).parent / "demo"
-reproduce.SCALES["smoke"].audio.update({-1: ("--train", "2", "--seconds", "2", "2")})
+small = {"audio": {-1: ("--train", "2", "--seconds", "2", "2")}, "graphs": True}
+reproduce.SCALES["smoke"] = dataclasses.replace(reproduce.SCALES["smoke"], **small)
 command.run(reproduce.main)
 """
 
