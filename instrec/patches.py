@@ -58,7 +58,9 @@ class Patches:
         process: tuple[int, int] = (0, 1),
     ) -> None:
         if len(rows) < devices:  # no batch at all: epochs would follow each other for ever
-            raise InputError(f"expected at least {devices} patches, found {len(rows)}")
+            raise InputError(
+                f"expected at least a patch for each device ({devices}), found {len(rows)}"
+            )
         self._inputs = [storage.Rows(patches) for patches in inputs]
         self._rows, self._batch = np.asarray(rows), batch
         self._targets, self._shuffle_seed, self._epoch = targets, shuffle_seed, epoch
@@ -70,8 +72,8 @@ class Patches:
         whole, rest = divmod(len(self._rows), self._batch)
         return whole + (rest >= self._devices)
 
-    def __iter__(self) -> Iterator[tuple]:
-        """Yield the batches of one epoch after another: inputs, and targets if there are any."""
+    def batches(self) -> Iterator[tuple]:
+        """Yield the batches of one epoch after another, without end: inputs, and any targets."""
         for epoch in itertools.count(self._epoch):
             order = self._rows
             if self._shuffle_seed is not None:
@@ -80,17 +82,17 @@ class Patches:
                 yield self._batch_of(order, epoch, index)
 
     def dataset(self) -> tf.data.Dataset:
-        """Return the same for Keras, which is to be told how many steps an epoch has.
+        """Return `batches` for Keras, which is to be told how many steps an epoch has.
 
         An iterator for all epochs, and no tuning of its own: TensorFlow closes an iterator only
         when its tuner next wakes, which takes the longer the longer it ran, up to a minute.
         """
         signature = tf.nest.map_structure(
-            lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), next(iter(self))
+            lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), next(self.batches())
         )
         options = tf.data.Options()
         options.autotune.enabled = False
-        dataset = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=signature)
+        dataset = tf.data.Dataset.from_generator(self.batches, output_signature=signature)
         return dataset.prefetch(1).with_options(options)
 
     def _batch_of(self, order: np.ndarray, epoch: int, index: int) -> tuple:

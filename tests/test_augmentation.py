@@ -111,10 +111,10 @@ def test_batches_vary_from_epoch_to_epoch_and_go_on_alike():
     x, y = some_patches(n=8), one_hot(8)
     options = {"targets": y, "shuffle_seed": (7,), "augmentations": "noise"}
     feed = patches.Patches([x], np.arange(8), 8, **options)
-    (first, _), (second, _) = itertools.islice(feed, 2)
-    np.testing.assert_array_equal(first, next(iter(feed))[0])
+    (first, _), (second, _) = itertools.islice(feed.batches(), 2)
+    np.testing.assert_array_equal(first, next(feed.batches())[0])
     later = patches.Patches([x], np.arange(8), 8, epoch=1, **options)
-    np.testing.assert_array_equal(second, next(iter(later))[0])
+    np.testing.assert_array_equal(second, next(later.batches())[0])
     assert not np.array_equal(np.sort(first, axis=0), np.sort(second, axis=0))
 
 
@@ -123,5 +123,5 @@ def test_both_inputs_of_a_network_are_varied_alike():
     feed = patches.Patches(
         [x, x], np.arange(8), 8, targets=y, shuffle_seed=(0,), augmentations="room start"
     )
-    (harmonic, percussive), _ = next(iter(feed))
+    (harmonic, percussive), _ = next(feed.batches())
     np.testing.assert_array_equal(harmonic, percussive)

@@ -320,7 +320,7 @@ def test_what_processes_share_is_the_batch():
         patches = Patches(
             inputs, rows, 20, targets=np.eye(50), shuffle_seed=(3,), augmentations="", **shared
         )
-        return list(itertools.islice(patches, len(patches)))
+        return list(itertools.islice(patches.batches(), len(patches)))
 
     whole = batches()
     assert [len(x) for x, _ in whole] == [20, 20, 8]

@@ -165,8 +165,10 @@ def test_batches_leave_nothing_of_the_memory_map_in_memory(tmp_path):
     assert mapped() > 15000
     del tensor
     tensor = storage.load_array(path, "", in_memory=False)
-    batches = Patches([tensor], np.arange(64)[::-1], 16)
-    assert np.array_equal(np.concatenate([x for (x,) in itertools.islice(batches, 4)]), whole[::-1])
+    patches = Patches([tensor], np.arange(64)[::-1], 16)
+    assert np.array_equal(
+        np.concatenate([x for (x,) in itertools.islice(patches.batches(), 4)]), whole[::-1]
+    )
     assert mapped() < 1000
 
 

@@ -338,7 +338,7 @@ def test_shuffling_takes_every_patch_once_and_differs_by_epoch(tiny):
 
     x = np.arange(10.0)[:, None]
     data = Patches([x], np.arange(3, 10), 4, targets=x, shuffle_seed=(0,))
-    epochs, stream = [], iter(data)
+    epochs, stream = [], data.batches()
     for _ in range(2):
         batches = list(itertools.islice(stream, len(data)))
         assert [len(targets) for _, targets in batches] == [4, 3]
@@ -347,13 +347,15 @@ def test_shuffling_takes_every_patch_once_and_differs_by_epoch(tiny):
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(3, 10))
     assert epochs[0] != epochs[1]
     later = Patches([x], np.arange(3, 10), 7, targets=x, shuffle_seed=(0,), epoch=1)
-    assert next(iter(later))[1][:, 0].tolist() == epochs[1]
+    assert next(later.batches())[1][:, 0].tolist() == epochs[1]
 
 
 def test_no_patches_are_refused():
     from instrec.patches import Patches
 
-    with pytest.raises(InputError, match="^expected at least 1 patches, found 0$"):
+    with pytest.raises(
+        InputError, match=r"^expected at least a patch for each device \(1\), found 0$"
+    ):
         Patches([np.zeros((1, 1))], np.arange(0), 4)
 
 
