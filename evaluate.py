@@ -303,7 +303,8 @@ class Evaluator:
             moments=record.get("moments"),
         )
         bar = callbacks.PredictionBar(f"predicting {files.best(iteration).name}", len(data))
-        return network.predict(data.dataset(), steps=len(data), callbacks=[bar], verbose=0)
+        with data.errors():
+            return network.predict(data.dataset(), steps=len(data), callbacks=[bar], verbose=0)
 
     def aggregate_predictions(
         self, strategy: str, full_predictions: Sequence[np.ndarray]

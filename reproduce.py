@@ -29,7 +29,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import settings
 from instrec import (
@@ -100,7 +100,7 @@ SCALES = {
     ),
 }
 DEMO = settings.ROOT / "demo"  # git ignores it
-FAILED, STOPPED = 1, 130  # exit codes of the process of an experiment
+GRACE = 20  # seconds that an experiment has to say how far it came, when it is stopped
 DATA = "_data"  # the record of what the experiments share
 FIGURE_WIDTH = 1100  # pixels of a figure in the report, at most
 FIGURE_COLOURS = 64
@@ -125,11 +125,12 @@ def records_folder() -> Path:
 
 def read_record(name: str) -> dict:
     """Read a record; what is missing or damaged counts as nothing done."""
-    try:
-        record = storage.load_json(records_folder() / f"{name}.json", "")
-    except InputError:
-        record = {}
-    return record if _is_record(name, record) else {"seconds": {}}
+    path = records_folder() / f"{name}.json"
+    with contextlib.suppress(InputError), storage.refuse_damaged(path, ""):
+        record = storage.load_json(path, "")
+        if _is_record(name, record):
+            return record
+    return {"seconds": {}}
 
 
 def _is_record(name: str, record: dict) -> bool:
@@ -140,7 +141,8 @@ def _is_record(name: str, record: dict) -> bool:
     seconds, _, figures, _ = parts
     root = settings.MODELS_ROOT.resolve()
     return (
-        (record.get("state") != "done" or record.keys() >= {"made_of", "figures", "results"})
+        record.get("state") in (None, "done", "failed", "left out", "stopped")
+        and (record.get("state") != "done" or record.keys() >= {"made_of", "figures", "results"})
         and isinstance(record.get("reason", ""), str)
         and _is_environment(record.get("made_with", {}))
         and all(map(_is_step if name == DATA else _is_time, seconds.values()))
@@ -150,7 +152,7 @@ def _is_record(name: str, record: dict) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    return type(value) in (int, float) and 0 <= value < float("inf")
+    return type(value) in (int, float) and 0 <= value < 1e12
 
 
 def _is_environment(value: object) -> bool:
@@ -188,13 +190,20 @@ def printing_to(path: Path, *, verbose: bool) -> Iterator[None]:
     if verbose:
         yield
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
+    with _open_log(path) as log, contextlib.redirect_stdout(log):
         if sys.stderr.isatty():
             yield
         else:
             with contextlib.redirect_stderr(log):
                 yield
+
+
+def _open_log(path: Path) -> TextIO:
+    """Open a log to append to; not where a link leads. Names of files may be no UTF-8."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        path.unlink()
+    return path.open("a", encoding="utf-8", errors="backslashreplace")
 
 
 # --- data ---------------------------------------------------------------------------------------
@@ -344,9 +353,13 @@ def _reason(error: Exception, log: str) -> str:
     if isinstance(error, InputError):
         return str(error)
     path = records_folder() / f"{log}.log"
-    with path.open("a", encoding="utf-8") as file:
+    with _open_log(path) as file:
         traceback.print_exception(error, file=file)
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]} (see {path})"
+    return f"{_in_one_line(error)} (see {path})"
+
+
+def _in_one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 # --- experiments ----------------------------------------------------------------------------------
@@ -561,39 +574,54 @@ def run_apart(experiment: Experiment, baseline: Experiment | None, **options: bo
     Raises
     ------
     ChildProcessError
-        If it failed; its record says why.
+        If it failed, and why.
     """
     places = ("DATA_PATH", "FEATURE_PATH", "MODELS_ROOT")
     now = settings.parameters() | {name: getattr(settings, name) for name in places}
-    process = multiprocessing.get_context("spawn").Process(
-        target=_run_in_process, args=(now, experiment, baseline), kwargs=options
+    context = multiprocessing.get_context("spawn")
+    reason_here, reason_there = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_run_in_process, args=(reason_there, now, experiment, baseline), kwargs=options
     )
     process.start()
+    reason_there.close()
     try:
         process.join()
+    except KeyboardInterrupt:  # which it has heard, too
+        process.join(GRACE)
+        raise
     finally:
-        process.terminate()  # of what is stopped here
+        process.terminate()
         process.join()
-    if process.exitcode not in (0, FAILED):
+    if process.exitcode == 0:
+        return
+    try:
+        reason = reason_here.recv()
+    except EOFError:  # it was killed
         reason = f"its process ended with code {process.exitcode}, perhaps for lack of memory"
         failure = {"state": "failed", "reason": reason}
         save_record(experiment.id, read_record(experiment.id) | failure)
-    if process.exitcode:
-        raise ChildProcessError(f"the process of {experiment.id} failed")
+    raise ChildProcessError(reason)
 
 
 def _run_in_process(
-    now: dict[str, Any], experiment: Experiment, baseline: Experiment | None, **options: bool
+    reason: "multiprocessing.connection.Connection",
+    now: dict[str, Any],
+    experiment: Experiment,
+    baseline: Experiment | None,
+    **options: bool,
 ) -> None:
-    """Run an experiment with what settings.py says in another process; exit with its code."""
+    """Run an experiment with what settings.py says in another process; send it why this fails."""
     parallel.end_with_parent()
+    command.print_any_name()
     vars(settings).update(now)
     try:
         run_experiment(experiment, baseline, **options)
     except KeyboardInterrupt:
-        sys.exit(STOPPED)
-    except Exception:
-        sys.exit(FAILED)
+        sys.exit(130)
+    except Exception as error:
+        reason.send(_in_one_line(error))
+        sys.exit(1)
 
 
 def run_all(
@@ -679,9 +707,8 @@ def _run_one(
             with without_graphs():
                 run_experiment(experiment, baseline, **options)
     except Exception as error:
-        # On a full disk, there may be no record.
-        reason = read_record(experiment.id).get("reason") or f"{type(error).__name__}: {error}"
-        print(f"    failed: {reason}")
+        record = read_record(experiment.id)  # on a full disk, it may be that of before
+        print(f"    failed: {record['reason'] if record.get('state') == 'failed' else error}")
         return "failed"
     seconds = read_record(experiment.id)["seconds"]
     print(f"    {', '.join(f'{step} {report.duration(s)}' for step, s in seconds.items())}")
@@ -733,11 +760,15 @@ def copy_figure(source: Path, target: Path) -> None:
     """Copy a PNG, with no more pixels and colours than a page of a report needs."""
     from PIL import Image  # comes with matplotlib
 
-    with Image.open(source) as image:
-        small = image.convert("RGB")
-        small.thumbnail((FIGURE_WIDTH, 10 * FIGURE_WIDTH), Image.Resampling.LANCZOS)
-        with storage.whole(target) as partial:
-            small.quantize(FIGURE_COLOURS, Image.Quantize.FASTOCTREE).save(partial, optimize=True)
+    with storage.refuse_damaged(source, "reproduce.py"):
+        try:
+            with Image.open(source) as image:
+                small = image.convert("RGB")
+        except Image.DecompressionBombError as error:
+            raise ValueError(str(error)) from None
+    small.thumbnail((FIGURE_WIDTH, 10 * FIGURE_WIDTH), Image.Resampling.LANCZOS)
+    with storage.whole(target) as partial:
+        small.quantize(FIGURE_COLOURS, Image.Quantize.FASTOCTREE).save(partial, optimize=True)
 
 
 def report_folder(path: Path) -> Path:
@@ -795,7 +826,8 @@ def write_report(catalogue: dict[str, Experiment], scale: str, folder: Path) -> 
     title = f"instRecCnn: the experiments at scale {scale!r}"
     for name, write in REPORTS.items():
         with storage.whole(partial / name) as path:
-            path.write_text(write(title, origin, blocks), encoding="utf-8")
+            text = write(title, origin, blocks)
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
     for hidden in folder.glob(".*"):
         shutil.copy2(hidden, partial)
     storage.replace_folder(partial, folder)

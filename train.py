@@ -293,7 +293,9 @@ class Trainer:
         progress = callbacks.Progress(
             f"{self.name}.{self.optimizer}{iteration}", last_epoch, len(train)
         )
-        if not stopping.is_over(made_of["nb_epochs"]):
+        if stopping.is_over(made_of["nb_epochs"]):
+            return saver.history
+        with train.errors(), validation.errors():
             network.fit(
                 train.dataset(),
                 steps_per_epoch=len(train),

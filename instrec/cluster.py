@@ -115,8 +115,8 @@ class _Result:
             try:
                 return self._future.result(timeout=RECOUNT)
             except TimeoutError:
-                if self._future.done():  # it was the call's own
-                    raise
+                if self._future.done():  # the call's own, or the result has just come
+                    return self._future.result()
                 _wait_for_a_worker(self._client)
 
 

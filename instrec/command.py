@@ -210,10 +210,15 @@ def positive(name: str, value: int) -> int:
     return value
 
 
+def print_any_name() -> None:
+    """Let this process print names of files whose letters the terminal lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a script's `main`; what a user can mend ends it with one line and exit code 1."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a terminal may lack letters of file names
+    print_any_name()
     try:
         main()
     except InputError as error:

@@ -1,5 +1,6 @@
-"""Feed patches from a memory map to Keras."""
+"""Feed patches from a file to Keras."""
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +11,7 @@ from instrec.backend import tf
 
 
 class Patches:
-    """Batches of patches, read from the memory map when they are needed.
+    """Batches of patches, read from their file when they are needed.
 
     Parameters
     ----------
@@ -66,6 +67,7 @@ class Patches:
         self._targets, self._shuffle_seed, self._epoch = targets, shuffle_seed, epoch
         self._moments, self._augmentations = moments, augmentations
         self._devices, self._process = devices, process
+        self._error: Exception | None = None
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -79,7 +81,12 @@ class Patches:
             if self._shuffle_seed is not None:
                 order = np.random.default_rng([*self._shuffle_seed, epoch]).permutation(order)
             for index in range(len(self)):
-                yield self._batch_of(order, epoch, index)
+                try:
+                    batch = self._batch_of(order, epoch, index)
+                except Exception as error:
+                    self._error = error
+                    raise
+                yield batch
 
     def dataset(self) -> tf.data.Dataset:
         """Return `batches` for Keras, which is to be told how many steps an epoch has.
@@ -94,6 +101,16 @@ class Patches:
         options.autotune.enabled = False
         dataset = tf.data.Dataset.from_generator(self.batches, output_signature=signature)
         return dataset.prefetch(1).with_options(options)
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise from a block what failed in `batches`, without what TensorFlow makes of it."""
+        try:
+            yield
+        except Exception:
+            if self._error is not None:
+                raise self._error from None
+            raise
 
     def _batch_of(self, order: np.ndarray, epoch: int, index: int) -> tuple:
         rows = order[index * self._batch : (index + 1) * self._batch]

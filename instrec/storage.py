@@ -42,8 +42,9 @@ def whole_set(*paths: Path) -> Iterator[list[Path]]:
     # The ending stays last, for writers that choose the format by it.
     partials = [path.with_name(f".{path.stem}{PARTIAL}{path.suffix}") for path in paths]
     try:
-        for path in paths:
+        for path, partial in zip(paths, partials, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
+            partial.unlink(missing_ok=True)  # a link would lead elsewhere
         with _naming(paths[0] if len(paths) == 1 else paths[0].parent):
             yield partials
         for path, partial in zip(paths, partials, strict=True):
@@ -214,7 +215,8 @@ class Rows:
     """Copies of rows of an array; those of a memory map are read from its file.
 
     What is read through a map counts as memory of this process; and where the file is larger than
-    memory, the system's reading ahead takes many times as long as what a batch needs.
+    memory, the system's reading ahead takes many times as long as what a batch needs. Not for
+    several threads at once, which would share a place in the file.
 
     Parameters
     ----------

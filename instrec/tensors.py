@@ -298,7 +298,7 @@ def load(data_set: settings.DataSet, part: str) -> Tensors:
         part,
         path,
         [
-            _load_array(path / f"{input_name(name)}.npy", shape, "f", in_memory=False)
+            _load_array(path / f"{input_name(name)}.npy", shape, "f4", in_memory=False)
             for name in data_set.folders
         ],
         file_id,
@@ -312,12 +312,14 @@ def load(data_set: settings.DataSet, part: str) -> Tensors:
 def _load_array(
     path: Path, shape: tuple[int, ...], kind: str, *, in_memory: bool = True
 ) -> np.ndarray:
-    """Load an array of this shape and numpy kind ('f', 'i', 'u', 'b' or 'U'), or refuse it."""
+    """Load an array of this shape and type (a kind of NumPy's, with or without size)."""
     array = storage.load_array(path, _remedy(force=True), in_memory=in_memory)
-    if array.shape != shape or array.dtype.kind != kind:
+    is_right = array.shape == shape and array.dtype.str[1:].startswith(kind)
+    if not (is_right and array.dtype.isnative and array.flags.c_contiguous):
+        order = "C" if array.flags.c_contiguous else "Fortran"
         raise InputError(
-            f"{path} is damaged: expected shape {shape} of kind {kind!r}, found {array.shape} of "
-            f"kind {array.dtype.kind!r}: delete it and run {_remedy(force=True)}"
+            f"{path} is damaged: expected shape {shape}, type {kind}, order C, found "
+            f"{array.shape}, {array.dtype.str}, {order}: delete it and run {_remedy(force=True)}"
         )
     return array
 

@@ -483,6 +483,18 @@ def test_damaged_tensors(call, made, name, damage):
     assert arrays(made) == before
 
 
+@pytest.mark.parametrize(
+    "otherwise",
+    [np.asfortranarray, lambda x: x.astype(np.float64), lambda x: x.astype(">f4")],
+    ids=["Fortran", "float64", "big endian"],
+)
+def test_patches_that_are_stored_otherwise(made, otherwise):
+    """Batches are read by their place in the file."""
+    path = made / "train" / "X_jazz_db.npy"
+    np.save(path, otherwise(np.load(path)))
+    assert f"{path} is damaged: expected shape" in refusal_of_tensors()
+
+
 @pytest.mark.parametrize("name", ["file_id", "files", "labels", "split_0.85_patch_0"])
 def test_tensors_that_do_not_fit_together(made, name):
     path = made / "train" / f"{name}.npy"

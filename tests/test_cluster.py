@@ -217,6 +217,31 @@ def squares(number):
     return number**2
 
 
+@pytest.mark.parametrize("outcome", [42, TimeoutError("the call's own")])
+def test_a_result_that_comes_just_after_its_time_is_one(outcome):
+    from instrec import cluster
+
+    class Late:
+        is_done = False
+
+        def result(self, timeout=None):
+            if not self.is_done:
+                self.is_done = True
+                raise TimeoutError
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        def done(self):
+            return self.is_done
+
+    if isinstance(outcome, Exception):
+        with pytest.raises(TimeoutError, match="own"):
+            cluster._Result(None, Late()).result()
+    else:
+        assert cluster._Result(None, Late()).result() == outcome
+
+
 @pytest.mark.parametrize("scheduler", ["tcp://127.0.0.1:9", "nonsense"])
 def test_no_scheduler_is_an_error_that_names_it(monkeypatch, scheduler):
     from instrec import cluster as client

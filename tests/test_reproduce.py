@@ -3,10 +3,15 @@
 import dataclasses
 import json
 import multiprocessing
+import os
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 import reproduce
 import settings
@@ -432,6 +437,70 @@ def test_an_experiment_in_a_process_of_its_own(apart, monkeypatch, capsys):
         run(monkeypatch, "jazz", "--scale", "tiny")
     reason = record_of_jazz(apart)["reason"]
     assert "nb_epochs" in reason and f"failed: {reason}" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_leaves_the_record_of_how_far_it_came(paths):
+    program = f"""
+import dataclasses, reproduce
+from instrec import command
+reproduce.DEMO = reproduce.Path({str(paths / "demo")!r})
+endless = {{**{TINY.overrides}, "nb_epochs": 10_000, "patience": 10_000}}
+smoke = dataclasses.replace(reproduce.SCALES["smoke"], overrides=endless, graphs=True)
+smoke.audio[-1] = {TINY.audio[-1]}
+reproduce.SCALES["smoke"] = smoke
+command.run(reproduce.main)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "--scale", "smoke", "jazz"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    models = paths / "demo" / "reproduce_smoke" / "models"
+    log = models / "experiments" / "jazz.log"
+    try:
+        for _ in range(1200):
+            if process.poll() is not None or log.exists() and "epoch 3:" in log.read_text():
+                break
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, output
+    assert output.endswith("stopped: the same command goes on from here\n")
+    record = json.loads((models / "experiments" / "jazz.json").read_text())
+    assert record["state"] == "stopped" and record["seconds"]["training"] > 0
+    assert not list(models.rglob(f"*{storage.PARTIAL}*"))
+
+
+def test_a_failure_that_leaves_no_record_is_told(apart, monkeypatch, capsys):
+    (apart / "models" / "experiments" / "jazz.json").mkdir(parents=True)
+    with pytest.raises(InputError, match="failed: jazz"):
+        run(monkeypatch, "jazz", "--scale", "tiny", "--report", apart / "report")
+    assert "failed: IsADirectoryError: " in capsys.readouterr().out
+
+
+def test_logs_take_any_name_and_lead_nowhere_else(tmp_path):
+    other, log = tmp_path / "other", tmp_path / "x.log"
+    other.write_text("")
+    log.symlink_to(other)
+    with reproduce.printing_to(log, verbose=False):
+        print("left out: bad\udcff.wav")
+    assert log.read_text() == "left out: bad\\udcff.wav\n" and other.read_text() == ""
+
+
+def test_a_figure_that_is_none_is_named(tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(b"no picture")
+    with pytest.raises(InputError, match="x.png is damaged.*delete it and run reproduce.py"):
+        reproduce.copy_figure(path, tmp_path / "y.png")
+    Image.new("1", (14_000, 14_000)).save(path)  # of which Pillow takes fright
+    with pytest.raises(InputError, match="x.png is damaged"):
+        reproduce.copy_figure(path, tmp_path / "y.png")
 
 
 def test_a_process_that_is_killed_fails_with_its_code(apart, monkeypatch, capsys):

@@ -143,6 +143,16 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
         pass
 
 
+def test_a_link_in_the_place_of_what_is_being_written_is_not_followed(tmp_path):
+    other = tmp_path / "other"
+    other.write_text("mine")
+    path = tmp_path / "x.json"
+    path.with_name(f".x{storage.PARTIAL}.json").symlink_to(other)
+    storage.save_json(path, {"a": 1})
+    assert other.read_text() == "mine" and not path.is_symlink()
+    assert json.loads(path.read_text()) == {"a": 1}
+
+
 def test_the_environment_is_recorded():
     made_with = storage.environment("numpy", "no-such-package")
     assert made_with["packages"] == {"numpy": np.__version__, "no-such-package": "unknown"}

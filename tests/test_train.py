@@ -14,7 +14,7 @@ from conftest import ROOT, make_irmas, script_environment
 
 import settings
 import train
-from instrec import InputError, networks, splits
+from instrec import InputError, networks, splits, tensors
 
 TINY = settings.DataSet("tiny", "Tiny", ("cel", "cla", "flu"), ("irmas",), "irmas")
 
@@ -348,6 +348,34 @@ def test_shuffling_takes_every_patch_once_and_differs_by_epoch(tiny):
     assert epochs[0] != epochs[1]
     later = Patches([x], np.arange(3, 10), 7, targets=x, shuffle_seed=(0,), epoch=1)
     assert next(later.batches())[1][:, 0].tolist() == epochs[1]
+
+
+def test_keras_opens_one_stream_for_all_epochs_and_tunes_none(monkeypatch):
+    """Or TensorFlow waits at the end of every epoch, until its tuner wakes."""
+    from instrec.backend import keras
+    from instrec.patches import Patches
+
+    opened, batches = [], Patches.batches
+    monkeypatch.setattr(Patches, "batches", lambda data: opened.append(1) or batches(data))
+    x, y = np.zeros((6, 2), np.float32), np.eye(6, dtype=np.float32)
+    data = Patches([x], np.arange(6), 2, targets=y, shuffle_seed=(0,))
+    dataset = data.dataset()
+    assert dataset.options().autotune.enabled is False
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(6)])
+    network.compile("sgd", "mse")
+    opened.clear()
+    network.fit(dataset, epochs=3, steps_per_epoch=len(data), shuffle=False, verbose=0)
+    assert len(opened) == 1
+
+
+def test_what_ends_while_it_is_read_is_named(tiny):
+    trainer = train.Trainer(tiny_network(), "adam", None)
+    trainer.load_data()
+    path = tensors.folder(TINY, "train") / "X_irmas.npy"
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 10)
+    with pytest.raises(InputError, match="X_irmas.npy is damaged: it ends"):
+        trainer.train(2, 8, 1)
 
 
 def test_no_patches_are_refused():

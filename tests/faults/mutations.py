@@ -7,7 +7,7 @@ import numpy as np
 # What a field of a header or of a record may claim.
 EXTREME = (0, 1, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1)
 ODD = (None, True, -1, 0, 3, 0.5, 10**30, 1e308, float("nan"), float("inf"), "", "../x", [], {})
-ODD += ([[1]], {"a": 1}, "x" * 300, [0.1, 0.2], "\x00", "é\ud800")
+ODD += ([[1]], {"a": 1}, "x" * 300, [0.1, 0.2], "\x00", "a\x00b", "é\ud800", 10**400)
 
 
 def mutate(data: bytes, others: list[bytes], rng: np.random.Generator, suffix: str) -> bytes:
