@@ -1,5 +1,6 @@
 """Experiment files, their order, and reproduce.py from end to end on a tiny scale."""
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -439,8 +440,9 @@ def test_an_experiment_in_a_process_of_its_own(apart, monkeypatch, capsys):
     assert "nb_epochs" in reason and f"failed: {reason}" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_leaves_the_record_of_how_far_it_came(paths):
+@pytest.fixture
+def endless(paths):
+    """reproduce.py and, in its third epoch, an experiment in a process of its own."""
     program = f"""
 import dataclasses, reproduce
 from instrec import command
@@ -459,22 +461,49 @@ command.run(reproduce.main)
         text=True,
         start_new_session=True,
     )
-    models = paths / "demo" / "reproduce_smoke" / "models"
-    log = models / "experiments" / "jazz.log"
+    log = paths / "demo" / "reproduce_smoke" / "models" / "experiments" / "jazz.log"
     try:
-        for _ in range(1200):
-            if process.poll() is not None or log.exists() and "epoch 3:" in log.read_text():
-                break
-            time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        assert comes_true(lambda: log.exists() and "epoch 3:" in log.read_text(), 120)
+        yield process
     finally:
-        process.kill()
-    assert process.returncode == 130, output
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def comes_true(is_so, seconds):
+    """Wait until something is so, or for that long."""
+    end = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < end:
+        time.sleep(0.05)
+    return is_so()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_leaves_the_record_of_how_far_it_came(endless, paths):
+    os.killpg(endless.pid, signal.SIGINT)
+    output, _ = endless.communicate(timeout=60)
+    assert endless.returncode == 130, output
     assert output.endswith("stopped: the same command goes on from here\n")
+    models = paths / "demo" / "reproduce_smoke" / "models"
     record = json.loads((models / "experiments" / "jazz.json").read_text())
     assert record["state"] == "stopped" and record["seconds"]["training"] > 0
     assert not list(models.rglob(f"*{storage.PARTIAL}*"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_an_experiment_ends_with_the_script(endless):
+    endless.kill()
+    endless.wait()
+
+    def all_are_gone():
+        try:
+            os.killpg(endless.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    assert comes_true(all_are_gone, 30)
 
 
 def test_a_failure_that_leaves_no_record_is_told(apart, monkeypatch, capsys):
