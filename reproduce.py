@@ -353,13 +353,14 @@ def _reason(error: Exception, log: str) -> str:
     if isinstance(error, InputError):
         return str(error)
     path = records_folder() / f"{log}.log"
-    with _open_log(path) as file:
+    with contextlib.suppress(OSError), _open_log(path) as file:  # the disk may be full
         traceback.print_exception(error, file=file)
     return f"{_in_one_line(error)} (see {path})"
 
 
 def _in_one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    text = command.of_system(error) if isinstance(error, OSError) else str(error)
+    return f"{type(error).__name__}: {' '.join(text.split())[:300]}"
 
 
 # --- experiments ----------------------------------------------------------------------------------

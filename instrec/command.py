@@ -234,15 +234,20 @@ def run(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            where = f" while writing {error.filename}" if error.filename else ""
-            sys.exit(f"error: the disk is full{where}; free some space and run the same again")
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            sys.exit(
-                f"error: no permission for {error.filename}: change that, or choose other folders "
-                "with INSTREC_DATA_PATH, INSTREC_FEATURE_PATH and INSTREC_MODEL_PATH"
-            )
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {of_system(error)}")
+
+
+def of_system(error: OSError) -> str:
+    """Say in one line what the system refused, and what can be done."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" while writing {error.filename}" if error.filename else ""
+        return f"the disk is full{where}; free some space and run the same again"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            f"no permission for {error.filename}: change that, or choose other folders with "
+            "INSTREC_DATA_PATH, INSTREC_FEATURE_PATH and INSTREC_MODEL_PATH"
+        )
+    return str(error)
 
 
 def progress(*args: Any, **kwargs: Any) -> "tqdm.tqdm":  # noqa: ANN401, F821

@@ -93,7 +93,7 @@ def test_full_disk(worlds, tmp_path, name, count):
             if code:
                 full += 1
                 # reproduce.py tells it of the experiment, and ends with what failed.
-                assert "disk is full" in output or "No space left" in output, (limit, output)
+                assert "the disk is full" in output, (limit, output)
                 assert is_one_line(output, "the disk is full", "failed: jazz;"), (limit, output)
             mount("-o", "remount,size=2g,nr_inodes=0", disk)
             code, output = SCRIPTS[name].run(root)
