@@ -829,7 +829,14 @@ def test_full_device(tmp_path, refused, call, monkeypatch, name, write):
     """What each library makes of a device that is really full ends as the same line."""
     path = tmp_path / name
     path.write_bytes(b"before")
-    path.with_name(f".{path.stem}{storage.PARTIAL}{path.suffix}").symlink_to("/dev/full")
+    unlink = Path.unlink
+
+    def lead_to_it(partial, **_):
+        """Stand in for what removes a link to elsewhere before anything is written."""
+        monkeypatch.setattr(Path, "unlink", unlink)
+        partial.symlink_to("/dev/full")
+
+    monkeypatch.setattr(Path, "unlink", lead_to_it)
     monkeypatch.setattr(create_encoding, "main", lambda: write(path))
     message = refused("create_encoding.py")
     assert "the disk is full while writing " in message
