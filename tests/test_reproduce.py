@@ -444,8 +444,9 @@ def test_an_experiment_in_a_process_of_its_own(apart, monkeypatch, capsys):
 def endless(paths):
     """reproduce.py and, in its third epoch, an experiment in a process of its own."""
     program = f"""
-import dataclasses, reproduce
+import dataclasses, signal, reproduce
 from instrec import command
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which background jobs ignore
 reproduce.DEMO = reproduce.Path({str(paths / "demo")!r})
 endless = {{**{TINY.overrides}, "nb_epochs": 10_000, "patience": 10_000}}
 smoke = dataclasses.replace(reproduce.SCALES["smoke"], overrides=endless, graphs=True)
