@@ -279,7 +279,7 @@ class Trainer:
             batch,
             targets=self.targets,
             shuffle_seed=(made_of["run_seed"],),
-            epoch=epoch,
+            epoch=epoch + 1,  # from 1, as they are shown
             moments=moments,
             augmentations=made_of["augmentation"],
             **shared,
