@@ -14,6 +14,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
 import tokenize
 import weakref
 import zipfile
@@ -215,8 +216,7 @@ class Rows:
     """Copies of rows of an array; those of a memory map are read from its file.
 
     What is read through a map counts as memory of this process; and where the file is larger than
-    memory, the system's reading ahead takes many times as long as what a batch needs. Not for
-    several threads at once, which would share a place in the file.
+    memory, the system's reading ahead takes many times as long as what a batch needs.
 
     Parameters
     ----------
@@ -226,6 +226,7 @@ class Rows:
 
     def __init__(self, array: np.ndarray) -> None:
         self._array, self._file = array, None
+        self._place = threading.Lock()  # Keras may open a stream before another has ended
         if isinstance(array.base, mmap.mmap):
             self._file = Path(array.filename).open("rb", buffering=0)  # noqa: SIM115
             weakref.finalize(self, self._file.close)
@@ -236,10 +237,13 @@ class Rows:
             return self._array[rows]
         copies = np.empty((len(rows), *self._array.shape[1:]), self._array.dtype)
         size = copies.itemsize * int(np.prod(copies.shape[1:]))
-        for row, copy in zip(rows, copies, strict=True):
-            self._file.seek(self._array.offset + int(row) * size)
-            if self._file.readinto(memoryview(copy).cast("B")) < size:
-                raise InputError(f"{self._array.filename} is damaged: it ends within its arrays")
+        with self._place:
+            for row, copy in zip(rows, copies, strict=True):
+                self._file.seek(self._array.offset + int(row) * size)
+                if self._file.readinto(memoryview(copy).cast("B")) < size:
+                    raise InputError(
+                        f"{self._array.filename} is damaged: it ends within its arrays"
+                    )
         return copies
 
 

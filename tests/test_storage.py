@@ -1,6 +1,7 @@
 import itertools
 import json
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +181,19 @@ def test_batches_leave_nothing_of_the_memory_map_in_memory(tmp_path):
         np.concatenate([x for (x,) in itertools.islice(patches.batches(), 4)]), whole[::-1]
     )
     assert mapped() < 1000
+
+
+def test_threads_read_their_own_rows(tmp_path):
+    path = tmp_path / "X.npy"
+    storage.save_array(path, np.repeat(np.arange(400.0, dtype=np.float32), 2000).reshape(400, -1))
+    rows = storage.Rows(storage.load_array(path, "", in_memory=False))
+
+    def are_right(start):
+        wanted = np.arange(start, 400, 4)
+        return all(np.array_equal(rows[wanted][:, 7], wanted) for _ in range(20))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(are_right, range(4)))
 
 
 def test_rows_of_a_file_that_ends_within_them_are_refused(tmp_path):
