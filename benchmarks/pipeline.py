@@ -172,7 +172,8 @@ def keras_rate(*, training: bool) -> float:
     data = Patches([x], rows, BATCH, targets=y if training else None, shuffle_seed=(0,))
     run = partial(network.predict, data.dataset(), steps=len(data), verbose=0)
     if training:
-        run = partial(network.fit, data.dataset(), steps_per_epoch=len(data), verbose=0)
+        steps = {"steps_per_epoch": len(data), "shuffle": False}  # `Patches` shuffles
+        run = partial(network.fit, data.dataset(), verbose=0, **steps)
     run()  # traces the graph
     started = time.perf_counter()
     run()

@@ -92,7 +92,7 @@ class Patches:
         """Return `batches` for Keras, which is to be told how many steps an epoch has.
 
         An iterator for all epochs, and no tuning of its own: TensorFlow closes an iterator only
-        when its tuner next wakes, which takes the longer the longer it ran, up to a minute.
+        when its tuner next wakes, after seconds of doing nothing.
         """
         signature = tf.nest.map_structure(
             lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), next(self.batches())
