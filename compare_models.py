@@ -29,7 +29,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import settings
-from instrec import InputError, command, metrics, storage
+from instrec.common import command, storage
+from instrec.errors import InputError
+from instrec.scoring import metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,7 +209,7 @@ def plot_improvement(
     InputError
         If there are no scores of that name, or both sides are the same.
     """
-    from instrec import figures
+    from instrec.figures.drawing import drawing as figures
 
     sides = (
         Side(data_set, model, thresholds),

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import settings
-from instrec import InputError, command, splits, storage, tensors
+from instrec.common import command, storage
+from instrec.data import splits, tensors
+from instrec.errors import InputError
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
 IRMAS_TRAIN = "IRMAS-TrainingData"

@@ -27,17 +27,13 @@ import numpy as np
 import models
 import settings
 import train
-from instrec import (
-    InputError,
-    command,
-    features,
-    launchers,
-    metrics,
-    networks,
-    results,
-    storage,
-    tensors,
-)
+from instrec.common import command, storage
+from instrec.data import features, tensors
+from instrec.errors import InputError
+from instrec.figures.drawing import launchers
+from instrec.learning import model_files as results
+from instrec.learning import trained as networks
+from instrec.scoring import metrics
 
 CONFUSION_SPLIT = 0.5  # share that trains for confusion matrices (documentation, section 4.1.2)
 PREDICTION_BATCH = 256  # patches; has no influence on the scores
@@ -292,8 +288,8 @@ class Evaluator:
     def _predict(self, files: results.ModelFiles, iteration: int, record: dict) -> np.ndarray:
         remedy = f"{self._training_command(files)} --overwrite"
         networks.check_weights(files, iteration, record, remedy)
-        from instrec import callbacks
-        from instrec.patches import Patches
+        from instrec.learning import callbacks
+        from instrec.learning.patches import Patches
 
         network = networks.load_network(files, iteration, remedy)
         data = Patches(

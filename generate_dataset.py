@@ -22,8 +22,10 @@ import numpy as np
 
 import create_encoding
 import settings
-from instrec import InputError, command, features, splits, storage, tensors
-from instrec.parallel import ordered_map
+from instrec.common import command, storage
+from instrec.common.parallel import ordered_map
+from instrec.data import features, splits, tensors
+from instrec.errors import InputError
 
 MAX_NAMED = 20  # files left out that are named on the screen; the record names all
 

@@ -16,8 +16,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from instrec import InputError, attribution, command, figures, storage
-from instrec.recognition import Recogniser, StrongestPatch
+from instrec.common import command, storage
+from instrec.errors import InputError
+from instrec.figures.drawing import drawing as figures
+from instrec.scoring import attribution
+from instrec.scoring.recognition import Recogniser, StrongestPatch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

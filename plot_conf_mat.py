@@ -10,7 +10,11 @@ the iterations, rows true and columns predicted labels, each row divided by its 
 
 import numpy as np
 
-from instrec import command, figures, metrics, plotting, results, storage
+from instrec.common import command, storage
+from instrec.figures.drawing import drawing as figures
+from instrec.figures.drawing import plotting
+from instrec.learning import model_files as results
+from instrec.scoring import metrics
 
 
 def plot(files: results.ModelFiles, remedy: str) -> None:

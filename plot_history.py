@@ -8,7 +8,11 @@ One figure as PNG and PDF in <MODEL_PATH>/<model_name>/figures: training and val
 deviation over all iterations that train.py finished.
 """
 
-from instrec import command, figures, networks, plotting, results, storage
+from instrec.common import command, storage
+from instrec.figures.drawing import drawing as figures
+from instrec.figures.drawing import plotting
+from instrec.learning import model_files as results
+from instrec.learning import trained as networks
 from train import HISTORY_FIELDS
 
 

@@ -13,7 +13,11 @@ Next step: evaluate.py -O 3.
 
 import numpy as np
 
-from instrec import command, figures, metrics, plotting, results, storage
+from instrec.common import command, storage
+from instrec.figures.drawing import drawing as figures
+from instrec.figures.drawing import plotting
+from instrec.learning import model_files as results
+from instrec.scoring import metrics
 
 # By strategy, 'global' or 'classwise', and average or label.
 FScores = dict[str, dict[str, dict[str, np.ndarray]]]  # each [iterations x thresholds]

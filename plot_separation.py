@@ -13,7 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from instrec import InputError, command, features, figures, storage
+from instrec.common import command, storage
+from instrec.data import features
+from instrec.errors import InputError
+from instrec.figures.drawing import drawing as figures
 
 SAMPLE_RATE = 44100  # Hz, of the separations in the thesis
 

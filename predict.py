@@ -24,9 +24,12 @@ import numpy as np
 
 import create_encoding
 import settings
-from instrec import InputError, command, metrics, recognition, results, storage
-from instrec.parallel import ordered_map
-from instrec.recognition import Recogniser, Recognition
+from instrec.common import command, storage
+from instrec.common.parallel import ordered_map
+from instrec.errors import InputError
+from instrec.learning import model_files as results
+from instrec.scoring import metrics, recognition
+from instrec.scoring.recognition import Recogniser, Recognition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -294,7 +297,7 @@ def _write_each(
         document = as_jams(recogniser, str(path), found)
         storage.save_json(arguments.jams / f"{name}.jams", document)
     if arguments.figures:
-        from instrec import figures
+        from instrec.figures.drawing import drawing as figures
 
         drawn = figures.recognition(
             found, recogniser.labels, f"{path.name} · {recogniser.files.model}"

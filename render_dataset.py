@@ -41,8 +41,11 @@ from zlib import crc32
 import numpy as np
 
 import settings
-from instrec import InputError, command, features, singing, storage, tensors
-from instrec.parallel import ordered_map
+from instrec.common import command, storage
+from instrec.common.parallel import ordered_map
+from instrec.data import features, tensors
+from instrec.errors import InputError
+from rendering import voice as singing
 
 VERSION = 1  # of the music: raise it when the same arguments give other audio
 EXPRESSIVE_VERSION = 2  # of what is played with expression, likewise

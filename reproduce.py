@@ -32,20 +32,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 import settings
-from instrec import (
-    InputError,
-    command,
-    experiments,
-    is_plain_name,
-    networks,
-    parallel,
-    report,
-    results,
-    storage,
-    tensors,
-)
+from instrec import experiments
+from instrec.common import command, parallel, storage
+from instrec.data import tensors
+from instrec.errors import InputError, is_plain_name
 from instrec.experiments import Experiment
-from instrec.metrics import STRATEGIES
+from instrec.learning import model_files as results
+from instrec.learning import trained as networks
+from instrec.reporting import report
+from instrec.scoring.metrics import STRATEGIES
 
 
 # --- scales ---------------------------------------------------------------------------------------
@@ -673,7 +668,7 @@ def run_all(
 @contextlib.contextmanager
 def without_graphs() -> Iterator[None]:
     """Let TensorFlow compile no networks to graphs, for a block."""
-    from instrec.backend import tf
+    from instrec.learning.backend import tf
 
     tf.config.run_functions_eagerly(True)
     try:

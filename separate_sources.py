@@ -24,8 +24,10 @@ import numpy as np
 
 import create_encoding
 import settings
-from instrec import InputError, command, features, storage, tensors
-from instrec.parallel import ordered_map
+from instrec.common import command, storage
+from instrec.common.parallel import ordered_map
+from instrec.data import features, tensors
+from instrec.errors import InputError
 
 # By the end of a folder's name: function of the package separation, and which of its two parts.
 COMPONENTS = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instrec import InputError, is_plain_name
+from instrec.errors import InputError, is_plain_name
 
 # --- the experiment -------------------------------------------------------------------------------
 # None: the scripts' options -d, -m and -o say it. A file in experiments/ sets any of the parameters
@@ -46,7 +46,7 @@ patience = 5  # epochs without a better validation loss before training stops
 class_weight = "n"  # 'y' weights the classes by their number of patches
 standardise = False  # by mean and deviation of the training patches (thesis 5.5.2)
 schedule = "constant"  # of the learning rate, or 'cosine': up in 5 % of nb_epochs, then down to 0
-augmentation = ""  # names of instrec/augmentation.py, such as 'room noise': varies training patches
+augmentation = ""  # names of instrec/learning/augmentation.py, such as 'room noise'
 iter_num = 3  # runs from different random weights; results are averaged over them
 ensemble = False  # whether evaluation averages the outputs of the runs instead (Han et al. 2017)
 
@@ -268,8 +268,8 @@ def check(source: str = "settings.py") -> None:
     InputError
         Naming the parameter, what is expected and what was found.
     """
-    from instrec import augmentation as augmenting  # deferred: it takes numpy
-    from instrec.splits import SPLIT_BY
+    from instrec.data.splits import SPLIT_BY
+    from instrec.learning import augmentation as augmenting  # deferred: it takes numpy
 
     counts = "sample_rate stft_window hop_length num_mel_bands nb_epochs batch_size iter_num"
     rules = {

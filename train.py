@@ -26,13 +26,17 @@ import numpy as np
 
 import models
 import settings
-from instrec import InputError, command, features, networks, results, storage, tensors
+from instrec.common import command, storage
+from instrec.data import features, tensors
+from instrec.errors import InputError
+from instrec.learning import model_files as results
+from instrec.learning import trained as networks
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from instrec import callbacks
+    from instrec.learning import callbacks
 
 HISTORY_FIELDS = ("loss", "accuracy", "val_loss", "val_accuracy")
 HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training_pass", "<i8")])
@@ -139,7 +143,7 @@ class Trainer:
         InputError
             If models are there that were trained with other settings or data.
         """
-        from instrec import backend
+        from instrec.learning import backend
 
         for name, value in (("epochs", epochs), ("batch", batch), ("iter_num", iter_num)):
             command.positive(name, value)
@@ -192,15 +196,15 @@ class Trainer:
         path = self.files.state(iteration)
         if not path.exists():
             return None
-        from instrec import callbacks
+        from instrec.learning import callbacks
 
         saved_made_of, state = callbacks.read_state(path)
         _refuse_other(path.name, saved_made_of, made_of)
         return state
 
     def _train_one(self, made_of: dict, iteration: int, state: "callbacks.State | None") -> None:
-        from instrec import backend, callbacks
-        from instrec.backend import keras
+        from instrec.learning import backend, callbacks
+        from instrec.learning.backend import keras
 
         keras.utils.set_random_seed(made_of["run_seed"])
         network = keras.models.clone_model(self.model)  # new random weights
@@ -248,7 +252,7 @@ class Trainer:
         """Return the learning rate, or its course over the steps of a pass."""
         if made_of["schedule"] == "constant":
             return learning_rate
-        from instrec.backend import keras
+        from instrec.learning.backend import keras
 
         steps = made_of["nb_epochs"] * -(-len(self.train_rows) // made_of["batch_size"])
         warmup = max(1, round(WARMUP * steps))
@@ -265,8 +269,8 @@ class Trainer:
         number: int,
     ) -> np.ndarray:
         """Train one pass to its end; return the history of all passes until then."""
-        from instrec import backend, callbacks
-        from instrec.patches import Patches
+        from instrec.learning import backend, callbacks
+        from instrec.learning.patches import Patches
 
         history = saver.history
         batch, epoch = made_of["batch_size"], len(history)
@@ -319,7 +323,7 @@ class Trainer:
         iteration: int,
         seconds: float,
     ) -> None:
-        from instrec import backend
+        from instrec.learning import backend
 
         with storage.whole(self.files.structure(iteration)) as partial:
             partial.write_text(network.to_json() + "\n", encoding="utf-8")
@@ -362,7 +366,7 @@ class Trainer:
 
     def _made_of(self, epochs: int, batch: int, iteration: int) -> dict:
         """Name everything that determines the trained model."""
-        from instrec.backend import ENGINE
+        from instrec.learning.backend import ENGINE
 
         # Records of TensorFlow name no engine: they are older than the choice.
         return ({} if ENGINE == "tensorflow" else {"engine": ENGINE}) | {
@@ -481,7 +485,7 @@ def make_optimizer(
         SGD's rate, if it is a number, decays by `learning_rate / epochs` a step, as Keras 2's
         `decay` did.
     """
-    from instrec.backend import keras
+    from instrec.learning.backend import keras
 
     # Named, or else Keras counts them, and files would tell how many were trained in one go.
     if name == "adam":
@@ -549,7 +553,7 @@ def train_model(
     check_pair(model_name, data_set)
     part = tensors.load(data_set, "train")
     part.validation_mask(split)
-    from instrec import backend
+    from instrec.learning import backend
 
     backend.distribute()  # before there is a network
     if source is None:

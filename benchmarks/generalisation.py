@@ -33,16 +33,12 @@ import render_dataset  # noqa: E402
 import separate_sources  # noqa: E402
 import settings  # noqa: E402
 import train  # noqa: E402
-from instrec import (  # noqa: E402
-    InputError,
-    command,
-    features,
-    metrics,
-    networks,
-    results,
-    storage,
-    tensors,
-)
+from instrec.common import command, storage  # noqa: E402
+from instrec.data import features, tensors  # noqa: E402
+from instrec.errors import InputError  # noqa: E402
+from instrec.learning import model_files as results  # noqa: E402
+from instrec.learning import trained as networks  # noqa: E402
+from instrec.scoring import metrics  # noqa: E402
 
 WORK = ROOT / "demo" / "generalisation"
 TRAIN, TEST = 40, 120  # clips: a label, and in all

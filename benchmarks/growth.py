@@ -21,7 +21,7 @@ WORK = ROOT / "demo" / "growth"
 
 import render_dataset  # noqa: E402
 import settings  # noqa: E402
-from instrec import command  # noqa: E402
+from instrec.common import command  # noqa: E402
 
 TIMES = (1, 4, 16)
 MODEL = ("-m", "model_leaky", "-o", "adam", "-d", "1")

@@ -43,8 +43,10 @@ import create_encoding  # noqa: E402
 import generate_dataset  # noqa: E402
 import render_dataset  # noqa: E402
 import settings  # noqa: E402
-from instrec import command, features, results, storage, tensors  # noqa: E402
-from instrec.parallel import ordered_map  # noqa: E402
+from instrec.common import command, storage  # noqa: E402
+from instrec.common.parallel import ordered_map  # noqa: E402
+from instrec.data import features, tensors  # noqa: E402
+from instrec.learning import model_files as results  # noqa: E402
 
 settings.dataset = 1  # here, for processes that are started import this file
 BATCH = 128  # of the comparisons of networks, as in the documentation
@@ -162,8 +164,8 @@ def model_leaky() -> "keras.Model":  # noqa: F821
 
 def keras_rate(*, training: bool) -> float:
     """Patches a second of the network as train.py and evaluate.py run it."""
-    from instrec.backend import keras
-    from instrec.patches import Patches
+    from instrec.learning.backend import keras
+    from instrec.learning.patches import Patches
 
     x, y = some_patches(PATCHES)
     network = model_leaky()
@@ -257,7 +259,7 @@ EPOCHS = 4  # of which the first, which traces the graph, does not count
 def trainer_rate() -> float:
     """Training patches a second of train.py: memory map, shuffling, validation, files, bars."""
     import train
-    from instrec import callbacks
+    from instrec.learning import callbacks
 
     ends = []
     saved = callbacks.StateSaver.on_epoch_end  # the last of an epoch
@@ -277,7 +279,7 @@ def trainer_rate() -> float:
 
 def bare_rate() -> float:
     """Training patches a second of a compiled step over arrays in memory, validation included."""
-    from instrec.backend import keras, tf
+    from instrec.learning.backend import keras, tf
 
     part = tensors.load(settings.DATA_SETS[1], "train")
     held = part.validation_mask(settings.val_split)

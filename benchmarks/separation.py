@@ -33,7 +33,7 @@ from scipy.signal import butter, sosfiltfilt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this file's name is a package there
 
-from instrec import command  # noqa: E402
+from instrec.common import command  # noqa: E402
 from separation import harmonic_percussive, melody, solo_accompaniment  # noqa: E402
 from separation.melody import STEP  # noqa: E402
 

@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import settings
-from instrec import InputError, metrics, results
+from instrec.errors import InputError
+from instrec.learning import model_files as results
+from instrec.scoring import metrics
 
 FOLDER = settings.ROOT / "experiments"
 STRATEGIES, AVERAGES = tuple(metrics.STRATEGIES), ("micro", "macro")

@@ -11,7 +11,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from instrec import InputError
+from instrec.errors import InputError
 
 if TYPE_CHECKING:
     import keras
@@ -51,6 +51,6 @@ def get_model(name: str, input_shape: tuple[int, int, int], num_classes: int) ->
         If there is no such network.
     """
     check_name(name)
-    import instrec.backend  # noqa: F401  before anything imports Keras
+    import instrec.learning.backend  # noqa: F401  before anything imports Keras
 
     return importlib.import_module(f"models.{name}").get_model(input_shape, num_classes)

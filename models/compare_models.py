@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from compare_models import load_results, main, plot_improvement  # noqa: E402, F401  for the prompt
-from instrec import command  # noqa: E402
+from instrec.common import command  # noqa: E402
 
 if __name__ == "__main__":
     command.run(lambda: main(globals()))

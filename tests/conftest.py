@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 import settings
-from instrec import command
+from instrec.common import command
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 44100

@@ -13,7 +13,12 @@ from test_train import tiny_network
 
 import settings
 import train
-from instrec import InputError, attribution, features, figures, networks, recognition, results
+from instrec.data import features
+from instrec.errors import InputError
+from instrec.figures.drawing import drawing as figures
+from instrec.learning import model_files as results
+from instrec.learning import trained as networks
+from instrec.scoring import attribution, recognition
 
 BOTH = settings.DataSet(
     *("both", "Both", SINGLE.labels, ("single_harm", "single_perc"), "folders"), source="single"
@@ -31,7 +36,7 @@ def patch(seed):
 
 def dense(weights, activation=None, bias=0.3):
     """A network of one layer on all cells of its inputs; weights are [cells x labels]."""
-    from instrec.backend import keras
+    from instrec.learning.backend import keras
 
     cells = int(np.prod(SHAPE))
     inputs = [keras.Input(SHAPE) for _ in range(len(weights) // cells)]
@@ -45,7 +50,7 @@ def dense(weights, activation=None, bias=0.3):
 
 def convolutional():
     """A small random network of what could mix the points of the path, or make noise of them."""
-    from instrec.backend import keras
+    from instrec.learning.backend import keras
 
     keras.utils.set_random_seed(1)
     layers = keras.layers
@@ -138,7 +143,7 @@ def test_two_inputs_get_theirs_in_order(kind):
 
 
 def test_an_input_that_nothing_depends_on_gets_zeros():
-    from instrec.backend import keras
+    from instrec.learning.backend import keras
 
     inputs = [keras.Input(SHAPE), keras.Input(SHAPE)]
     network = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs[1])))

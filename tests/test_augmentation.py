@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import settings
-from instrec import InputError, augmentation, patches
-from instrec.augmentation import AUGMENTATIONS, NEPERS
+from instrec.errors import InputError
+from instrec.learning import augmentation, patches
+from instrec.learning.augmentation import AUGMENTATIONS, NEPERS
 
 
 def rng(seed=0):

@@ -23,7 +23,10 @@ from conftest import RATE, ROOT, make_folders, make_irmas, script_environment, t
 import create_encoding
 import generate_dataset
 import settings
-from instrec import InputError, features, results, splits, storage, tensors
+from instrec.common import storage
+from instrec.data import features, splits, tensors
+from instrec.errors import InputError
+from instrec.learning import model_files as results
 
 WIND = 7  # data set with IRMAS' layout and the fewest labels
 JAZZ = -1  # data set of one folder a label
@@ -49,7 +52,7 @@ def refused(call, capsys):
 @pytest.fixture
 def without_tensorflow(monkeypatch):
     """Fail if anything imports TensorFlow: what can be refused before that long wait, is."""
-    for name in ("tensorflow", "keras", "instrec.backend"):
+    for name in ("tensorflow", "keras", "instrec.learning.backend"):
         monkeypatch.setitem(sys.modules, name, None)
 
 
@@ -620,7 +623,7 @@ KILLED = """
 import multiprocessing, os, signal, sys
 sys.path.insert(0, {root!r})
 import generate_dataset, settings
-from instrec import command, storage
+from instrec.common import command, storage
 
 def write(self, name, tensors, reason):
     if len(self.done) == 3:
@@ -640,7 +643,7 @@ if __name__ == "__main__":
 INTERRUPTED = """
 import os, signal, sys, threading, time
 sys.path.insert(0, {root!r})
-from instrec import command, parallel
+from instrec.common import command, parallel
 
 def work(seconds):
     time.sleep(seconds)

@@ -17,7 +17,11 @@ from test_predict import MODEL, train_on
 import generate_dataset
 import settings
 import train
-from instrec import InputError, networks, parallel, results, storage, tensors
+from instrec.common import parallel, storage
+from instrec.data import tensors
+from instrec.errors import InputError
+from instrec.learning import model_files as results
+from instrec.learning import trained as networks
 
 distributed = pytest.importorskip("distributed")
 SEPARATED = settings.DataSet(
@@ -149,7 +153,7 @@ def test_a_killed_worker_changes_nothing(single, call, monkeypatch, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_a_file_that_kills_every_worker_ends_the_run(single, call, monkeypatch, tmp_path):
-    from instrec import cluster as client
+    from instrec.common import cluster as client
 
     monkeypatch.setattr(client, "CONNECT", 2)
     call("create_encoding.py", "-d", 21)
@@ -219,7 +223,7 @@ def squares(number):
 
 @pytest.mark.parametrize("outcome", [42, TimeoutError("the call's own")])
 def test_a_result_that_comes_just_after_its_time_is_one(outcome):
-    from instrec import cluster
+    from instrec.common import cluster
 
     class Late:
         is_done = False
@@ -244,7 +248,7 @@ def test_a_result_that_comes_just_after_its_time_is_one(outcome):
 
 @pytest.mark.parametrize("scheduler", ["tcp://127.0.0.1:9", "nonsense"])
 def test_no_scheduler_is_an_error_that_names_it(monkeypatch, scheduler):
-    from instrec import cluster as client
+    from instrec.common import cluster as client
 
     monkeypatch.setattr(client, "CONNECT", 1)
     monkeypatch.setattr(settings, "SCHEDULER", scheduler)
@@ -255,7 +259,7 @@ def test_no_scheduler_is_an_error_that_names_it(monkeypatch, scheduler):
 def test_without_dask_the_error_names_the_requirements(run_script):
     code = (
         "import sys; sys.modules['distributed'] = None\n"
-        "from instrec import command, parallel\n"
+        "from instrec.common import command, parallel\n"
         "command.run(lambda: list(parallel.ordered_map(print, [(1,)])))"
     )
     result = run_script("-c", code, check=False, INSTREC_SCHEDULER="tcp://127.0.0.1:9")
@@ -264,7 +268,7 @@ def test_without_dask_the_error_names_the_requirements(run_script):
 
 
 def test_a_worker_that_does_not_fit_is_refused(tmp_path, monkeypatch, address):
-    from instrec import cluster as client
+    from instrec.common import cluster as client
 
     monkeypatch.setattr(settings, "SCHEDULER", address)
     monkeypatch.setattr(client, "_MADE_OF", client._MADE_OF | {"numpy": "1.0"})
@@ -285,7 +289,8 @@ def test_a_worker_that_does_not_fit_is_refused(tmp_path, monkeypatch, address):
 # --- training -------------------------------------------------------------------------------------
 CODE = """
 import settings, train, test_cluster, test_train
-from instrec import backend, command
+from instrec.learning import backend
+from instrec.common import command
 settings.DATA_SETS[21], settings.dataset = test_cluster.SINGLE, 21
 settings.augmentation = "room noise"
 
@@ -338,7 +343,7 @@ def tensors_of_60(paths, monkeypatch, call):
 
 
 def test_what_processes_share_is_the_batch():
-    from instrec.patches import Patches
+    from instrec.learning.patches import Patches
 
     def batches(**shared):
         inputs, rows = [np.arange(50.0).reshape(50, 1, 1, 1)], np.arange(2, 50)
@@ -399,7 +404,10 @@ def test_several_train_as_one(tensors_of_60, paths, processes, environment):
 )
 def test_processes_that_cannot_train_together(run_script, environment, message):
     pytest.importorskip("jax")
-    code = "from instrec import command, backend; command.run(backend.distribute)"
+    code = (
+        "from instrec.common import command; from instrec.learning import backend; "
+        "command.run(backend.distribute)"
+    )
     environment |= {"KERAS_DISTRIBUTION_JOB_ADDRESSES": "127.0.0.1:9"}
     result = run_script("-c", code, check=False, **environment)
     assert message in result.stderr and result.stderr.count("\n") == 1

@@ -7,7 +7,10 @@ from conftest import ROOT, script_environment
 
 import compare_models
 import settings
-from instrec import InputError, metrics, results, storage
+from instrec.common import storage
+from instrec.errors import InputError
+from instrec.learning import model_files as results
+from instrec.scoring import metrics
 
 
 def write_scores(
@@ -145,7 +148,7 @@ def test_script_prints_the_frames(three_models, run_script):
 
 def bars(monkeypatch, *arguments, **options):
     """Call plot_improvement; return what was drawn: panels by title and strategy."""
-    from instrec import figures
+    from instrec.figures.drawing import drawing as figures
 
     drawn = []
     draw = figures.improvement_bars

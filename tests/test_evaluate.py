@@ -10,7 +10,9 @@ from test_train import TINY, tiny_network
 import evaluate
 import settings
 import train
-from instrec import InputError, metrics, results
+from instrec.errors import InputError
+from instrec.learning import model_files as results
+from instrec.scoring import metrics
 
 SINGLE = settings.DataSet("single", "Single", ("cel", "cla", "flu"), ("single",), "folders")
 

@@ -8,7 +8,8 @@ from conftest import RATE, tone, write_tone
 
 import settings
 from generate_dataset import GenerateDataset
-from instrec import InputError, features
+from instrec.data import features
+from instrec.errors import InputError
 
 STORED = Path(__file__).parent / "data" / "log_mel.npy"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from instrec import metrics
+from instrec.scoring import metrics
 
 SKLEARN_AVERAGES = {"micro": "micro", "macro_sklearn": "macro"}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import models
-from instrec import InputError
+from instrec.errors import InputError
 
 SHAPE = (128, 43, 1)
 

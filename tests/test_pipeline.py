@@ -10,7 +10,8 @@ from conftest import make_folders, make_irmas
 import create_encoding
 import settings
 from generate_dataset import GenerateDataset
-from instrec import InputError, tensors
+from instrec.data import tensors
+from instrec.errors import InputError
 
 FITTING = {0: "model_multi_res", 8: "model_two_branch", 9: "model_two_branch"}
 

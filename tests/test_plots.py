@@ -12,7 +12,12 @@ import plot_conf_mat
 import plot_history
 import plot_perf_metrics
 import settings
-from instrec import InputError, figures, launchers, metrics, plotting, results, storage
+from instrec.common import storage
+from instrec.errors import InputError
+from instrec.figures.drawing import drawing as figures
+from instrec.figures.drawing import launchers, plotting
+from instrec.learning import model_files as results
+from instrec.scoring import metrics
 from train import HISTORY_TYPE
 
 THRESHOLDS = metrics.THRESHOLDS

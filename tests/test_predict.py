@@ -16,7 +16,12 @@ from test_train import tiny_network
 import predict
 import settings
 import train
-from instrec import InputError, features, metrics, networks, recognition, results, storage
+from instrec.common import storage
+from instrec.data import features
+from instrec.errors import InputError
+from instrec.learning import model_files as results
+from instrec.learning import trained as networks
+from instrec.scoring import metrics, recognition
 
 SEPARATED = settings.DataSet(
     "harm", "Harm", SINGLE.labels, ("single_harm",), "folders", source="single"

@@ -9,7 +9,10 @@ import soundfile
 import predict
 import render_dataset
 import settings
-from instrec import experiments, networks, recognition, results
+from instrec import experiments
+from instrec.learning import model_files as results
+from instrec.learning import trained as networks
+from instrec.scoring import recognition
 
 FILES = results.pretrained_files()
 

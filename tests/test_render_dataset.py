@@ -13,7 +13,7 @@ import soundfile
 
 import render_dataset
 import settings
-from instrec import command
+from instrec.common import command
 
 TINY = settings.DataSet("tiny", "Tiny", ("cla", "gac", "sax"), ("tiny",), "irmas")
 OWN = settings.DataSet("own", "Own", ("dob", "tb"), ("own",), "folders")

@@ -5,7 +5,8 @@ import html.parser
 import numpy as np
 import pytest
 
-from instrec import experiments, report
+from instrec import experiments
+from instrec.reporting import report
 
 HALF = "pure half of the {}test data"
 

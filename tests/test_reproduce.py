@@ -16,7 +16,9 @@ from PIL import Image
 
 import reproduce
 import settings
-from instrec import InputError, experiments, storage
+from instrec import experiments
+from instrec.common import storage
+from instrec.errors import InputError
 
 GOOD = """'''Title of it
 
@@ -375,10 +377,10 @@ def test_bars_are_drawn_anew_when_the_baseline_changes(paths, monkeypatch):
 def test_what_was_stopped_goes_on(tiny, monkeypatch):
     """After the last finished epoch of a training, and with the time it took until then."""
     import models
-    from instrec import callbacks
+    from instrec.learning import callbacks
 
     def small(name, shape, num_classes):
-        from instrec.backend import keras
+        from instrec.learning.backend import keras
 
         inputs = keras.Input(shape)
         x = keras.layers.Flatten()(keras.layers.AveragePooling2D((4, 43))(inputs))
@@ -445,7 +447,7 @@ def endless(paths):
     """reproduce.py and, in its third epoch, an experiment in a process of its own."""
     program = f"""
 import dataclasses, signal, reproduce
-from instrec import command
+from instrec.common import command
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which background jobs ignore
 reproduce.DEMO = reproduce.Path({str(paths / "demo")!r})
 endless = {{**{TINY.overrides}, "nb_epochs": 10_000, "patience": 10_000}}

@@ -10,7 +10,9 @@ from conftest import RATE, make_folders, make_irmas, tone, write_tone
 import separate_sources
 import separation
 import settings
-from instrec import InputError, features, storage, tensors
+from instrec.common import storage
+from instrec.data import features, tensors
+from instrec.errors import InputError
 
 WIND = settings.IRMAS_WIND
 

@@ -7,7 +7,8 @@ import pytest
 from conftest import ROOT, script_environment
 
 import settings
-from instrec import InputError, command
+from instrec.common import command
+from instrec.errors import InputError
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
 

@@ -2,8 +2,8 @@ import librosa
 import numpy as np
 import pytest
 
-from instrec import singing
 from render_dataset import Note
+from rendering import voice as singing
 
 RATE = 44100
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from instrec import InputError, splits
+from instrec.data import splits
+from instrec.errors import InputError
 
 # IRMAS' number of training clips of each label, from its annotations; every clip has 3 patches.
 IRMAS_CLIPS = [388, 505, 451, 637, 760, 682, 721, 626, 577, 580, 778]

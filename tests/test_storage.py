@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from instrec import InputError, storage
+from instrec.common import storage
+from instrec.errors import InputError
 
 SHAPE = (8, 3, 1)
 
@@ -162,7 +163,7 @@ def test_the_environment_is_recorded():
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells what is mapped")
 def test_batches_leave_nothing_of_the_memory_map_in_memory(tmp_path):
-    from instrec.patches import Patches
+    from instrec.learning.patches import Patches
 
     path = tmp_path / "X.npy"
     storage.save_array(path, np.arange(2**22, dtype=np.float32).reshape(64, -1, 4, 1))  # 16 MB

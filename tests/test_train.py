@@ -14,7 +14,9 @@ from conftest import ROOT, make_irmas, script_environment
 
 import settings
 import train
-from instrec import InputError, networks, splits, tensors
+from instrec.data import splits, tensors
+from instrec.errors import InputError
+from instrec.learning import trained as networks
 
 TINY = settings.DataSet("tiny", "Tiny", ("cel", "cla", "flu"), ("irmas",), "irmas")
 
@@ -30,7 +32,7 @@ def tiny(paths, monkeypatch, call):
 
 
 def tiny_network(inputs=1, name="model_tiny"):
-    from instrec.backend import keras
+    from instrec.learning.backend import keras
 
     tensors = [keras.Input((128, 43, 1)) for _ in range(inputs)]
     x = keras.layers.Concatenate()(tensors) if inputs > 1 else tensors[0]
@@ -84,7 +86,7 @@ def test_the_history_is_a_plain_structured_array(tiny):
 
 
 def test_the_best_weights_are_those_of_the_best_epoch(tiny):
-    from instrec.backend import keras
+    from instrec.learning.backend import keras
 
     files = trained(epochs=6)
     record = json.loads(files.run_record(0).read_text())
@@ -141,7 +143,7 @@ def start_training(tmp_path):
 
 
 def weights_of(path):
-    from instrec.backend import keras
+    from instrec.learning.backend import keras
 
     return keras.models.load_model(path).get_weights()
 
@@ -180,7 +182,7 @@ VARIED = {"schedule": "cosine", "augmentation": "noise start"}
 def test_an_interrupted_training_with_all_variants_goes_on_alike(
     tiny, tmp_path, monkeypatch, optimizer
 ):
-    from instrec import callbacks
+    from instrec.learning import callbacks
 
     save = callbacks.StateSaver.on_epoch_end
 
@@ -334,7 +336,7 @@ def test_the_half_split_lies_apart_and_holds_out_what_it_should(tiny):
 
 
 def test_shuffling_takes_every_patch_once_and_differs_by_epoch(tiny):
-    from instrec.patches import Patches
+    from instrec.learning.patches import Patches
 
     x = np.arange(10.0)[:, None]
     data = Patches([x], np.arange(3, 10), 4, targets=x, shuffle_seed=(0,))
@@ -352,8 +354,8 @@ def test_shuffling_takes_every_patch_once_and_differs_by_epoch(tiny):
 
 def test_keras_opens_one_stream_for_all_epochs_and_tunes_none(monkeypatch):
     """Or TensorFlow waits at the end of every epoch, until its tuner wakes."""
-    from instrec.backend import keras
-    from instrec.patches import Patches
+    from instrec.learning.backend import keras
+    from instrec.learning.patches import Patches
 
     opened, batches = [], Patches.batches
     monkeypatch.setattr(Patches, "batches", lambda data: opened.append(1) or batches(data))
@@ -379,7 +381,7 @@ def test_what_ends_while_it_is_read_is_named(tiny):
 
 
 def test_no_patches_are_refused():
-    from instrec.patches import Patches
+    from instrec.learning.patches import Patches
 
     with pytest.raises(
         InputError, match=r"^expected at least a patch for each device \(1\), found 0$"

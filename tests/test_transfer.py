@@ -12,7 +12,10 @@ from test_train import TINY, tiny_network
 import evaluate
 import settings
 import train
-from instrec import InputError, networks, results, tensors
+from instrec.data import tensors
+from instrec.errors import InputError
+from instrec.learning import model_files as results
+from instrec.learning import trained as networks
 
 SOURCE = "single_1024/model_tiny.adam"
 TARGET = settings.DataSet("target", "Target", ("as", "ts"), ("target",), "folders")
@@ -20,7 +23,7 @@ TARGET = settings.DataSet("target", "Target", ("as", "ts"), ("target",), "folder
 
 def deep(name="model_tiny"):
     """A tiny network with a hidden layer, which a transfer can freeze."""
-    from instrec.backend import keras
+    from instrec.learning.backend import keras
 
     x = inputs = keras.Input((128, 43, 1))
     x = keras.layers.Flatten()(keras.layers.AveragePooling2D((4, 43))(x))
@@ -129,7 +132,7 @@ def test_a_transferred_model_is_evaluated_like_any(source, call):
 def test_a_killed_transfer_goes_on_to_the_same_weights(source, monkeypatch):
     whole = transferred(transfer_passes=2, iter_num=1, name="whole")
     expected = weights(whole, 0)
-    from instrec import callbacks
+    from instrec.learning import callbacks
 
     save = callbacks.StateSaver.on_epoch_end
     for last in (1, 3, 4):  # in the first pass, at its end, in the second pass
@@ -154,7 +157,7 @@ def test_a_kill_between_checkpoint_and_state_of_the_second_pass_changes_nothing(
     source, monkeypatch
 ):
     """The best weights, which the pass started from, are those of the pass itself by then."""
-    from instrec import callbacks
+    from instrec.learning import callbacks
 
     save = callbacks.BestCheckpoint.on_epoch_end
 

@@ -27,7 +27,12 @@ with atheris.instrument_imports(include=["instrec", "create_encoding", "numpy.li
     import create_encoding
     import separate_sources
     import settings
-    from instrec import InputError, experiments, features, networks, results, storage
+    from instrec import experiments
+    from instrec.common import storage
+    from instrec.data import features
+    from instrec.errors import InputError
+    from instrec.learning import model_files as results
+    from instrec.learning import trained as networks
 
 LABELS = settings.IRMAS_WIND
 FILES: results.ModelFiles  # in the folder of the fuzzer

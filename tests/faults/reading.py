@@ -23,7 +23,10 @@ import numpy as np
 from worlds import CLIP, MODEL, WIND
 
 import settings
-from instrec import InputError, command, experiments, features, tensors
+from instrec import experiments
+from instrec.common import command
+from instrec.data import features, tensors
+from instrec.errors import InputError
 
 SECONDS = 120  # more is a hang; far more than any of this takes
 MEMORY = 3 * 2**30  # bytes that reading may take beyond what the libraries have taken
@@ -80,7 +83,8 @@ def experiment(path: Path) -> None:
 
 def weights(path: Path) -> None:
     """Load weights whose digest somebody has put right."""
-    from instrec import networks, results
+    from instrec.learning import model_files as results
+    from instrec.learning import trained as networks
 
     files = results.model_files(settings.selected(), "model_leaky", "adam")
     networks.load_network(files, 0, "train.py")
@@ -199,7 +203,7 @@ def prepare(root: Path, kind: str) -> None:
 
 
 def _interrupt_training(root: Path) -> None:
-    from instrec import callbacks
+    from instrec.learning import callbacks
 
     (root / FOLDER / "model_leaky.adam1.run.json").unlink()
     save = callbacks.StateSaver.on_epoch_end

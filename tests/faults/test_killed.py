@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from worlds import SCRIPTS, content, copy, files_of, kill, leftovers, says, shared
 
-from instrec import storage
+from instrec.common import storage
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes and mounts of POSIX")
 

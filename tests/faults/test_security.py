@@ -12,7 +12,12 @@ import soundfile
 from conftest import RATE, make_irmas, write_tone
 
 import settings
-from instrec import InputError, experiments, features, networks, results, storage, tensors
+from instrec import experiments
+from instrec.common import storage
+from instrec.data import features, tensors
+from instrec.errors import InputError
+from instrec.learning import model_files as results
+from instrec.learning import trained as networks
 
 WIND = 7
 MODEL = ("-m", "model_residual", "-o", "adam")

@@ -22,7 +22,7 @@ import numpy as np
 from conftest import ROOT, make_irmas, script_environment
 
 import settings
-from instrec import storage
+from instrec.common import storage
 
 WIND = 7  # data set in the layout of IRMAS with the fewest labels
 MODEL = ("-m", "model_leaky", "-o", "adam", "-d", WIND)
@@ -32,7 +32,7 @@ REPRODUCE = """
 import dataclasses, os, sys
 from pathlib import Path
 import reproduce
-from instrec import command
+from instrec.common import command
 reproduce.DEMO = Path(os.environ["INSTREC_MODEL_PATH"]).parent / "demo"
 small = {"audio": {-1: ("--train", "2", "--seconds", "2", "2")}, "graphs": True}
 reproduce.SCALES["smoke"] = dataclasses.replace(reproduce.SCALES["smoke"], **small)

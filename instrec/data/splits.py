@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from instrec import InputError
+from instrec.errors import InputError
 
 SPLIT_BY = ("patch", "file", "recording")
 

@@ -10,7 +10,7 @@ random generator and patches go in, new patches come out.
 
 import numpy as np
 
-from instrec import InputError
+from instrec.errors import InputError
 
 NEPERS = np.log(10) / 20  # of one dB: patches are natural logarithms
 

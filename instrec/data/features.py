@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import settings
-from instrec import InputError
+from instrec.errors import InputError
 
 MIN_FFT = 2048  # the published script leaves n_fft at librosa's default, zero-padding the window
 EPSILON = np.finfo(np.float32).eps  # keeps the logarithm of silence finite

@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from instrec import features, metrics, storage
+from instrec.common import storage
+from instrec.data import features
+from instrec.scoring import metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-    from instrec.features import FeatureParameters
-    from instrec.recognition import Recognition
+    from instrec.data.features import FeatureParameters
+    from instrec.scoring.recognition import Recognition
 
 DPI = 200
 DB = 20 / np.log(10)  # of a step of 1 in a natural logarithm of magnitudes

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from instrec import InputError, augmentation, features, storage
-from instrec.backend import tf
+from instrec.common import storage
+from instrec.data import features
+from instrec.errors import InputError
+from instrec.learning import augmentation
+from instrec.learning.backend import tf
 
 
 class Patches:
@@ -30,7 +33,7 @@ class Patches:
     moments : sequence of (float, float), optional
         Mean and deviation of each input, to standardise by (thesis 5.5.2).
     augmentations : str
-        Names of `instrec.augmentation`, by which batches are varied; needs `shuffle_seed`, and
+        Names of `augmentation`, by which batches are varied; needs `shuffle_seed`, and
         both inputs of a network are varied alike.
     devices : int
         Devices that share every batch in equal parts. Of the last batch of an epoch, they leave

@@ -37,7 +37,7 @@ def ordered_map(
     """
     workers = workers or multiprocessing.cpu_count()
     if settings.SCHEDULER:
-        from instrec import cluster  # only where it is needed: Dask is optional
+        from instrec.common import cluster  # only where it is needed: Dask is optional
 
         pool = cluster.workers(settings.SCHEDULER)
     elif workers == 1:

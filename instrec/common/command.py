@@ -10,7 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import settings
-from instrec import InputError, results
+from instrec.errors import InputError
+from instrec.learning import model_files as results
 
 
 def new_parser(docstring: str) -> argparse.ArgumentParser:

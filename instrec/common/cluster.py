@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import settings
-from instrec import InputError, parallel, storage
+from instrec.common import parallel, storage
+from instrec.errors import InputError
 
 try:
     import cloudpickle
@@ -36,7 +37,7 @@ except ImportError:
 # once; for a goodbye; and after which workers are counted again.
 CONNECT, CLOSE, RECOUNT = 30, 2, 5
 PACKAGES = ("numpy", "scipy", "librosa", "soundfile", "soxr", "keras", "tensorflow")
-SOURCES = ("*.py", "instrec/*.py", "models/*.py", "separation/*.py")
+SOURCES = ("*.py", "instrec/**/*.py", "models/*.py", "rendering/*.py", "separation/*.py")
 
 
 @contextlib.contextmanager

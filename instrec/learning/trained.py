@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import settings
-from instrec import InputError, features, is_plain_name, results, storage
+from instrec.common import storage
+from instrec.data import features
+from instrec.errors import InputError, is_plain_name
+from instrec.learning import model_files as results
 
 if TYPE_CHECKING:
     import keras
@@ -141,7 +144,7 @@ def load_network(files: results.ModelFiles, iteration: int, remedy: str) -> "ker
         If its files are damaged, or its structure names anything but parts of Keras: a model that
         somebody else has made cannot run code here.
     """
-    from instrec.backend import keras
+    from instrec.learning.backend import keras
 
     path = files.structure(iteration)
     with storage.refuse_damaged(path, remedy):
@@ -217,7 +220,7 @@ def foreign_parts(structure: Any) -> list[str]:  # noqa: ANN401
     list of str
         Classes that are not layers, initialisers and the like, or that hold code.
     """
-    from instrec.backend import keras
+    from instrec.learning.backend import keras
 
     if isinstance(structure, list):
         return [name for one in structure for name in foreign_parts(one)]
@@ -291,7 +294,7 @@ class TransferSource:
 
     def new_network(self, num_classes: int) -> "keras.Model":
         """Return the network of the source with a new output layer, and new weights throughout."""
-        from instrec.backend import keras
+        from instrec.learning.backend import keras
 
         network = self._load(0)
         last = network.layers[-1]

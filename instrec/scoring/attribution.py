@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from instrec import InputError, features
+from instrec.data import features
+from instrec.errors import InputError
 
 if TYPE_CHECKING:
     import keras
@@ -77,7 +78,7 @@ def integrated_gradients(
     InputError
         If Keras computes on JAX.
     """
-    from instrec.backend import ENGINE, tf
+    from instrec.learning.backend import ENGINE, tf
 
     if ENGINE != "tensorflow":
         raise InputError(f"gradients for patches take TensorFlow: unset KERAS_BACKEND ({ENGINE})")
@@ -158,7 +159,7 @@ def _midpoints(steps: int) -> Iterator[np.ndarray]:
 
 def _gradients(network: "keras.Model", points: list[np.ndarray], label: int) -> list[np.ndarray]:
     """Return the gradient of an output at each of several points: [points x ...] an input."""
-    from instrec.backend import tf
+    from instrec.learning.backend import tf
 
     tensors = [tf.constant(x, dtype=tf.float32) for x in points]
     with tf.GradientTape() as tape:

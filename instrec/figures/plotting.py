@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import settings
-from instrec import InputError, command, figures, is_plain_name, results, storage
+from instrec.common import command, storage
+from instrec.errors import InputError, is_plain_name
+from instrec.figures.drawing import drawing as figures
+from instrec.learning import model_files as results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 import settings
-from instrec import InputError
+from instrec.errors import InputError
 
 PARTIAL = ".partial"  # ends the name of what is still being written
 

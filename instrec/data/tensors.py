@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import settings
-from instrec import InputError, features, splits, storage
+from instrec.common import storage
+from instrec.data import features, splits
+from instrec.errors import InputError
 
 PARTS = ("train", "test")
 RECORD = "record.json"

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from instrec import InputError
+from instrec.errors import InputError
 
 
 @contextlib.contextmanager

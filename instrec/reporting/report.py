@@ -150,7 +150,7 @@ class Outcome:
 
     def accuracies(self, strategy: str) -> np.ndarray:
         """Return the mean accuracy of the confusion matrix of each iteration."""
-        from instrec import metrics
+        from instrec.scoring import metrics
 
         matrices = np.array(self.confusion["results"][strategy]["confusion"], dtype=float)
         return np.array([metrics.mean_accuracy(matrix) for matrix in matrices])

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import settings
-from instrec import storage
+from instrec.common import storage
 
 SCRIPTS = ("plot_conf_mat.py", "plot_perf_metrics.py", "plot_history.py")
 _LAUNCHER = '''"""Run {script} of instRecCnn on the results in this folder.

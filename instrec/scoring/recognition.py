@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from instrec import InputError, command, features, metrics, networks, results, storage
+from instrec.common import command, storage
+from instrec.data import features
+from instrec.errors import InputError
+from instrec.learning import model_files as results
+from instrec.learning import trained as networks
+from instrec.scoring import metrics
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import models
 import settings
-from instrec import InputError, is_plain_name
+from instrec.errors import InputError, is_plain_name
 
 # The model that comes with the code, and the folder it lies in; `make pretrained` makes it.
 PRETRAINED = "rendered_1024/model_residual.adam"

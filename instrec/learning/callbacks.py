@@ -10,8 +10,8 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from instrec import command, storage
-from instrec.backend import is_first, keras
+from instrec.common import command, storage
+from instrec.learning.backend import is_first, keras
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):

@@ -1,0 +1,1 @@
+"""What all other packages share: files, records, the command line, work on many processes."""

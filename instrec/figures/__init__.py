@@ -1,0 +1,1 @@
+"""The figures: one style, one function a figure."""

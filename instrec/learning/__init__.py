@@ -1,0 +1,1 @@
+"""Trained networks: how they are fed, trained, kept and loaded."""

@@ -1,0 +1,1 @@
+"""Experiments set beside what was published."""

@@ -1,0 +1,1 @@
+"""Render demo music: what is played, sung and synthesised."""
