@@ -209,7 +209,7 @@ def plot_improvement(
     InputError
         If there are no scores of that name, or both sides are the same.
     """
-    from instrec.figures.drawing import drawing as figures
+    from instrec.figures import drawing as figures
 
     sides = (
         Side(data_set, model, thresholds),

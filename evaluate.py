@@ -30,7 +30,7 @@ import train
 from instrec.common import command, storage
 from instrec.data import features, tensors
 from instrec.errors import InputError
-from instrec.figures.drawing import launchers
+from instrec.figures import launchers
 from instrec.learning import model_files as results
 from instrec.learning import trained as networks
 from instrec.scoring import metrics

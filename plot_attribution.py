@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from instrec.common import command, storage
 from instrec.errors import InputError
-from instrec.figures.drawing import drawing as figures
+from instrec.figures import drawing as figures
 from instrec.scoring import attribution
 from instrec.scoring.recognition import Recogniser, StrongestPatch
 

@@ -11,8 +11,8 @@ the iterations, rows true and columns predicted labels, each row divided by its 
 import numpy as np
 
 from instrec.common import command, storage
-from instrec.figures.drawing import drawing as figures
-from instrec.figures.drawing import plotting
+from instrec.figures import drawing as figures
+from instrec.figures import plotting
 from instrec.learning import model_files as results
 from instrec.scoring import metrics
 

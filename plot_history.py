@@ -9,8 +9,8 @@ deviation over all iterations that train.py finished.
 """
 
 from instrec.common import command, storage
-from instrec.figures.drawing import drawing as figures
-from instrec.figures.drawing import plotting
+from instrec.figures import drawing as figures
+from instrec.figures import plotting
 from instrec.learning import model_files as results
 from instrec.learning import trained as networks
 from train import HISTORY_FIELDS

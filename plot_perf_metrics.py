@@ -14,8 +14,8 @@ Next step: evaluate.py -O 3.
 import numpy as np
 
 from instrec.common import command, storage
-from instrec.figures.drawing import drawing as figures
-from instrec.figures.drawing import plotting
+from instrec.figures import drawing as figures
+from instrec.figures import plotting
 from instrec.learning import model_files as results
 from instrec.scoring import metrics
 

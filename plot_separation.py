@@ -16,7 +16,7 @@ import numpy as np
 from instrec.common import command, storage
 from instrec.data import features
 from instrec.errors import InputError
-from instrec.figures.drawing import drawing as figures
+from instrec.figures import drawing as figures
 
 SAMPLE_RATE = 44100  # Hz, of the separations in the thesis
 

@@ -297,7 +297,7 @@ def _write_each(
         document = as_jams(recogniser, str(path), found)
         storage.save_json(arguments.jams / f"{name}.jams", document)
     if arguments.figures:
-        from instrec.figures.drawing import drawing as figures
+        from instrec.figures import drawing as figures
 
         drawn = figures.recognition(
             found, recogniser.labels, f"{path.name} · {recogniser.files.model}"

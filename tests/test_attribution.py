@@ -15,7 +15,7 @@ import settings
 import train
 from instrec.data import features
 from instrec.errors import InputError
-from instrec.figures.drawing import drawing as figures
+from instrec.figures import drawing as figures
 from instrec.learning import model_files as results
 from instrec.learning import trained as networks
 from instrec.scoring import attribution, recognition

@@ -148,7 +148,7 @@ def test_script_prints_the_frames(three_models, run_script):
 
 def bars(monkeypatch, *arguments, **options):
     """Call plot_improvement; return what was drawn: panels by title and strategy."""
-    from instrec.figures.drawing import drawing as figures
+    from instrec.figures import drawing as figures
 
     drawn = []
     draw = figures.improvement_bars

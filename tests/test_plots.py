@@ -14,8 +14,8 @@ import plot_perf_metrics
 import settings
 from instrec.common import storage
 from instrec.errors import InputError
-from instrec.figures.drawing import drawing as figures
-from instrec.figures.drawing import launchers, plotting
+from instrec.figures import drawing as figures
+from instrec.figures import launchers, plotting
 from instrec.learning import model_files as results
 from instrec.scoring import metrics
 from train import HISTORY_TYPE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import settings
 from instrec.common import command, storage
 from instrec.errors import InputError, is_plain_name
-from instrec.figures.drawing import drawing as figures
+from instrec.figures import drawing as figures
 from instrec.learning import model_files as results
 
 if TYPE_CHECKING:
