@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-import create_encoding
-import settings
 from instrec.common import command, storage
 from instrec.common.parallel import ordered_map
-from instrec.data import features, splits, tensors
+from instrec.config import Config, FeatureParameters, read
+from instrec.data import audio, features, metadata, splits, tensors
+from instrec.data.patch_writer import PatchWriter
 from instrec.errors import InputError
 
 MAX_NAMED = 20  # files left out that are named on the screen; the record names all
@@ -41,10 +41,15 @@ class GenerateDataset:
         Number of labels.
     val_split : float
         Share of the training data that trains, from 0 to 1.
-    data_set : settings.DataSet, optional
-        By default the one that settings.py selects.
+    config : Config, optional
+        By default what settings.py says; it names the data set, where one is needed.
     workers : int, optional
         Processes that extract; as many as there are processors by default.
+
+    Raises
+    ------
+    InputError
+        If the duration is not that of the settings, or the data set has other labels.
     """
 
     def __init__(
@@ -53,23 +58,21 @@ class GenerateDataset:
         num_classes: int,
         val_split: float,
         *,
-        data_set: settings.DataSet | None = None,
+        config: Config | None = None,
         workers: int | None = None,
     ) -> None:
+        self.config = config = config or read()
+        self.duration, self.num_classes, self.val_split = duration, num_classes, val_split
         self.workers = workers
-        self.data_set = data_set or settings.selected()
-        self.duration = duration
-        if duration != settings.patch_frames:
+        if duration != config.patch_frames:
             raise InputError(
-                f"expected duration to be {settings.patch_frames} frames, found {duration}: "
+                f"expected duration to be {config.patch_frames} frames, found {duration}: "
                 "change time_duration in settings.py"
             )
-        self.val_split = val_split
-        self.num_classes = num_classes
-        if num_classes != len(self.data_set.labels):
+        if config.dataset is not None and num_classes != len(config.labels):
             raise InputError(
-                f"expected num_classes to be {len(self.data_set.labels)} for "
-                f"{self.data_set.title}, found {num_classes}"
+                f"expected num_classes to be {len(config.labels)} for {config.data_set.title}, "
+                f"found {num_classes}"
             )
 
     def create_spectrogram(
@@ -97,6 +100,11 @@ class GenerateDataset:
         -------
         np.ndarray [shape=(num_mel, frames)]
             Natural logarithm of the mel spectrogram of magnitudes.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be used.
         """
         return self._spectrogram(filename, sr, (win_length,), hop_length, num_mel)[..., 0]
 
@@ -123,11 +131,50 @@ class GenerateDataset:
     def _spectrogram(
         self, filename: str, sr: int, windows: tuple[int, ...], hop_length: int, num_mel: int
     ) -> np.ndarray:
-        parameters = features.FeatureParameters(sr, windows, hop_length, num_mel, self.duration)
+        parameters = FeatureParameters(sr, windows, hop_length, num_mel, self.duration)
         try:
-            return features.log_mel_channels(features.load_audio(filename, sr), parameters)
+            return features.log_mel_channels(audio.load_audio(filename, sr), parameters)
         except InputError as error:
             raise InputError(f"{filename}: {error}") from None
+
+    def patches(self, filename: str, step: int) -> np.ndarray:
+        """Cut the spectrogram of an audio file into patches.
+
+        Parameters
+        ----------
+        filename : str
+            Audio file.
+        step : int
+            Frames from patch to patch.
+
+        Returns
+        -------
+        np.ndarray [shape=(patches, bands, frames, channels), dtype=float32]
+
+        Raises
+        ------
+        InputError
+            If the file cannot be used, or is shorter than one patch.
+        """
+        made_with = self.config.features
+        options = {
+            "sr": made_with.sample_rate,
+            "win_length": made_with.windows[0],
+            "hop_length": made_with.hop_length,
+            "num_mel": made_with.num_mel_bands,
+        }
+        if len(made_with.windows) == 1:
+            spectrogram = self.create_spectrogram(filename, **options)[..., np.newaxis]
+        else:
+            spectrogram = self.create_multi_spectrogram(filename, **options)
+        patches = features.cut_patches(spectrogram, self.duration, step)
+        if len(patches) == 0:
+            found = (spectrogram.shape[1] - 1) * made_with.hop_length / made_with.sample_rate
+            raise InputError(
+                f"{filename}: too short: {found:.2f} s, and one patch takes "
+                f"{made_with.patch_seconds:.2f} s"
+            )
+        return np.ascontiguousarray(patches)
 
     def load_metadata(self, path_metadata: str | Path) -> tuple[list[str], list]:
         """Load the metadata that create_encoding.py wrote.
@@ -143,8 +190,14 @@ class GenerateDataset:
             Relative to the audio folder of the data set.
         labels : list of str, or of list of str
             Label of each file; a list of labels where the column is named `labels`.
+
+        Raises
+        ------
+        InputError
+            If it is missing or damaged, or no data set is chosen.
         """
-        clips = create_encoding.read_metadata(Path(path_metadata), self.data_set.labels)
+        remedy = f"python3 create_encoding.py -d {self.config.dataset}"
+        clips = metadata.read_metadata(Path(path_metadata), self.config.labels, remedy)
         single = all(len(clip.labels) == 1 for clip in clips)
         return (
             [clip.filename for clip in clips],
@@ -164,7 +217,7 @@ class GenerateDataset:
         Parameters
         ----------
         dataset : list of np.ndarray, or pair of such lists
-            Patches; a pair for the two inputs of model_two_branch.
+            Patches, or their row numbers; a pair for the two inputs of model_two_branch.
         class_id : list of int
             Label of each patch, as its place in the label set.
         file_id : list of int
@@ -182,30 +235,32 @@ class GenerateDataset:
         Raises
         ------
         InputError
-            If a class id is not below `num_classes`, or settings ask to split by recording, which
-            takes file names.
+            If a class id is not below `num_classes`, or settings.py splits by recording, which
+            takes the file names of a data set.
         """
         class_id, file_id = np.asarray(class_id), np.asarray(file_id)
         if len(class_id) and not 0 <= class_id.min() <= class_id.max() < num_classes:
             raise InputError(f"expected class ids from 0 to {num_classes - 1}")
         recordings = None
-        if settings.split_by == "recording":
-            recordings = self._recordings("train")
+        if self.config.split_by == "recording":
+            clips = metadata.read(self.config, "train")
+            recordings = [splits.recording_of(clip.filename) for clip in clips]
         in_validation = splits.validation_mask(
             class_id,
             file_id,
             validation,
             recordings=recordings,
-            split_by=settings.split_by,
-            balanced=settings.balanced,
-            seed=settings.seed,
+            split_by=self.config.split_by,
+            balanced=self.config.balanced,
+            seed=self.config.seed,
+            names=self.config.labels if self.config.dataset is not None else (),
         )
-        parts = []
-        order = np.random.default_rng(settings.seed).permutation(len(class_id))
+        found = []
+        order = np.random.default_rng(self.config.seed).permutation(len(class_id))
         for mask in (~in_validation, in_validation):
             rows = order[mask[order]]
-            parts += [self._take(dataset, rows), class_id[rows], file_id[rows].tolist()]
-        return tuple(parts)
+            found += [_take(dataset, rows, len(mask)), class_id[rows], file_id[rows].tolist()]
+        return tuple(found)
 
     def pure_development_split(
         self, dataset: Sequence[np.ndarray], file_id: Sequence[int]
@@ -215,7 +270,7 @@ class GenerateDataset:
         Parameters
         ----------
         dataset : list of np.ndarray, or pair of such lists
-            Patches; a pair for the two inputs of model_two_branch.
+            Patches, or their row numbers; a pair for the two inputs of model_two_branch.
         file_id : list of int
             File of each patch, as its row in test.csv.
 
@@ -224,15 +279,20 @@ class GenerateDataset:
         pure_test_set, fid_pure_set, dev_test_set, fid_dev_set
             Patches (a list of two arrays for two inputs) and file ids of both halves. All patches
             of a clip are in the same half.
+
+        Raises
+        ------
+        InputError
+            If no data set is chosen, or it has no metadata: the labels of the clips are there.
         """
-        clips = self._metadata("test")
-        pure = splits.halves([clip.labels for clip in clips], seed=settings.seed)
+        clips = metadata.read(self.config, "test")
+        pure = splits.halves([clip.labels for clip in clips], seed=self.config.seed)
         file_id = np.asarray(file_id)
-        parts = []
+        found = []
         for half in (pure, ~pure):
             rows = np.flatnonzero(half[file_id])
-            parts += [self._take(dataset, rows), file_id[rows].tolist()]
-        return tuple(parts)
+            found += [_take(dataset, rows, len(file_id)), file_id[rows].tolist()]
+        return tuple(found)
 
     def run(self, type_run: str, *, force: bool = False) -> None:
         """Extract the patches of a data set with one input, split and save them.
@@ -255,141 +315,156 @@ class GenerateDataset:
     def _run(self, type_run: str, inputs: int, *, force: bool) -> None:
         if type_run not in tensors.PARTS:
             raise InputError(f"expected type_run to be 'train' or 'test', found {type_run!r}")
-        tensors.check_inputs(self.data_set, inputs, ("run", "run_multi"))
-        with storage.lock(self.data_set.feature_path, "tensors"):
+        tensors.check_inputs(self.config, inputs, ("run", "run_multi"))
+        with storage.lock(self.config.feature_folder, "tensors"):
             self._extract(type_run, force=force)
-        self._report_split(tensors.load(self.data_set, type_run))
+        self._split(tensors.load(self.config, type_run))
 
     def _extract(self, type_run: str, *, force: bool) -> None:
         """Write the tensors of one part, unless they are up to date."""
-        clips = self._metadata(type_run)
-        folder = tensors.folder(self.data_set, type_run)
+        filenames, labels = self.load_metadata(metadata.path_of(self.config, type_run))
+        folder = tensors.folder(self.config, type_run)
         partial = folder.with_name(folder.name + storage.PARTIAL)
-        storage.recover_folder(folder)
-        made_of = self._made_of(type_run, clips)
-        if not force and self._is_up_to_date(type_run, made_of):
+        recipe = self._recipe(type_run, filenames)
+        if not force and self._is_up_to_date(type_run, recipe):
             print(f"{type_run}: {folder} is up to date")
             return
         # What an interrupted run left is of use only if it was made of the same.
-        if not tensors.is_made_of(partial, made_of):
+        if not tensors.is_made_of(partial, recipe):
             storage.remove_folder(partial)
-            storage.save_json(partial / tensors.RECORD, {"made_of": made_of})
-
-        inputs = [tensors.input_name(audio_folder) for audio_folder in self.data_set.folders]
-        parameters = features.parameters_of(self.data_set)
-        writer = storage.PatchWriter(partial, inputs, parameters.patch_shape)
+            storage.save_json(partial / tensors.RECORD, {"made_of": recipe})
+        inputs = [tensors.input_name(audio_folder) for audio_folder in self.config.data_set.folders]
+        writer = PatchWriter(partial, inputs, self.config.features.patch_shape)
         finished = False
         try:
-            self._write_patches(writer, clips, made_of["step"], parameters)
-            names = [clip.filename for clip in clips]
-            tensors.finish(partial, names, self._multi_hot(clips), writer, made_of)
+            self._write_patches(writer, filenames, recipe["step"])
+            self._finish(partial, filenames, labels, writer, recipe)
             finished = True
         finally:
             writer.close(finished=finished)  # last: until then, the next run can go on
         storage.replace_folder(partial, folder)
         _report_files(type_run, writer, folder)
 
-    def _is_up_to_date(self, type_run: str, made_of: dict) -> bool:
-        if not tensors.is_made_of(tensors.folder(self.data_set, type_run), made_of):
+    def _is_up_to_date(self, type_run: str, recipe: dict) -> bool:
+        if not tensors.is_made_of(tensors.folder(self.config, type_run), recipe):
             return False
         try:
-            tensors.load(self.data_set, type_run)
+            tensors.load(self.config, type_run)
         except InputError:  # damaged
             return False
         return True
 
-    def _write_patches(
-        self,
-        writer: storage.PatchWriter,
-        clips: list[create_encoding.Clip],
-        step: int,
-        parameters: features.FeatureParameters,
-    ) -> None:
+    def _write_patches(self, writer: PatchWriter, filenames: list[str], step: int) -> None:
         done = len(writer.done)
         if done:
-            print(f"going on after {done} of {len(clips)} files")
-        tasks = [
-            ([settings.DATA_PATH / folder / clip.filename for folder in self.data_set.folders],)
-            + (parameters, step)
-            for clip in clips[done:]
-        ]
-        workers = min(self.workers or multiprocessing.cpu_count(), max(1, len(tasks)))
-        bar = command.progress(total=len(clips), initial=done, unit="file", desc="extracting")
-        with bar, contextlib.closing(ordered_map(extract, tasks, workers=workers)) as results:
+            print(f"going on after {done} of {len(filenames)} files")
+        waiting = filenames[done:]
+        workers = min(self.workers or multiprocessing.cpu_count(), max(1, len(waiting)))
+        bar = command.progress(total=len(filenames), initial=done, unit="file", desc="extracting")
+        results = ordered_map(
+            extract,
+            [(self, filename, step) for filename in waiting],
+            workers=workers,
+            scheduler=self.config.scheduler,
+        )
+        with bar, contextlib.closing(results):
             try:
-                for clip, (patches, reason) in zip(clips[done:], results, strict=True):
-                    writer.write(clip.filename, patches, reason)
+                for filename, (patches, reason) in zip(waiting, results, strict=True):
+                    writer.write(filename, patches, reason)
                     bar.update()
             except BrokenProcessPool:
                 raise InputError(
-                    f"a worker process was killed at {clips[len(writer.done)].filename} or one of "
-                    "the next files, perhaps for lack of memory: the same command goes on from here"
+                    f"a worker process was killed at {filenames[len(writer.done)]} or one of the "
+                    "next files, perhaps for lack of memory: the same command goes on from here"
                 ) from None
 
-    def _made_of(self, type_run: str, clips: list[create_encoding.Clip]) -> dict:
+    def _recipe(self, type_run: str, filenames: list[str]) -> dict:
         """Name everything that determines the tensors; they are refused if it changes."""
-        audio = []
-        for folder in self.data_set.folders:
-            for clip in clips:
+        states = []
+        for folder in self.config.data_set.folders:
+            for filename in filenames:
                 try:
-                    state = (settings.DATA_PATH / folder / clip.filename).stat()
-                    audio.append((state.st_size, state.st_mtime_ns))
+                    state = (self.config.data_path / folder / filename).stat()
+                    states.append((state.st_size, state.st_mtime_ns))
                 except OSError:
-                    audio.append(None)
+                    states.append(None)
         return {
-            **asdict(features.parameters_of(self.data_set)),
-            "step": tensors.step_of(type_run, self.duration),
-            "labels": list(self.data_set.labels),
-            "metadata": storage.digest_of_file(tensors.metadata_path(self.data_set, type_run)),
-            "audio": storage.digest_of(audio),
-            "rendered": tensors.is_rendered(self.data_set),
+            **asdict(self.config.features),
+            "step": self.config.step(type_run),
+            "labels": list(self.config.labels),
+            "metadata": storage.digest_of_file(metadata.path_of(self.config, type_run)),
+            "audio": storage.digest_of(states),
+            "rendered": tensors.is_rendered(self.config),
         }
 
-    def _metadata(self, type_run: str) -> list[create_encoding.Clip]:
-        path = tensors.metadata_path(self.data_set, type_run)
-        return create_encoding.read_metadata(path, self.data_set.labels)
+    def _finish(
+        self, path: Path, filenames: list[str], labels: list, writer: PatchWriter, recipe: dict
+    ) -> None:
+        """Write all but the patches, once these are complete."""
+        counts = [line["patches"] for line in writer.done]
+        if sum(counts) == 0:
+            first = writer.done[0]
+            raise InputError(
+                f"none of {len(filenames)} files in {self.config.data_path} could be used; the "
+                f"first, {first['file']}: {first['reason']}. Mend them and run "
+                f"python3 generate_dataset.py -d {self.config.dataset}"
+            )
+        carried = [[label] if isinstance(label, str) else label for label in labels]
+        multi_hot = [[name in names for name in self.config.labels] for names in carried]
+        file_id = np.repeat(np.arange(len(filenames), dtype=np.int32), counts)
+        storage.save_array(path / "file_id.npy", file_id)
+        storage.save_array(path / "files.npy", np.array(filenames))
+        storage.save_array(path / "labels.npy", np.array(multi_hot, dtype=np.uint8))
+        record = {
+            "made_of": recipe,
+            "fingerprint": writer.fingerprint(),
+            "files": len(filenames),
+            "patches": sum(counts),
+            "left_out": {line["file"]: line["reason"] for line in writer.done if line["reason"]},
+            "made_with": storage.environment("numpy", "scipy", "librosa", "soundfile", "soxr"),
+        }
+        storage.save_json(path / tensors.RECORD, record)
 
-    def _multi_hot(self, clips: list[create_encoding.Clip]) -> np.ndarray:
-        """Labels of each clip as zeros and ones [clips x labels]."""
-        rows = [[label in clip.labels for label in self.data_set.labels] for clip in clips]
-        return np.array(rows, dtype=np.uint8)
-
-    def _recordings(self, type_run: str) -> list[str]:
-        return [splits.recording_of(clip.filename) for clip in self._metadata(type_run)]
-
-    def _take(self, dataset: Sequence, rows: np.ndarray) -> np.ndarray | list[np.ndarray]:
-        if len(self.data_set.folders) == 2:
-            return [np.asarray(one)[rows] for one in dataset]
-        return np.asarray(dataset)[rows]
-
-    def _report_split(self, part: tensors.Tensors) -> None:
+    def _split(self, part: tensors.Tensors) -> None:
+        """Split a part, save the split beside its tensors, and print the counts."""
+        rows = np.arange(len(part.file_id))
         if part.part == "train":
-            names, mask = ("training", "validation"), ~part.validation_mask(self.val_split)
+            *_, validation, _, _ = self.validation_split(
+                rows, part.class_id, part.file_id, self.num_classes, self.val_split
+            )
+            name = tensors.split_name(self.config, "train", self.val_split)
+            part.saved_split(name, rows.shape, lambda: np.isin(rows, validation))
+            names, second = ("training", "validation"), np.isin(rows, validation)
         else:
-            names, mask = ("pure", "development"), part.pure_mask()[part.file_id]
+            pure, *_ = self.pure_development_split(rows, part.file_id)
+            part.pure_mask(self.config)
+            names, second = ("pure", "development"), ~np.isin(rows, pure)
+        counts = [
+            (label, *np.bincount(second[has_label], minlength=2))
+            for label, has_label in part.patches_of_labels()
+        ]
         command.print_table(
-            ("patches", *names),
-            [
-                (label, *np.bincount(~mask[of_label], minlength=2))
-                for label, of_label in part.patches_of_labels()
-            ]
-            + [("all", *np.bincount(~mask, minlength=2))],
+            ("patches", *names), [*counts, ("all", *np.bincount(second, minlength=2))]
         )
 
 
 def extract(
-    paths: list[Path], parameters: features.FeatureParameters, step: int
+    generator: GenerateDataset, filename: str, step: int
 ) -> tuple[list[np.ndarray] | None, str | None]:
-    """Return the patches of one file, an array an input, or the reason why there are none."""
-    try:
-        inputs = [features.patches_of_file(path, parameters, step) for path in paths]
-    except InputError as error:
-        return None, str(error)
+    """Return the patches of one clip, an array an input, or the reason why there are none."""
+    folders = generator.config.data_set.folders
+    paths = [str(generator.config.data_path / folder / filename) for folder in folders]
+    inputs = []
+    for path in paths:
+        try:
+            inputs.append(generator.patches(path, step))
+        except InputError as error:
+            return None, str(error).removeprefix(f"{path}: ")
     shortest = min(map(len, inputs))
     return [patches[:shortest] for patches in inputs], None
 
 
-def _report_files(type_run: str, writer: storage.PatchWriter, folder: Path) -> None:
+def _report_files(type_run: str, writer: PatchWriter, folder: Path) -> None:
     left_out = [line for line in writer.done if line["reason"]]
     used = len(writer.done) - len(left_out)
     print(f"{type_run}: {writer.patches} patches of {used} files in {folder}")
@@ -401,28 +476,33 @@ def _report_files(type_run: str, writer: storage.PatchWriter, folder: Path) -> N
         print(f"left out {len(left_out)} of {len(writer.done)} files in all")
 
 
-def generate(
-    data_set: settings.DataSet, *, force: bool = False, workers: int | None = None
-) -> None:
-    """Generate the training and testing tensors of a data set."""
+def generate(config: Config, *, force: bool = False, workers: int | None = None) -> None:
+    """Generate the training and testing tensors of the data set."""
     generator = GenerateDataset(
-        settings.patch_frames,
-        len(data_set.labels),
-        settings.val_split,
-        data_set=data_set,
+        config.patch_frames,
+        len(config.labels),
+        config.val_split,
+        config=config,
         workers=workers,
     )
-    run = generator.run if len(data_set.folders) == 1 else generator.run_multi
+    run = generator.run if len(config.data_set.folders) == 1 else generator.run_multi
     for type_run in tensors.PARTS:
         run(type_run, force=force)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Generate the training and testing tensors of the selected data set."""
     parser = command.new_parser(__doc__)
     parser.add_argument("--force", action="store_true", help="make the tensors anew")
-    with command.parsed(parser) as arguments:
-        generate(command.select_data_set(), force=arguments.force)
+    arguments, config = command.parse(parser, argv)
+    generate(command.choose_data_set(config), force=arguments.force)
+
+
+def _take(dataset: Sequence, rows: np.ndarray, patches: int) -> np.ndarray | list[np.ndarray]:
+    """Take rows of a data set of so many patches, or of each of its two inputs."""
+    if len(dataset) == 2 and patches != 2:
+        return [np.asarray(patches_of_input)[rows] for patches_of_input in dataset]
+    return np.asarray(dataset)[rows]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Shared fixtures: a place of its own for every test, and small data sets of plain tones."""
 
+import dataclasses
 import importlib
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ import soundfile
 
 import settings
 from instrec.common import command
+from instrec.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 44100
@@ -27,10 +29,10 @@ def paths(tmp_path, monkeypatch):
         ("MODELS_ROOT", "models"),
     ):
         monkeypatch.setattr(settings, name, tmp_path / folder)
-    monkeypatch.setattr(settings, "dataset", 1)
-    for name, value in settings.parameters().items():
-        if name != "dataset":
-            monkeypatch.setattr(settings, name, value)  # so that tests may assign freely
+    for field in dataclasses.fields(Config):
+        if hasattr(settings, field.name):  # so that tests may assign freely
+            monkeypatch.setattr(settings, field.name, getattr(settings, field.name))
+    settings.dataset = 1
     return tmp_path
 
 
@@ -41,14 +43,12 @@ def one_process(monkeypatch):
 
 
 @pytest.fixture
-def call(monkeypatch):
+def call():
     """Run a script in this process, as `call("train.py", "-d", 1)`."""
 
     def call_script(script, *arguments):
-        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
-        if "-d" in arguments:  # a script forgets it at its end; what the test does next needs it
-            settings.dataset = int(arguments[arguments.index("-d") + 1])
-        command.run(importlib.import_module(Path(script).stem).main)
+        module = importlib.import_module(Path(script).stem)
+        command.run(lambda: module.main([*map(str, arguments)]))
 
     return call_script
 

@@ -8,7 +8,8 @@ from conftest import RATE, tone, write_tone
 
 import settings
 from generate_dataset import GenerateDataset
-from instrec.data import features
+from instrec.config import read
+from instrec.data import audio, features
 from instrec.errors import InputError
 
 STORED = Path(__file__).parent / "data" / "log_mel.npy"
@@ -32,7 +33,7 @@ def chirp():
 
 @pytest.fixture
 def generator():
-    return GenerateDataset(settings.patch_frames, 11, settings.val_split)
+    return GenerateDataset(43, 11, 0.85)
 
 
 @pytest.mark.parametrize("seconds", [3.0, 1.234, 17.01])
@@ -87,7 +88,7 @@ def test_audio_of_any_rate_and_format_is_mono_and_has_a_peak_of_one(tmp_path, ra
     file_format, subtype = format_.split("/")
     path = tmp_path / f"a.{file_format.lower()}"
     soundfile.write(path, tone(2, rate=rate), rate, format=file_format, subtype=subtype)
-    y = features.load_audio(path)
+    y = audio.load_audio(path)
     assert y.shape == (3 * 22050,)
     assert y.dtype == np.float32
     assert np.max(np.abs(y)) == 1
@@ -101,16 +102,15 @@ def test_channels_are_averaged(tmp_path):
     soundfile.write(tmp_path / "a.wav", channels, 22050, subtype="FLOAT")
     mean = channels.mean(axis=1)
     np.testing.assert_allclose(
-        features.load_audio(tmp_path / "a.wav"), mean / np.abs(mean).max(), atol=1e-6
+        audio.load_audio(tmp_path / "a.wav"), mean / np.abs(mean).max(), atol=1e-6
     )
 
 
 def test_a_patch_is_43_frames():
-    assert settings.patch_frames == 43
-    assert settings.test_step == 21
-    parameters = features.parameters_of(settings.DATA_SETS[1])
-    assert parameters.patch_shape == (128, 43, 1)
-    assert features.parameters_of(settings.DATA_SETS[0]).patch_shape == (128, 43, 3)
+    assert read(dataset=1).patch_frames == 43
+    assert (read().step("train"), read().step("test")) == (43, 21)
+    assert read(dataset=1).features.patch_shape == (128, 43, 1)
+    assert read(dataset=0).features.patch_shape == (128, 43, 3)
 
 
 @pytest.mark.parametrize(
@@ -127,10 +127,20 @@ def test_patches_are_cut_where_they_should_be():
         np.testing.assert_array_equal(patch, spectrogram[:, 21 * i : 21 * i + 43])
 
 
-def test_a_clip_of_irmas_has_three_training_patches(tmp_path):
+def test_a_clip_of_irmas_has_three_training_patches(tmp_path, generator):
     write_tone(tmp_path / "a.wav", 0, seconds=3.0, rate=RATE)
-    parameters = features.parameters_of(settings.DATA_SETS[1])
-    assert features.patches_of_file(tmp_path / "a.wav", parameters, 43).shape == (3, 128, 43, 1)
+    patches = generator.patches(tmp_path / "a.wav", 43)
+    assert patches.shape == (3, 128, 43, 1)
+    spectrogram = generator.create_spectrogram(tmp_path / "a.wav")
+    np.testing.assert_array_equal(patches[2, ..., 0], spectrogram[:, 86:129])
+
+
+def test_patches_of_three_resolutions(tmp_path):
+    write_tone(tmp_path / "a.wav", 0)
+    generator = GenerateDataset(43, 11, 0.85, config=read(dataset=0))
+    spectrogram = generator.create_multi_spectrogram(tmp_path / "a.wav")
+    patches = generator.patches(tmp_path / "a.wav", 21)
+    np.testing.assert_array_equal(patches[1], spectrogram[:, 21:64])
 
 
 def test_the_file_is_named_when_a_spectrogram_cannot_be_made(tmp_path, generator):
@@ -138,31 +148,37 @@ def test_the_file_is_named_when_a_spectrogram_cannot_be_made(tmp_path, generator
         generator.create_spectrogram(tmp_path / "nothing.wav")
 
 
-@pytest.mark.parametrize(("rate", "channels"), [(44100, 2), (22050, 1), (48000, 3), (8000, 1)])
-@pytest.mark.parametrize("seconds", [0.3, 2.7, 60])
-def test_patches_in_blocks_are_those_of_the_whole_file(tmp_path, rate, channels, seconds):
-    rng = np.random.default_rng(rate)
-    y = 0.1 * rng.standard_normal((int(7.3 * rate), channels))
-    y[rate : 2 * rate] += 0.5 * np.sin(2 * np.pi * 440 / rate * np.arange(rate))[:, None]
-    soundfile.write(tmp_path / "a.wav", y, rate, subtype="FLOAT")
-    for windows in ((1024,), (1024, 2048, 4096)):
-        parameters = features.FeatureParameters(22050, windows, 512, 128, 43)
-        whole = features.patches_of_file(tmp_path / "a.wav", parameters, 21)
-        blocks = features.patches_in_blocks(tmp_path / "a.wav", parameters, 21, seconds=seconds)
-        np.testing.assert_allclose(np.concatenate(list(blocks)), whole, atol=1e-5)
-
-
 @pytest.mark.parametrize(
     ("y", "message"),
     [
         (np.zeros(44100), "silent"),
         (np.zeros(0), "no audio"),
-        (np.ones(9000), "too short: 0.41 s"),
+        (np.ones(9000), "too short: 0.39 s"),
         (np.full(44100, np.nan), "NaN"),
     ],
 )
-def test_blocks_of_unusable_audio_are_refused(tmp_path, y, message):
+def test_unusable_audio_is_refused(tmp_path, generator, y, message):
     soundfile.write(tmp_path / "a.wav", y, 22050, subtype="FLOAT")
-    parameters = features.FeatureParameters(22050, (1024,), 512, 128, 43)
-    with pytest.raises(InputError, match=message):
-        list(features.patches_in_blocks(tmp_path / "a.wav", parameters, 21))
+    with pytest.raises(InputError, match=rf"a\.wav: .*{message}"):
+        generator.patches(tmp_path / "a.wav", 21)
+
+
+def test_documented_methods_need_no_data_set_where_none_is_needed(tmp_path):
+    settings.dataset = None
+    generator = GenerateDataset(43, 11, 0.85)
+    write_tone(tmp_path / "a.wav", 3)
+    assert generator.create_spectrogram(tmp_path / "a.wav").shape == (128, 130)
+    y = np.repeat(np.arange(11), 20)
+    X_train, y_train, _, X_val, _, fid_val = generator.validation_split(
+        np.arange(220), y, np.arange(220), 11, 0.85
+    )
+    assert len(X_train) == 11 * 17 and len(X_val) == 11 * 3
+    np.testing.assert_array_equal(X_train // 20, y_train)
+    assert X_val.tolist() == fid_val
+    for needy in (
+        lambda: generator.run("train"),
+        lambda: generator.load_metadata("train.csv"),
+        lambda: generator.pure_development_split([], []),
+    ):
+        with pytest.raises(InputError, match="-d ID"):
+            needy()

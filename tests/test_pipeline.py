@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from conftest import make_folders, make_irmas
 
-import create_encoding
 import settings
 from generate_dataset import GenerateDataset
-from instrec.data import tensors
+from instrec.config import read
+from instrec.data import metadata, tensors
 from instrec.errors import InputError
 
 FITTING = {0: "model_multi_res", 8: "model_two_branch", 9: "model_two_branch"}
@@ -45,7 +45,7 @@ def test_every_data_set_runs_through_all_scripts(paths, call, dataset):
     call("plot_perf_metrics.py", *named)
     call("evaluate.py", *named, "-i", 1, "-O", 3)
 
-    folder = data_set.model_path / model
+    folder = read(dataset=dataset).model_folder / model
     scores = json.loads((folder / f"{model}.adam.scores.json").read_text())
     assert scores["made_of"]["labels"] == list(data_set.labels)
     for strategy in ("s1", "s2"):
@@ -92,9 +92,8 @@ def test_separated_sets_keep_the_split_of_their_source(paths, call, source, sepa
     for dataset in (source, separated):
         encode(call, dataset)
         call("generate_dataset.py", "-d", dataset)
-        data_set = settings.DATA_SETS[dataset]
         for part in ("train", "test"):
-            parts[dataset, part] = tensors.load(data_set, part)
+            parts[dataset, part] = tensors.load(read(dataset=dataset), part)
     for part in ("train", "test"):
         assert parts[source, part].files == parts[separated, part].files
     # The same clips validate, but for a patch where the missing clip moves the boundary.
@@ -102,11 +101,11 @@ def test_separated_sets_keep_the_split_of_their_source(paths, call, source, sepa
     for dataset in (source, separated):
         part = parts[dataset, "train"]
         place = np.concatenate([np.arange(n) for n in np.bincount(part.file_id) if n])
-        mask = part.validation_mask(0.85)
+        mask = part.validation_mask(read(), 0.85)
         validating.append(set(zip(part.file_id[mask], place[mask], strict=True)))
     left = {pair for pair in validating[0] if pair[0] in parts[separated, "train"].file_id}
     assert len(left ^ validating[1]) <= 1
-    pure = [parts[dataset, "test"].pure_mask() for dataset in (source, separated)]
+    pure = [parts[dataset, "test"].pure_mask(read()) for dataset in (source, separated)]
     np.testing.assert_array_equal(*pure)
     left_out = [
         name for part in ("train", "test") for name in parts[separated, part].record["left_out"]
@@ -130,9 +129,9 @@ def test_counts_and_labels_of_irmas(paths, call, capsys):
     shown = capsys.readouterr().out.split()
     assert shown[shown.index("cel") + 1 : shown.index("cel") + 3] == ["2", "3"]
     generator = GenerateDataset(43, 11, 0.85)
-    names, labels = generator.load_metadata(settings.selected().feature_path / "train.csv")
+    names, labels = generator.load_metadata(read().feature_folder / "train.csv")
     assert names[0] == "IRMAS-TrainingData/cel/[cel][cla]0000__1.wav" and labels[0] == "cel"
-    names, labels = generator.load_metadata(settings.selected().feature_path / "test.csv")
+    names, labels = generator.load_metadata(read().feature_folder / "test.csv")
     assert len(names) == 22 and sorted(map(len, labels)) == [1] * 11 + [2] * 11
     assert {name.split("/")[1] for name in names} == {"Part1", "Part2", "Part3"}
 
@@ -146,7 +145,7 @@ def test_what_is_missing_of_irmas_is_named_in_one_line(paths, call, capsys, monk
         assert "expected 6,705 clips in IRMAS-TrainingData, found 22;" in note
         assert "1,301 clips in IRMAS-TestingData-Part2, found none;" in note
     counts = {"IRMAS-TrainingData": 22, "IRMAS-TestingData-Part1": 8}
-    monkeypatch.setattr(create_encoding, "IRMAS_CLIPS", counts)
+    monkeypatch.setattr(metadata, "IRMAS_CLIPS", counts)
     call("create_encoding.py", "-d", 1)
     assert "note:" not in capsys.readouterr().out
 
@@ -159,7 +158,7 @@ def test_rendered_audio_is_not_counted_against_irmas(paths, call, capsys):
 
 
 def test_the_counts_of_irmas_are_those_of_the_thesis():
-    train, *test = create_encoding.IRMAS_CLIPS.values()
+    train, *test = metadata.IRMAS_CLIPS.values()
     assert (train, sum(test)) == (6705, 2874)
 
 
@@ -167,7 +166,7 @@ def test_wind_keeps_test_clips_with_one_of_its_labels(paths, call):
     make_irmas(paths, train=2, test=22)
     encode(call, 7)
     generator = GenerateDataset(43, 4, 0.85)
-    folder = settings.selected().feature_path
+    folder = read().feature_folder
     names, labels = generator.load_metadata(folder / "train.csv")
     assert sorted(set(labels)) == list(settings.IRMAS_WIND) and len(names) == 8
     _, labels = generator.load_metadata(folder / "test.csv")
@@ -182,7 +181,7 @@ def test_single_label_sets_are_halved_per_label(paths, call):
     make_folders(paths, settings.JAZZ, files=6, folder="jazz_db")
     encode(call, -1)
     generator = GenerateDataset(43, 6, 0.85)
-    folder = settings.selected().feature_path
+    folder = read().feature_folder
     halves = [generator.load_metadata(folder / f"{part}.csv") for part in ("train", "test")]
     for _, labels in halves:
         assert sorted(labels) == sorted(3 * settings.JAZZ)
@@ -194,12 +193,12 @@ def generated(paths, call):
     make_irmas(paths, train=4, test=22)
     encode(call, 1)
     call("generate_dataset.py", "-d", 1)
-    return tensors.load(settings.selected(), "train"), tensors.load(settings.selected(), "test")
+    return tensors.load(read(), "train"), tensors.load(read(), "test")
 
 
 def test_tensors_are_memory_maps_of_plain_npy(generated):
     train, test = generated
-    path = settings.selected().feature_path / "train" / "X_irmas.npy"
+    path = read().feature_folder / "train" / "X_irmas.npy"
     plain = np.load(path, mmap_mode="r", allow_pickle=False)
     assert isinstance(plain, np.memmap) and plain.dtype == np.float32
     assert plain.shape == (11 * 4 * 3, 128, 43, 1)
@@ -235,14 +234,14 @@ def test_documented_methods_return_what_they_say(generated):
     assert sorted(fid_pure + fid_dev) == test.file_id.tolist()
     assert not set(fid_pure) & set(fid_dev)
     assert len(set(fid_pure)) == len(set(fid_dev)) == 11
-    assert set(fid_pure) == set(np.flatnonzero(test.pure_mask()))
+    assert set(fid_pure) == set(np.flatnonzero(test.pure_mask(read())))
 
 
 def test_two_inputs_split_in_step(paths, call):
     make_audio(paths, 8, call)
     encode(call, 8)
     call("generate_dataset.py", "-d", 8)
-    train = tensors.load(settings.selected(), "train")
+    train = tensors.load(read(), "train")
     harm, perc = train.inputs
     perc = -harm  # tell the inputs apart
     generator = GenerateDataset(43, 11, 0.85)
@@ -259,7 +258,7 @@ def test_rendered_audio_is_called_so(generated, call, paths):
     assert generated[1].kind == ""
     (paths / "data" / "irmas" / "rendered.json").write_text("{}")
     call("generate_dataset.py", "-d", 1)
-    assert tensors.load(settings.selected(), "test").kind == "rendered "
+    assert tensors.load(read(), "test").kind == "rendered "
 
 
 def test_nothing_is_computed_twice(generated, call, capsys, monkeypatch):
@@ -268,7 +267,7 @@ def test_nothing_is_computed_twice(generated, call, capsys, monkeypatch):
     assert capsys.readouterr().out.count("is up to date") == 2
     settings.val_split = 0.5  # another split takes no extraction
     call("generate_dataset.py", "-d", 1)
-    assert tensors.load(settings.selected(), "train").validation_mask(0.5).mean() == 0.5
+    assert tensors.load(read(), "train").validation_mask(read(), 0.5).mean() == 0.5
 
 
 def test_changed_audio_is_noticed(generated, call, paths):
@@ -276,10 +275,10 @@ def test_changed_audio_is_noticed(generated, call, paths):
     name = generated[0].files[0]
     shutil.copy(paths / "data" / "irmas" / generated[0].files[-1], paths / "data" / "irmas" / name)
     call("generate_dataset.py", "-d", 1)
-    assert tensors.load(settings.selected(), "train").fingerprint != old
+    assert tensors.load(read(), "train").fingerprint != old
 
 
 def test_tensors_do_not_depend_on_the_number_of_processes(generated, run_script, paths):
     paths.joinpath("features", "irmas_1024", "train").rename(paths / "train of one process")
     run_script("generate_dataset.py", "-d", 1)
-    assert tensors.load(settings.selected(), "train").fingerprint == generated[0].fingerprint
+    assert tensors.load(read(), "train").fingerprint == generated[0].fingerprint

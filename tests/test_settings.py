@@ -8,6 +8,7 @@ from conftest import ROOT, script_environment
 
 import settings
 from instrec.common import command
+from instrec.config import read
 from instrec.errors import InputError
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
@@ -31,8 +32,11 @@ def test_documented_parameters_have_their_documented_defaults():
 
 
 def test_the_twelve_documented_data_sets():
-    documented = {id_: data_set.key for id_, data_set in settings.DATA_SETS.items() if id_ != 10}
-    assert documented == {
+    documented = {
+        id_: data_set.key(1024) for id_, data_set in settings.DATA_SETS.items() if id_ != 10
+    }
+    assert keys == {
+        10: "rendered_1024",  # not of the documentation
         -2: "jazz_solo_1024",
         -1: "jazz_db_1024",
         0: "irmas_multi_res_1024",
@@ -46,21 +50,8 @@ def test_the_twelve_documented_data_sets():
         8: "irmas_harm_perc_1024",
         9: "youtube_harm_perc_1024",
     }
-    assert settings.nb_classes == {
-        10: 11,  # not of the documentation
-        -2: 6,
-        -1: 6,
-        0: 11,
-        1: 11,
-        2: 15,
-        3: 11,
-        4: 15,
-        5: 15,
-        6: 4,
-        7: 4,
-        8: 11,
-        9: 15,
-    }
+    labels = [len(settings.DATA_SETS[id_].labels) for id_ in range(-2, 10)]
+    assert labels == [6, 6, 11, 11, 15, 11, 15, 15, 4, 4, 11, 15]
 
 
 def test_labels_are_in_alphabetical_order():
@@ -70,37 +61,38 @@ def test_labels_are_in_alphabetical_order():
 
 def test_derived_values_follow_the_parameters():
     settings.time_duration = 2
-    assert settings.patch_frames == 86
+    assert read().patch_frames == 86
     settings.test_overlap = 0
-    assert settings.test_step == 86
-    settings.stft_window = 2048
-    assert settings.DATA_SETS[0].key == "irmas_multi_res_2048"
-    assert settings.DATA_SETS[0].windows == (2048, 4096, 8192)
+    assert read().step("test") == 86
+    config = read(dataset=0, stft_window=2048)
+    assert config.key == "irmas_multi_res_2048"
+    assert config.features.windows == (2048, 4096, 8192)
 
 
 def test_model_path_is_the_models_root_and_the_key():
     settings.dataset = -1
     assert settings.MODEL_PATH == settings.MODELS_ROOT / "jazz_db_1024"
+    assert read().model_folder == settings.MODEL_PATH
 
 
 @pytest.mark.parametrize("dataset", [None, 99])
 def test_no_data_set_is_an_error_that_names_the_option(dataset):
     settings.dataset = dataset
     with pytest.raises(InputError, match="-d ID"):
-        settings.selected()
+        _ = read().data_set
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         *(("test_overlap", 50), ("test_overlap", 1), ("val_split", 1), ("split_by", "clip")),
-        *(("seed", -1), ("nb_epochs", 0), ("hop_length", 0.5), ("time_duration", 0.01)),
+        *(("seed", -1), ("nb_epochs", 0), ("augmentation", "rain"), ("time_duration", 0.01)),
     ],
 )
 def test_parameters_out_of_range_are_refused(name, value):
     setattr(settings, name, value)
     with pytest.raises(InputError, match=f"settings.py: expected {name} .* found {value!r}"):
-        settings.selected()
+        read()
 
 
 @pytest.mark.parametrize(
@@ -115,12 +107,6 @@ def test_parameters_out_of_range_are_refused(name, value):
 def test_a_wrong_entry_is_refused(changes, message):
     with pytest.raises(InputError, match=f"'irmas': .*{message}"):
         dataclasses.replace(settings.DATA_SETS[1], **changes)
-
-
-def test_two_data_sets_of_one_name_are_refused(monkeypatch):
-    monkeypatch.setitem(settings.DATA_SETS, 10, settings.DATA_SETS[1])
-    with pytest.raises(InputError, match="name of its own"):
-        settings.selected()
 
 
 def test_a_mistyped_parameter_is_an_error():
@@ -218,34 +204,30 @@ def python(*arguments, environment=None):
         ({"nb_epochs": 0}, "x.py: expected nb_epochs .*found 0"),
     ],
 )
-def test_wrong_overrides_are_refused_and_change_nothing(values, message):
-    before = settings.parameters()
-    with pytest.raises(InputError, match=message), settings.overridden(values, "x.py"):
-        pass
-    assert settings.parameters() == before
+def test_wrong_changes_are_refused(values, message):
+    with pytest.raises(InputError, match=message):
+        read().changed(values, "x.py")
 
 
-def test_overrides_last_for_a_block():
-    settings.dataset = 1
-    values = {"stft_window": 2048, "learning_rate": 1, "dataset": -1, "model": "model_leaky"}
-    with settings.overridden(values, "test"):
-        assert settings.selected().key == "jazz_db_2048"
-        assert settings.learning_rate == 1
-    assert settings.selected().key == "irmas_1024"
-    assert settings.model is None
+def test_a_config_is_changed_by_copies_and_stays_as_it_was():
+    config = read()
+    changes = {"stft_window": 2048, "learning_rate": 1, "dataset": -1, "model": "model_leaky"}
+    assert config.changed(changes, "test").key == "jazz_db_2048"
+    assert (config.key, config.model) == ("irmas_1024", None)
+    settings.seed = 5  # as in ipython
+    assert (config.seed, read().seed) == (0, 5)
 
 
-def test_an_option_of_a_script_lasts_for_one_run(monkeypatch):
+def test_experiments_and_options_come_on_top_of_settings():
     parser = command.new_parser("")
     command.add_training_options(parser)
-    experiment = settings.ROOT / "experiments" / "irmas_class_weights.py"
-    monkeypatch.setattr(sys, "argv", ["x", "-e", "3", "-x", str(experiment)])
-    with command.parsed(parser):
-        assert (settings.nb_epochs, settings.class_weight) == (3, "y")
-    assert (settings.nb_epochs, settings.class_weight) == (400, "n")
-    monkeypatch.setattr(sys, "argv", ["x", "-c", "n", "-x", str(experiment)])
-    with command.parsed(parser):
-        assert settings.class_weight == "n"
+    settings.batch_size = 7
+    _, config = command.parse(parser, ["-e", "3", "-x", "irmas_class_weights"])
+    assert (config.nb_epochs, config.class_weight, config.batch_size) == (3, "y", 7)
+    _, config = command.parse(parser, ["-c", "n", "-x", "irmas_class_weights"])
+    assert config.class_weight == "n"
+    _, config = command.parse(parser, ["-x", "irmas_class_weights", "-x", "irmas_wind"])
+    assert (config.dataset, config.class_weight) == (7, "y")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@ import pytest
 
 from instrec.data import splits
 from instrec.errors import InputError
+from settings import CHOICES
 
+SPLIT_BY = CHOICES["split_by"]
 # IRMAS' number of training clips of each label, from its annotations; every clip has 3 patches.
 IRMAS_CLIPS = [388, 505, 451, 637, 760, 682, 721, 626, 577, 580, 778]
 
@@ -47,7 +49,7 @@ def test_patch_split_leaks_and_others_do_not():
     assert shared("recording", file_id) == 0
 
 
-@pytest.mark.parametrize("split_by", splits.SPLIT_BY)
+@pytest.mark.parametrize("split_by", SPLIT_BY)
 def test_each_class_comes_close_to_the_fraction(split_by):
     class_id, file_id, recordings = irmas()
     mask = splits.validation_mask(class_id, file_id, 0.85, recordings=recordings, split_by=split_by)
@@ -57,11 +59,11 @@ def test_each_class_comes_close_to_the_fraction(split_by):
 
 def test_same_seed_same_split():
     class_id, file_id, _ = irmas()
-    one, same, other = (
+    first, same, different = (
         splits.validation_mask(class_id, file_id, 0.85, seed=seed) for seed in (0, 0, 1)
     )
-    assert np.array_equal(one, same)
-    assert not np.array_equal(one, other)
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, different)
 
 
 def test_neither_side_is_ever_empty():
@@ -87,7 +89,7 @@ def test_a_class_of_one_recording_cannot_be_split_by_recording():
 
 def per_label(labels, first):
     """Number of clips of each label in both halves: [labels x 2]."""
-    names = sorted({name for of_clip in labels for name in of_clip})
+    names = sorted({name for carried in labels for name in carried})
     return np.array(
         [
             [sum(name in labels[i] for i in np.flatnonzero(half)) for half in (first, ~first)]
@@ -140,7 +142,7 @@ def test_halves_of_nothing_and_of_clips_without_labels():
 def test_a_missing_file_does_not_shift_the_split_of_the_others():
     class_id, file_id, recordings = irmas()
     there = file_id != 100
-    for split_by in splits.SPLIT_BY:
+    for split_by in SPLIT_BY:
         options = {"recordings": recordings, "split_by": split_by}
         whole = splits.validation_mask(class_id, file_id, 0.85, **options)
         rest = splits.validation_mask(class_id[there], file_id[there], 0.85, **options)

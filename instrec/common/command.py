@@ -1,17 +1,20 @@
 """What the scripts share on the command line: options, the menu of data sets, and plain errors."""
 
 import argparse
-import contextlib
+import dataclasses
 import errno
+import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 import settings
+from instrec import config as configuration
+from instrec.config import Config
 from instrec.errors import InputError
-from instrec.learning import model_files as results
 
 
 def new_parser(docstring: str) -> argparse.ArgumentParser:
@@ -31,6 +34,8 @@ def new_parser(docstring: str) -> argparse.ArgumentParser:
         "-x",
         "--experiment",
         metavar="NAME",
+        action="append",
+        default=[],
         help="take what a file of experiments/ says, instead of settings.py; other options "
         "come on top",
     )
@@ -122,72 +127,59 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@contextlib.contextmanager
-def parsed(parser: argparse.ArgumentParser) -> Iterator[argparse.Namespace]:
-    """Read the command line; within the block, the parameters in settings.py follow it.
+def parse(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
+) -> tuple[argparse.Namespace, Config]:
+    """Read the command line.
 
-    First comes the experiment of `-x`, then every option that is called like a parameter.
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of `new_parser`.
+    argv : sequence of str, optional
+        The arguments; those that the script was called with by default.
+
+    Returns
+    -------
+    arguments : argparse.Namespace
+        What the options say.
+    config : Config
+        settings.py, then what each experiment of `-x` says, then every option that is called like a
+        parameter.
+
+    Raises
+    ------
+    InputError
+        If an experiment cannot be read, or a value is out of range.
     """
-    arguments = parser.parse_args()
-    experiment, source = {}, ""
-    if arguments.experiment is not None:
-        if getattr(arguments, "model", None) is not None:
-            raise InputError("give -m or -x, not both: an experiment says which model")
-        from instrec import experiments
+    arguments = parser.parse_args(argv)
+    if arguments.experiment and getattr(arguments, "model", None) is not None:
+        raise InputError("give -m or -x, not both: an experiment says which model")
+    config = configuration.read()
+    for name in arguments.experiment:
+        from instrec import experiments  # few runs have one
 
-        experiment, source = experiments.load(arguments.experiment).overrides, arguments.experiment
-    known = settings.parameters()
+        experiment = experiments.load(name)
+        config = config.changed(experiment.parameters, experiment.source)
+    known = config.parameters()
     options = {n: v for n, v in vars(arguments).items() if n in known and v is not None}
-    with (
-        settings.overridden(experiment, source),
-        settings.overridden(options, "on the command line"),
-    ):
-        yield arguments
+    return arguments, config.changed(options, "on the command line")
 
 
-def trained_model(arguments: argparse.Namespace) -> tuple[str, str]:
-    """Return the trained model that is meant and its optimizer: `-m`, or what settings say.
+def choose_data_set(config: Config) -> Config:
+    """Return the same with a data set: where none is chosen, a terminal gets a menu.
 
     Raises
     ------
     InputError
-        If they say nothing.
+        If there is no terminal to ask, or no such data set.
     """
-    if arguments.model is None and settings.model is None:
-        raise InputError("which model? give -m MODEL_NAME, or -x with an experiment")
-    return arguments.model or results.trained_name(settings.model), chosen_optimizer()
-
-
-def model_to_recognise_with(arguments: argparse.Namespace) -> results.ModelFiles:
-    """Return the files of the model that is meant, or of the one that comes along if none is.
-
-    Raises
-    ------
-    InputError
-        If a data set or an optimizer is named, but no model.
-    """
-    if arguments.model is None and settings.model is None:
-        if arguments.dataset is not None or arguments.optimizer is not None:
-            raise InputError("which model? give -m MODEL_NAME, or neither -d nor -o")
-        return results.pretrained_files()
-    model, optimizer = trained_model(arguments)
-    return results.model_files(select_data_set(), model, optimizer)
-
-
-def chosen_optimizer() -> str:
-    """Return the optimizer that is chosen."""
-    if settings.optimizer is None:
-        raise InputError("which optimizer? give -o adam or -o sgd, or -x with an experiment")
-    return settings.optimizer
-
-
-def select_data_set() -> settings.DataSet:
-    """Return the selected data set; where none is selected, a terminal gets a menu."""
-    if settings.dataset is None:
+    if config.dataset is None:
         if not sys.stdin.isatty():
             raise InputError("no data set is chosen: give -d ID, or set `dataset` in settings.py")
-        settings.dataset = _ask()
-    return settings.selected()
+        config = dataclasses.replace(config, dataset=_ask())
+    _ = config.data_set  # refused if there is none
+    return config
 
 
 def _ask() -> int:
@@ -220,6 +212,9 @@ def print_any_name() -> None:
 def run(main: Callable[[], None]) -> None:
     """Run a script's `main`; what a user can mend ends it with one line and exit code 1."""
     print_any_name()
+    if main.__module__ == "__main__":
+        # As a module, for other processes to find what a script defines under its name.
+        main = importlib.import_module(Path(sys.modules["__main__"].__file__).stem).main
     try:
         main()
     except InputError as error:

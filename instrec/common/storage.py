@@ -46,10 +46,10 @@ def whole_set(*paths: Path) -> Iterator[list[Path]]:
         for path, partial in zip(paths, partials, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.unlink(missing_ok=True)  # a link would lead elsewhere
-        with _naming(paths[0] if len(paths) == 1 else paths[0].parent):
+        with naming(paths[0] if len(paths) == 1 else paths[0].parent):
             yield partials
         for path, partial in zip(paths, partials, strict=True):
-            with _naming(path), partial.open("rb+") as file:
+            with naming(path), partial.open("rb+") as file:
                 os.fsync(file.fileno())
         for path, partial in zip(paths, partials, strict=True):
             partial.replace(path)
@@ -59,7 +59,7 @@ def whole_set(*paths: Path) -> Iterator[list[Path]]:
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Tell where a write failed: the system's own error, such as a full disk, names no file."""
     try:
         yield
@@ -98,9 +98,17 @@ def lock(path: Path, what: str, *, name: str = "", wait: float = 0) -> Iterator[
         ) from None
 
 
+# What parsers of JSON, .npy, .npz and HDF5 raise on arbitrary bytes, what entries of a wrong type
+# cause as they are taken apart, and MemoryError where a header claims more than there is memory.
+_DAMAGE = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, EOFError, OSError)
+_DAMAGE += (SyntaxError, MemoryError, tokenize.TokenError, zipfile.BadZipFile, struct.error)
+
+
 @contextlib.contextmanager
-def refuse_damaged(path: Path, remedy: str) -> Iterator[None]:
-    """Turn whatever a missing, cut or altered file causes while it is read into one plain error.
+def parsing(path: Path, remedy: str) -> Iterator[None]:
+    """Turn whatever a missing, cut or altered file causes while it is parsed into one plain error.
+
+    Only for blocks that take a file apart: elsewhere the same exceptions are mistakes in the code.
 
     Parameters
     ----------
@@ -112,7 +120,7 @@ def refuse_damaged(path: Path, remedy: str) -> Iterator[None]:
     Raises
     ------
     InputError
-        If anything fails that damage can cause; missing permission is no damage.
+        If it is missing or damaged; missing permission is no damage.
     """
     try:
         yield
@@ -120,16 +128,9 @@ def refuse_damaged(path: Path, remedy: str) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise InputError(f"expected {path}, found nothing: run {remedy}") from None
-    except DAMAGE as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]  # one line
-        raise InputError(f"{path} is damaged ({reason}): delete it and run {remedy}") from None
-
-
-# What the parsers of JSON, .npy and .npz raise on arbitrary bytes; MemoryError where these claim
-# to hold more than there is memory.
-DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError)
-DAMAGE += (ValueError, RuntimeError, MemoryError, tokenize.TokenError)
-DAMAGE += (zipfile.BadZipFile, struct.error)
+    except _DAMAGE as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]  # in one line
+        raise InputError(f"{path} is damaged ({reason}): run {remedy}") from None
 
 
 def save_json(path: Path, content: dict) -> None:
@@ -155,7 +156,7 @@ def load_json(path: Path, remedy: str, *, expected: dict[str, type] | None = Non
     InputError
         If it is missing or damaged.
     """
-    with refuse_damaged(path, remedy):
+    with parsing(path, remedy):
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise TypeError("no dictionary")
@@ -165,14 +166,14 @@ def load_json(path: Path, remedy: str, *, expected: dict[str, type] | None = Non
     return content
 
 
-def claim(note: Path, made_of: dict, remedy: str) -> None:
+def fill_with(note: Path, recipe: dict, remedy: str) -> None:
     """Say in a note what its folder is filled with, or check that it is filled with just that.
 
     Parameters
     ----------
     note : Path
         The note, a JSON file in the folder.
-    made_of : dict
+    recipe : dict
         What determines the files of the folder.
     remedy : str
         What to do if the folder holds other files.
@@ -183,7 +184,7 @@ def claim(note: Path, made_of: dict, remedy: str) -> None:
         If it does.
     """
     if note.is_file():
-        different = differences(load_json(note, remedy), made_of)
+        different = differences(load_json(note, remedy), recipe)
         if different:
             raise InputError(
                 f"{note.parent} was made with other settings ({'; '.join(different)}): {remedy}"
@@ -191,7 +192,7 @@ def claim(note: Path, made_of: dict, remedy: str) -> None:
     elif any(note.parent.glob("[!.]*")):
         raise InputError(f"{note.parent} holds files that were not made here: {remedy}")
     else:
-        save_json(note, made_of)
+        save_json(note, recipe)
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
@@ -205,7 +206,7 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 def load_array(path: Path, remedy: str, *, in_memory: bool = True) -> np.ndarray:
     """Read one `.npy` file, as a read-only memory map if not `in_memory`."""
-    with refuse_damaged(path, remedy):
+    with parsing(path, remedy):
         array = np.load(path, mmap_mode=None if in_memory else "r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise TypeError("several arrays instead of one")
@@ -255,155 +256,27 @@ def save_arrays(path: Path, **arrays: np.ndarray | str) -> None:
 
 def load_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
     """Read what `save_arrays` wrote, by name."""
-    with refuse_damaged(path, remedy), np.load(path, allow_pickle=False) as arrays:
+    with parsing(path, remedy), np.load(path, allow_pickle=False) as arrays:
         # `save_arrays` compresses nothing: what claims to be could take any memory to unpack.
-        if any(one.compress_type != zipfile.ZIP_STORED for one in arrays.zip.infolist()):
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in arrays.zip.infolist()):
             raise ValueError("compressed")
         return {name: arrays[name] for name in arrays.files}
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """Put the folder `new` in the place of `path`; `recover_folder` mends a kill half-way."""
-    old = _old(path)
+    """Put the folder `new` in the place of `path`."""
+    old = path.with_name(path.name + ".old")
+    remove_folder(old)  # of a run that was killed here
     if path.exists():
         path.rename(old)
     new.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def is_recoverable(path: Path) -> bool:
-    """Tell whether `recover_folder` has something to do."""
-    return _old(path).exists()
-
-
-def _old(path: Path) -> Path:
-    return path.with_name(path.name + ".old")
-
-
-def recover_folder(path: Path) -> None:
-    """Undo a `replace_folder` that was killed between its two renames."""
-    old = _old(path)
-    if old.exists():
-        if path.exists():
-            shutil.rmtree(old)
-        else:
-            old.rename(path)
+    remove_folder(old)
 
 
 def remove_folder(path: Path) -> None:
-    """Delete a folder if it is there."""
+    """Remove a folder if it is there."""
     if path.exists():
         shutil.rmtree(path)
-
-
-class PatchWriter:
-    """Write patches of one file after the other to `.npy` tensors that need never be in memory.
-
-    A journal line says that a file is done, so that an interrupted run goes on after the last
-    finished file: what the tensors hold beyond it is cut away.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the tensors grow.
-    names : list of str
-        Name of each tensor (each input of the network), without `.npy`.
-    patch_shape : tuple of int
-        Shape of one patch.
-    """
-
-    JOURNAL = "journal.jsonl"
-
-    def __init__(self, folder: Path, names: list[str], patch_shape: tuple[int, ...]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.patch_shape = patch_shape
-        self.paths = [folder / f"{name}.npy" for name in names]
-        self._journal_path = folder / self.JOURNAL
-        self.done = self._read_journal()  # one dictionary a finished file, in order
-        self.patches = sum(line["patches"] for line in self.done)
-        self._files = [self._open(path) for path in self.paths]
-        # Lines that a kill cut short, or whose tensors are incomplete, are written anew.
-        with whole(self._journal_path) as partial:
-            partial.write_text("".join(json.dumps(line) + "\n" for line in self.done))
-        self._journal = self._journal_path.open("a", encoding="utf-8")
-
-    def write(self, name: str, tensors: list[np.ndarray] | None, reason: str | None) -> None:
-        """Add the patches of one file, one array an input, or the reason why there are none."""
-        digest = hashlib.sha256()
-        for path, file, patches in zip(self.paths, self._files, tensors or [], strict=False):
-            data = np.ascontiguousarray(patches, dtype="<f4").data
-            digest.update(data)
-            with _naming(path):
-                file.write(data)
-                file.flush()
-        patches = len(tensors[0]) if tensors else 0
-        line = {"file": name, "patches": patches, "reason": reason, "sha256": digest.hexdigest()}
-        with _naming(self._journal_path):
-            self._journal.write(json.dumps(line) + "\n")
-            self._journal.flush()
-        self.done.append(line)
-        self.patches += patches
-
-    def close(self, *, finished: bool) -> None:
-        """Close the files; if all is written, complete the headers and remove the journal."""
-        with contextlib.ExitStack() as stack:  # closes every file, even if one fails
-            for file in (self._journal, *self._files):
-                stack.callback(file.close)
-            if not finished:
-                return
-            for path, file in zip(self.paths, self._files, strict=True):
-                with _naming(path):
-                    file.seek(0)
-                    self._write_header(file, self.patches)
-                    file.flush()
-                    os.fsync(file.fileno())
-        self._journal_path.unlink()
-
-    def fingerprint(self) -> str:
-        """Digest of every patch of every file, in order."""
-        lines = json.dumps([(line["file"], line["sha256"]) for line in self.done])
-        return hashlib.sha256(lines.encode()).hexdigest()
-
-    def _bytes(self, patches: int) -> int:
-        return patches * 4 * int(np.prod(self.patch_shape))
-
-    def _write_header(self, file: Any, patches: int) -> None:  # noqa: ANN401
-        # numpy pads the header so that its length does not depend on the number of patches.
-        shape = (patches, *self.patch_shape)
-        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-
-    def _open(self, path: Path) -> Any:  # noqa: ANN401
-        file = path.open("r+b" if path.exists() else "w+b")
-        self._write_header(file, 0)
-        file.truncate(file.tell() + self._bytes(self.patches))
-        file.seek(0, os.SEEK_END)
-        return file
-
-    def _read_journal(self) -> list[dict]:
-        if not self._journal_path.exists():
-            return []
-        done = []
-        lines = self._journal_path.read_text(encoding="utf-8", errors="replace").splitlines()
-        with contextlib.ExitStack() as stack:
-            files = [stack.enter_context(p.open("rb")) for p in self.paths if p.exists()]
-            for file in files:
-                self._write_header(header := io.BytesIO(), 0)
-                file.seek(len(header.getvalue()))
-            for line in lines:
-                digest = hashlib.sha256()
-                try:
-                    entry = json.loads(line)
-                    size = self._bytes(entry["patches"])
-                    for file in files if size else []:
-                        digest.update(file.read(size))
-                    intact = entry["sha256"] == digest.hexdigest() and "reason" in entry
-                except (ValueError, KeyError, TypeError, OverflowError, MemoryError):
-                    break
-                if not intact:
-                    break
-                done.append(entry)
-        return done
 
 
 def digest_of_file(path: Path) -> str:

@@ -11,8 +11,6 @@ import numpy as np
 
 from instrec.errors import InputError
 
-SPLIT_BY = ("patch", "file", "recording")
-
 
 def validation_mask(
     class_id: Sequence[int],
@@ -57,6 +55,20 @@ def validation_mask(
     ------
     InputError
         If the fraction or `split_by` is out of range, or a class has nothing to split.
+
+    Examples
+    --------
+    Five patches of one file of each of two classes; four of each train:
+
+    >>> mask = validation_mask([0] * 5 + [1] * 5, [0] * 5 + [1] * 5, 0.8)
+    >>> int(mask[:5].sum()), int(mask[5:].sum())
+    (1, 1)
+
+    By file, all patches of a file stay together:
+
+    >>> mask = validation_mask([0] * 4, [0, 0, 1, 1], 0.5, split_by="file")
+    >>> bool(mask[0] == mask[1]), bool(mask[2] == mask[3]), int(mask.sum())
+    (True, True, 2)
     """
     if not 0 < fraction < 1:
         raise InputError(f"expected a training share between 0 and 1, found {fraction}")
@@ -71,7 +83,7 @@ def validation_mask(
         group = recording_id[file_id]
         key = random_keys(seed, group)
     else:
-        raise InputError(f"expected split_by to be one of {SPLIT_BY}, found {split_by!r}")
+        raise InputError(f"expected split_by 'patch', 'file' or 'recording', found {split_by!r}")
 
     if not balanced:
         class_id, names = np.zeros_like(class_id), ("the data set",)
@@ -111,6 +123,12 @@ def random_keys(seed: int, *ids: np.ndarray) -> np.ndarray:
     -------
     np.ndarray [shape=(n,), dtype=uint64]
         By SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+
+    Examples
+    --------
+    >>> keys = random_keys(0, np.array([3, 4, 3]))
+    >>> bool(keys[0] == keys[2]), bool(keys[0] == keys[1])
+    (True, False)
     """
     key = np.full(np.shape(ids[0]), seed, dtype=np.uint64)
     for values in ids:
@@ -148,12 +166,18 @@ def halves(labels: Sequence[Sequence[str]], *, seed: int = 0) -> np.ndarray:
     np.ndarray [shape=(n,), dtype=bool]
         True for the clips of the first half. The halves differ by one clip at most; where clips
         have one label, by one clip of each label at most.
+
+    Examples
+    --------
+    >>> first = halves([["flu"], ["flu"], ["pia"], ["pia"]])
+    >>> int(first[:2].sum()), int(first[2:].sum())
+    (1, 1)
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     first = np.zeros(len(labels), dtype=bool)
     first[order[::2]] = True
-    names = sorted({name for of_clip in labels for name in of_clip})
-    has_label = np.array([[name in of_clip for name in names] for of_clip in labels], dtype=int)
+    names = sorted({name for carried in labels for name in carried})
+    has_label = np.array([[name in carried for name in names] for carried in labels], dtype=int)
     has_label = has_label.reshape(len(labels), len(names))
     kinds, kind_of = np.unique(has_label, axis=0, return_inverse=True)
     kind_of = kind_of.reshape(-1)
@@ -175,5 +199,21 @@ def halves(labels: Sequence[Sequence[str]], *, seed: int = 0) -> np.ndarray:
 
 
 def recording_of(filename: str) -> str:
-    """Return the recording that a clip was cut from: its name without IRMAS' `__<number>`."""
+    """Return the recording that a clip was cut from: its name without IRMAS' `__<number>`.
+
+    Parameters
+    ----------
+    filename : str
+        Name of a training clip.
+
+    Returns
+    -------
+    str
+        Clips of the same have one recording.
+
+    Examples
+    --------
+    >>> recording_of("cel/[cel][cla]0001__2.wav")
+    'cel/[cel][cla]0001.wav'
+    """
     return re.sub(r"__\d+(?=\.[^./]*$)", "", filename)

@@ -1,18 +1,17 @@
 """Where training and evaluation leave their files, and under which names."""
 
 import itertools
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import models
 import settings
+from instrec.config import Config, parse_source
 from instrec.errors import InputError, is_plain_name
 
 # The model that comes with the code, and the folder it lies in; `make pretrained` makes it.
 PRETRAINED = "rendered_1024/model_residual.adam"
 PRETRAINED_ROOT = settings.ROOT / "pretrained"
-ENSEMBLE = "ensemble_"  # starts the name under which results of averaged outputs are kept
 
 
 @dataclass(frozen=True)
@@ -39,65 +38,64 @@ class ModelFiles:
     optimizer: str
 
     def __post_init__(self) -> None:
-        """Refuse names such as '../other', which would read and write elsewhere."""
+        """Refuse names such as '../elsewhere', which would read and write elsewhere."""
         for name in (self.model, self.optimizer):
             if not is_plain_name(name):
                 raise InputError(f"expected the name of a model or optimizer, found {name!r}")
 
-    def _of_iteration(self, iteration: int, ending: str) -> Path:
+    def _for(self, iteration: int, ending: str) -> Path:
         return self.folder / f"{self.model}.{self.optimizer}{iteration}.{ending}"
 
-    def _of_all(self, ending: str) -> Path:
+    def _for_all(self, ending: str) -> Path:
         return self.folder / f"{self.model}.{self.optimizer}.{ending}"
 
     def history(self, iteration: int) -> Path:
         """Loss and accuracy of each epoch, a structured array."""
-        return self._of_iteration(iteration, "history.npy")
+        return self._for(iteration, "history.npy")
 
     def best(self, iteration: int) -> Path:
         """Weights with the best validation accuracy."""
-        return self._of_iteration(iteration, "best.hdf5")
+        return self._for(iteration, "best.hdf5")
 
     def structure(self, iteration: int) -> Path:
         """Structure of the network."""
-        return self._of_iteration(iteration, "json")
+        return self._for(iteration, "json")
 
     def run_record(self, iteration: int) -> Path:
         """What made the model; it is there only if training has finished."""
-        return self._of_iteration(iteration, "run.json")
+        return self._for(iteration, "run.json")
 
     def finished(self) -> list[int]:
         """Return the iterations whose training has finished, as their records say."""
-        all_ = itertools.count()
-        return list(itertools.takewhile(lambda i: self.run_record(i).exists(), all_))
+        return list(itertools.takewhile(lambda i: self.run_record(i).exists(), itertools.count()))
 
     def state(self, iteration: int) -> Path:
         """All that an interrupted training needs to go on; removed at its end."""
-        return self._of_iteration(iteration, "state.npz")
+        return self._for(iteration, "state.npz")
 
     def predictions(self, iteration: int) -> Path:
         """Outputs for the test patches."""
-        return self._of_iteration(iteration, "predictions.npz")
+        return self._for(iteration, "predictions.npz")
 
     @property
     def confusion(self) -> Path:
         """Confusion matrices: evaluate.py, mode 1."""
-        return self._of_all("confusion.json")
+        return self._for_all("confusion.json")
 
     @property
     def sweep(self) -> Path:
         """Scores at each threshold on the development half: evaluate.py, mode 2."""
-        return self._of_all("sweep.json")
+        return self._for_all("sweep.json")
 
     @property
     def optima(self) -> Path:
         """Optimum thresholds: plot_perf_metrics.py."""
-        return self._of_all("optima.json")
+        return self._for_all("optima.json")
 
     @property
     def scores(self) -> Path:
         """Final scores on the pure half: evaluate.py, mode 3."""
-        return self._of_all("scores.json")
+        return self._for_all("scores.json")
 
     def figure(self, name: str) -> Path:
         """A figure, without its ending."""
@@ -105,75 +103,75 @@ class ModelFiles:
 
 
 def model_files(
-    data_set: settings.DataSet, model: str, optimizer: str, split: float | None = None
+    config: Config, model: str, optimizer: str, split: float | None = None
 ) -> ModelFiles:
-    """Return the files of a model; a split other than `settings.val_split` has its own folder."""
-    folder = data_set.model_path / model
-    if split not in (None, settings.val_split):
+    """Return the files of a model of the data set.
+
+    Parameters
+    ----------
+    config : Config
+        It names the data set.
+    model, optimizer : str
+        Names of the trained model and of its optimizer.
+    split : float, optional
+        Share that trained; one other than `val_split` has a folder of its own.
+    """
+    folder = config.model_folder / model
+    if split not in (None, config.val_split):
         folder /= f"split_{split:g}"
     return ModelFiles(folder, model, optimizer)
 
 
-def trained_name(network: str) -> str:
-    """Name the model that training makes of a network with today's settings.
-
-    Several as 'a+b' are names of trained models already. Otherwise it is `settings.name`, else the
-    network's; a transferred model without a name is called after its source, as its network alone
-    would be mistaken for one trained from scratch.
-    """
-    if "+" in network:
-        return network
-    if settings.name or not settings.transfer_from:
-        name = settings.name or network
-    else:
-        key, _, _ = parse_source(settings.transfer_from)
-        passes = ("one_pass", "two_passes")[settings.transfer_passes - 1]
-        name = f"{network}_from_{key}_{passes}"
-        name += "_softmax" if settings.transfer_output == "softmax" else ""
-    if name in models.model_names() and (name != network or settings.transfer_from):
-        raise InputError(f"{name} is the name of a network as it is: give this model another one")
-    if not re.fullmatch(r"\w[\w-]*", name) or name.startswith(ENSEMBLE):
-        raise InputError(
-            f"expected a name of letters, digits, - and _ that does not start with {ENSEMBLE}, "
-            f"found {name!r}"
-        )
-    return name
+def trained_name(config: Config, network: str) -> str:
+    """Name the model that training makes of a network: see `Config.trained_name`."""
+    return config.trained_name(network, tuple(models.model_names()))
 
 
-def result_name(trained: str) -> str:
-    """Name the results of a trained model, or of several as 'a+b', with today's settings."""
-    return f"{ENSEMBLE}{trained}" if settings.ensemble or "+" in trained else trained
-
-
-def parse_source(source: str) -> tuple[str, str, str]:
-    """Split '<result key>/<model name>.<optimizer>' into its three parts.
+def chosen_optimizer(config: Config) -> str:
+    """Return the optimizer that is chosen.
 
     Raises
     ------
     InputError
-        If it is not of that form.
+        If none is.
     """
-    found = re.fullmatch(r"([^/]+)/([^/]+)\.(\w+)", source)
-    if not (found and all(map(is_plain_name, found.groups()))):
-        raise InputError(
-            "expected transfer_from as <result key>/<model name>.<optimizer>, such as "
-            f"irmas_wind_1024/model_leaky.adam, found {source!r}"
-        )
-    return found.groups()
+    if config.optimizer is None:
+        raise InputError("which optimizer? give -o adam or -o sgd, or -x with an experiment")
+    return config.optimizer
 
 
-def source_files(source: str, root: Path | None = None) -> ModelFiles:
-    """Return the files of a trained model that is named as `settings.transfer_from` names it.
+def trained_model(config: Config, name: str | None) -> tuple[str, str]:
+    """Return the trained model that is meant and its optimizer.
+
+    Parameters
+    ----------
+    config : Config
+        It says what model there is, if `name` does not.
+    name : str or None
+        What `-m` says.
+
+    Raises
+    ------
+    InputError
+        If they say nothing.
+    """
+    if name is None and config.model is None:
+        raise InputError("which model? give -m MODEL_NAME, or -x with an experiment")
+    return name or trained_name(config, config.model), chosen_optimizer(config)
+
+
+def source_files(source: str, root: Path) -> ModelFiles:
+    """Return the files of a trained model that is named as `transfer_from` names it.
 
     Parameters
     ----------
     source : str
         '<result key>/<model name>.<optimizer>'.
-    root : Path, optional
-        Folder of all models; `settings.MODELS_ROOT` by default.
+    root : Path
+        Folder of all models.
     """
     key, name, optimizer = parse_source(source)
-    return ModelFiles((root or settings.MODELS_ROOT) / key / name, name, optimizer)
+    return ModelFiles(root / key / name, name, optimizer)
 
 
 def pretrained_files() -> ModelFiles:

@@ -1,0 +1,326 @@
+"""The parameters of settings.py as they count for one run: checked, frozen, and handed down.
+
+`settings.py` is what a user edits. A documented class reads it once, when it is constructed, as
+a `Config`; an experiment and the options of the command line make a changed copy. Nothing else
+knows of `settings`, and nothing changes it.
+"""
+
+import dataclasses
+import difflib
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import settings
+from instrec.errors import InputError, is_plain_name
+from settings import DATA_SETS, DataSet
+
+ENSEMBLE = "ensemble_"  # starts the name under which results of averaged outputs are kept
+
+
+@dataclass(frozen=True)
+class FeatureParameters:
+    """What a patch is made with; stored with tensors and models, which are refused if it differs.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Sampling rate in Hz.
+    windows : tuple of int
+        STFT windows in samples, one a channel.
+    hop_length : int
+        STFT hop in samples.
+    num_mel_bands : int
+        Mel bands.
+    patch_frames : int
+        Frames a patch.
+    """
+
+    sample_rate: int
+    windows: tuple[int, ...]
+    hop_length: int
+    num_mel_bands: int
+    patch_frames: int
+
+    @property
+    def patch_shape(self) -> tuple[int, int, int]:
+        """Shape of one patch: mel bands, frames, channels."""
+        return self.num_mel_bands, self.patch_frames, len(self.windows)
+
+    @property
+    def patch_seconds(self) -> float:
+        """Length of a patch in seconds."""
+        return self.patch_frames * self.hop_length / self.sample_rate
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every parameter of settings.py by its name, and what follows from them.
+
+    Make one with `read`, or change one with `changed`; both refuse values out of range.
+    """
+
+    dataset: int | None
+    model: str | None
+    optimizer: str | None
+    name: str
+
+    sample_rate: int
+    stft_window: int
+    hop_length: int
+    num_mel_bands: int
+    time_duration: float
+    test_overlap: float
+
+    val_split: float
+    split_by: str
+    balanced: bool
+    seed: int
+
+    nb_epochs: int
+    batch_size: int
+    learning_rate: float
+    alpha: float
+    patience: int
+    class_weight: str
+    standardise: bool
+    schedule: str
+    augmentation: str
+    iter_num: int
+    ensemble: bool
+
+    transfer_from: str
+    transfer_passes: int
+    transfer_learning_rate: float
+    transfer_output: str
+
+    data_path: Path
+    feature_path: Path
+    models_root: Path
+    scheduler: str | None
+
+    def changed(self, values: Mapping[str, Any], source: str) -> "Config":
+        """Return a copy with other parameters.
+
+        Parameters
+        ----------
+        values : mapping of str to object
+            Parameters by name.
+        source : str
+            Where they come from, for the message.
+
+        Raises
+        ------
+        InputError
+            If a name is unknown, or a value of another type than it has or out of range.
+        """
+        known = typing.get_type_hints(Config)
+        for name, value in values.items():
+            if name not in self.parameters():
+                close = difflib.get_close_matches(name, self.parameters(), 1)
+                hint = f": did you mean {close[0]!r}?" if close else ""
+                raise InputError(f"{source}: settings.py has no parameter {name!r}{hint}")
+            if not _is_of(value, known[name]):
+                expected = getattr(known[name], "__name__", known[name])
+                raise InputError(
+                    f"{source}: expected {name} to be of type {expected}, found {value!r}"
+                )
+        new = dataclasses.replace(self, **values)
+        _check(new, source)
+        return new
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters at the top of settings.py by name, as a record keeps them."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in ("data_path", "feature_path", "models_root", "scheduler")
+        }
+
+    @property
+    def data_set(self) -> DataSet:
+        """The data set that is chosen.
+
+        Raises
+        ------
+        InputError
+            If none is.
+        """
+        if self.dataset not in DATA_SETS:
+            ids = ", ".join(map(str, DATA_SETS))
+            raise InputError(
+                f"no data set is chosen: expected one of {ids}, found {self.dataset!r}; "
+                "give the script -d ID, or set `dataset` in settings.py"
+            )
+        return DATA_SETS[self.dataset]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the data set, in the order of a network's outputs."""
+        return self.data_set.labels
+
+    @property
+    def key(self) -> str:
+        """Result key, such as `irmas_1024`."""
+        return self.data_set.key(self.stft_window)
+
+    @property
+    def features(self) -> FeatureParameters:
+        """What a patch of the data set is made with."""
+        return FeatureParameters(
+            sample_rate=self.sample_rate,
+            windows=tuple(self.stft_window * 2**i for i in range(self.data_set.channels)),
+            hop_length=self.hop_length,
+            num_mel_bands=self.num_mel_bands,
+            patch_frames=self.patch_frames,
+        )
+
+    @property
+    def patch_frames(self) -> int:
+        """Frames a patch: 43 for one second."""
+        return int(self.time_duration * self.sample_rate / self.hop_length)
+
+    def step(self, part: str) -> int:
+        """Frames from patch to patch; those of 'train' never overlap (thesis 4.1.1)."""
+        overlap = 0 if part == "train" else self.test_overlap
+        return max(1, int(self.patch_frames * (1 - overlap)))
+
+    @property
+    def feature_folder(self) -> Path:
+        """Folder of the metadata and tensors of the data set."""
+        return self.feature_path / self.key
+
+    @property
+    def model_folder(self) -> Path:
+        """MODEL_PATH: folder of the trained models of the data set and of their results."""
+        return self.models_root / self.key
+
+    def trained_name(self, network: str, networks: tuple[str, ...] = ()) -> str:
+        """Name the model that training makes of a network.
+
+        Several as 'a+b' are names of trained models already. Otherwise it is `name`, else the
+        network's; a transferred model without a name is called after its source, as its network
+        alone would be mistaken for one trained from scratch.
+
+        Parameters
+        ----------
+        network : str
+            The network.
+        networks : tuple of str
+            Names that a variant cannot have.
+
+        Raises
+        ------
+        InputError
+            If it cannot be a name.
+        """
+        if "+" in network:
+            return network
+        name = self.name or network
+        if self.transfer_from and not self.name:
+            key, _, _ = parse_source(self.transfer_from)
+            passes = ("one_pass", "two_passes")[self.transfer_passes - 1]
+            name = f"{network}_from_{key}_{passes}"
+            name += "_softmax" if self.transfer_output == "softmax" else ""
+        if name in networks and (name != network or self.transfer_from):
+            raise InputError(f"{name} is the name of a network as it is: give this model another")
+        if not re.fullmatch(r"\w[\w-]*", name) or name.startswith(ENSEMBLE):
+            raise InputError(
+                f"expected a name of letters, digits, - and _ that does not start with {ENSEMBLE}, "
+                f"found {name!r}"
+            )
+        return name
+
+    def result_name(self, trained: str) -> str:
+        """Name the results of a trained model, or of several as 'a+b'."""
+        return f"{ENSEMBLE}{trained}" if self.ensemble or "+" in trained else trained
+
+
+def read(**changes: Any) -> Config:  # noqa: ANN401
+    """Read settings.py as it is at this moment.
+
+    Parameters
+    ----------
+    **changes
+        Parameters that count instead of those there.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of range.
+    """
+    places = {
+        "data_path": settings.DATA_PATH,
+        "feature_path": settings.FEATURE_PATH,
+        "models_root": settings.MODELS_ROOT,
+        "scheduler": settings.SCHEDULER,
+    }
+    names = (field.name for field in dataclasses.fields(Config) if field.name not in places)
+    config = Config(**{name: getattr(settings, name) for name in names}, **places)
+    return config.changed(config.parameters() | changes, "settings.py")
+
+
+def parse_source(source: str) -> tuple[str, str, str]:
+    """Split '<result key>/<model name>.<optimizer>' into these three.
+
+    Parameters
+    ----------
+    source : str
+        A trained model, as `transfer_from` names it.
+
+    Raises
+    ------
+    InputError
+        If it is not of that form.
+    """
+    found = re.fullmatch(r"([^/]+)/([^/]+)\.(\w+)", source)
+    if not (found and all(map(is_plain_name, found.groups()))):
+        raise InputError(
+            "expected transfer_from as <result key>/<model name>.<optimizer>, such as "
+            f"irmas_wind_1024/model_leaky.adam, found {source!r}"
+        )
+    return found.groups()
+
+
+def _is_of(value: object, type_: type | types.UnionType) -> bool:
+    allowed = typing.get_args(type_) or (type_,)
+    return type(value) in allowed or (float in allowed and type(value) is int)
+
+
+def _check(config: Config, source: str) -> None:
+    """Refuse parameters out of range."""
+    counts = "sample_rate stft_window hop_length num_mel_bands nb_epochs batch_size iter_num"
+    # name: what is expected, and whether it is that
+    rules = {name: ("a whole number above 0", lambda x: x > 0) for name in counts.split()}
+    rules |= {
+        "patience": ("0 or more", lambda x: x >= 0),
+        # Keras takes 32 bits, and each training adds its number.
+        "seed": ("a whole number from 0 to 2**31", lambda x: 0 <= x <= 2**31),
+        "time_duration": (
+            "seconds of one frame or more",
+            lambda x: config.hop_length <= x * config.sample_rate < float("inf"),
+        ),
+        "test_overlap": ("0 or more and below 1", lambda x: 0 <= x < 1),
+        "val_split": ("a share between 0 and 1", lambda x: 0 < x < 1),
+        "learning_rate": ("0 or more", lambda x: x >= 0),
+        "transfer_learning_rate": ("0 or more", lambda x: x >= 0),
+    }
+    for name, among in settings.CHOICES.items():
+        rules[name] = (f"one of {among}", lambda x, among=among: x in among)
+    effects = set(config.augmentation.split())
+    rules["augmentation"] = (
+        f"names of {', '.join(settings.AUGMENTATIONS)}, with blanks between",
+        lambda _: effects <= set(settings.AUGMENTATIONS),
+    )
+    for name, (expected, is_right) in rules.items():
+        value = getattr(config, name)
+        if not is_right(value):
+            raise InputError(f"{source}: expected {name} to be {expected}, found {value!r}")

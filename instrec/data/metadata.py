@@ -1,0 +1,248 @@
+"""Which files a data set has and which labels these carry: the audio tree, and its metadata as CSV.
+
+A data set has two parts, 'train' and 'test', and a CSV file of each in its feature folder.
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from instrec.config import Config
+from instrec.data import splits
+from instrec.errors import InputError
+from settings import DATA_SETS, DataSet
+
+AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
+IRMAS_TRAIN = "IRMAS-TrainingData"
+IRMAS_TEST = ("IRMAS-TestingData-Part*", "Part*")  # a folder in a folder
+LABEL_SEPARATOR = ";"
+IRMAS_CLIPS = {  # as it is distributed
+    IRMAS_TRAIN: 6705,
+    "IRMAS-TestingData-Part1": 807,
+    "IRMAS-TestingData-Part2": 1301,
+    "IRMAS-TestingData-Part3": 766,
+}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One audio file, by its name relative to the audio folder, and its labels."""
+
+    filename: str
+    labels: tuple[str, ...]
+
+
+def read_irmas(
+    root: Path, labels: tuple[str, ...], known: set[str]
+) -> tuple[list[Clip], list[Clip], list[tuple[str, str]]]:
+    """Read an IRMAS tree.
+
+    Parameters
+    ----------
+    root : Path
+        Folder that holds `IRMAS-TrainingData` and the three `IRMAS-TestingData-Part*`.
+    labels : tuple of str
+        The labels to keep; IRMAS Wind keeps four of the eleven, and the test clips that have one.
+    known : set of str
+        Every label that a label file may name.
+
+    Returns
+    -------
+    train, test : list of Clip
+        In the order of their file names.
+    left_out : list of (str, str)
+        Name of each test clip without usable labels, and why.
+    """
+    train = _read_label_folders(root / IRMAS_TRAIN, labels, prefix=f"{IRMAS_TRAIN}/")
+    test, left_out = [], []
+    outer, inner = IRMAS_TEST
+    folders = [inside for outside in _folders(root, outer) for inside in _folders(outside, inner)]
+    for path in sorted(path for folder in folders for path in _audio_files(folder)):
+        name = path.relative_to(root).as_posix()
+        try:
+            found = read_label_file(path.with_suffix(".txt"), known)
+        except InputError as error:
+            left_out.append((name, str(error)))
+            continue
+        kept = tuple(label for label in labels if label in found)
+        if kept:
+            test.append(Clip(name, kept))
+    return train, test, left_out
+
+
+def missing_from_irmas(root: Path, labels: set[str]) -> str:
+    """Say where a tree has other numbers of clips than IRMAS as it is distributed.
+
+    Parameters
+    ----------
+    root : Path
+        As of `read_irmas`.
+    labels : set of str
+        Every label of IRMAS, of which the data set may keep some.
+
+    Returns
+    -------
+    str
+        What was expected and found in each part that differs; empty if none does.
+    """
+    different = []
+    for folder, expected in IRMAS_CLIPS.items():
+        inner = sorted(labels) if folder == IRMAS_TRAIN else [folder.rpartition("-")[-1]]
+        found = sum(len(_audio_files(root / folder / name)) for name in inner)
+        if found != expected:
+            different.append(f"{expected:,} clips in {folder}, found {found or 'none'}")
+    return "; ".join(different)
+
+
+def read_label_file(path: Path, known: set[str]) -> set[str]:
+    """Read the labels of an IRMAS test clip: one a line, with tabs or blanks around it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or empty, or names a label that is not known.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # with or without Windows' mark
+    except FileNotFoundError:
+        raise InputError(f"no label file {path.name}") from None
+    except UnicodeError:
+        raise InputError(f"the label file {path.name} is not UTF-8 text") from None
+    except OSError as error:
+        raise InputError(f"the label file {path.name}: {error.strerror.lower()}") from None
+    found = {line.strip() for line in lines if line.strip()}
+    if not found:
+        raise InputError(f"the label file {path.name} is empty")
+    unknown = sorted(found - known)
+    if unknown:
+        raise InputError(f"unknown label {unknown[0]!r} in {path.name}")
+    return found
+
+
+def read_folders(
+    root: Path, labels: tuple[str, ...], seed: int
+) -> tuple[list[Clip], list[Clip], list[tuple[str, str]]]:
+    """Read a tree of one folder a label, halved at random into train and test, label by label.
+
+    Parameters and returns are those of `read_irmas`; nothing is ever left out here.
+    """
+    clips = _read_label_folders(root, labels)
+    in_train = splits.halves([clip.labels for clip in clips], seed=seed)
+    train = [clip for clip, first in zip(clips, in_train, strict=True) if first]
+    test = [clip for clip, first in zip(clips, in_train, strict=True) if not first]
+    return train, test, []
+
+
+def known_labels(data_set: DataSet) -> set[str]:
+    """Every label in the audio of a data set: IRMAS Wind keeps 4 of the 11 that IRMAS has."""
+    sharing = (s for s in DATA_SETS.values() if data_set.root in (s.source, *s.folders))
+    return {label for sharer in sharing for label in sharer.labels}
+
+
+def _read_label_folders(root: Path, labels: tuple[str, ...], prefix: str = "") -> list[Clip]:
+    return [
+        Clip(f"{prefix}{label}/{path.name}", (label,))
+        for label in labels
+        for path in _audio_files(root / label)
+    ]
+
+
+def _audio_files(folder: Path) -> list[Path]:
+    """List the audio files of a folder; names that start with a dot belong to the system."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
+    )
+
+
+def _folders(root: Path, pattern: str) -> list[Path]:
+    """List the folders that match; unlike `glob`, one that cannot be read is an error."""
+    return sorted(path for path in root.iterdir() if path.match(pattern) and path.is_dir())
+
+
+def read_tree(config: Config, root: Path) -> tuple[list[Clip], list[Clip], list[tuple[str, str]]]:
+    """Read the audio tree of the data set in whichever layout it has; returns as `read_irmas`."""
+    data_set = config.data_set
+    if data_set.layout == "irmas":
+        return read_irmas(root, data_set.labels, known_labels(data_set))
+    return read_folders(root, data_set.labels, config.seed)
+
+
+def path_of(config: Config, part: str) -> Path:
+    """CSV file of a part of the data set, 'train' or 'test'."""
+    return config.feature_folder / f"{part}.csv"
+
+
+def write_metadata(path: Path, clips: list[Clip]) -> None:
+    """Write clips to a CSV file; the caller sees to it that it appears whole."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        single = all(len(clip.labels) == 1 for clip in clips)
+        writer.writerow(("filename", "label" if single else "labels"))
+        writer.writerows((clip.filename, LABEL_SEPARATOR.join(clip.labels)) for clip in clips)
+
+
+def read_metadata(path: Path, labels: tuple[str, ...], remedy: str) -> list[Clip]:
+    """Read what `write_metadata` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The CSV file.
+    labels : tuple of str
+        Labels that a clip can have.
+    remedy : str
+        The command that makes it.
+
+    Returns
+    -------
+    list of Clip
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged, a label is unknown, or a file name leaves its folder.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = list(csv.reader(file))
+    except FileNotFoundError:
+        raise InputError(f"expected {path}, found nothing: run {remedy}") from None
+    except (csv.Error, UnicodeError) as error:
+        raise InputError(f"{path} is damaged ({error}): run {remedy}") from None
+    if not rows or rows[0] not in (["filename", "label"], ["filename", "labels"]):
+        raise InputError(f"{path} does not start with 'filename,label' or '…labels': run {remedy}")
+    clips = []
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != 2:
+            raise InputError(
+                f"{path}, row {number}: expected 2 columns, found {len(row)}; run {remedy}"
+            )
+        clip = Clip(row[0], tuple(row[1].split(LABEL_SEPARATOR)))
+        unknown = sorted(set(clip.labels) - set(labels))
+        if unknown:
+            raise InputError(f"{path}, row {number}: unknown label {unknown[0]!r}; run {remedy}")
+        name = Path(clip.filename)
+        if name.is_absolute() or ".." in name.parts or not name.parts or "\0" in clip.filename:
+            raise InputError(
+                f"{path}, row {number}: {clip.filename!r} is no file below the audio folder; "
+                f"run {remedy}"
+            )
+        clips.append(clip)
+    if not clips:
+        raise InputError(f"{path} names no files: run {remedy}")
+    return clips
+
+
+def read(config: Config, part: str) -> list[Clip]:
+    """Read the metadata of a part of the data set; raises as `read_metadata`."""
+    remedy = f"python3 create_encoding.py -d {config.dataset}"
+    return read_metadata(path_of(config, part), config.labels, remedy)
+
+
+def count_labels(clips: list[Clip], labels: tuple[str, ...]) -> list[int]:
+    """Count the clips that have each label."""
+    return [sum(label in clip.labels for clip in clips) for label in labels]
