@@ -97,7 +97,7 @@ report: setup
 SF2 := /usr/share/sounds/sf2
 SOUNDFONTS = $(shell $(RUN) -c 'import render_dataset; print(render_dataset.default_soundfont())') \
 	$(SF2)/FluidR3_GM.sf2 $(SF2)/MuseScore_General_Full.sf2 $(SF2)/sf_GMbank.sf2
-RECIPE := -x pretrained/recipe.py
+RECIPE := -x pretrained/recipe.toml
 BOX := rendered_1024/model_residual
 BOX_FILES := .optima.json .scores.json 0.best.hdf5 0.history.npy 0.json 0.run.json
 
