@@ -69,8 +69,8 @@ def encode(config: Config) -> None:
     if not test:
         why = f"; left out {len(left_out)}, the first {': '.join(left_out[0])}" if left_out else ""
         raise InputError(
-            f"expected test clips with a label of {data_set.title} in {root / '/'.join(IRMAS_TEST)}"
-            f", found none{why}: {HOW_TO}"
+            f"expected test clips with a label of {data_set.title} in {root / IRMAS_TEST}, "
+            f"found none{why}: {HOW_TO}"
         )
 
     paths = [metadata.path_of(config, part) for part in tensors.PARTS]
@@ -81,10 +81,9 @@ def encode(config: Config) -> None:
         for partial, clips in zip(partials, (train, test), strict=True):
             metadata.write_metadata(partial, clips)
     print(f"{data_set.title}: audio in {root}")
-    if root.name == "irmas" and not tensors.is_rendered(config):
-        different = metadata.missing_from_irmas(root, metadata.known_labels(data_set))
-        if different:
-            print(f"note: not IRMAS as it is distributed: expected {different}")
+    missing = tensors.incomplete(config)
+    if missing:
+        print(f"warning: this is not IRMAS as it is distributed: {missing}")
     if data_set.source and root.name != data_set.source:
         print(
             f"warning: the source {config.data_path / data_set.source} is not there: the splits "
@@ -99,11 +98,11 @@ def encode(config: Config) -> None:
     if left_out:
         print(f"left out {len(left_out)} test clips in all")
     for audio in data_set.folders:
-        missing = sum(
+        absent = sum(
             not (config.data_path / audio / clip.filename).exists() for clip in train + test
         )
-        if missing:
-            print(f"missing in {audio}: {missing} of {len(train) + len(test)} files")
+        if absent:
+            print(f"missing in {audio}: {absent} of {len(train) + len(test)} files")
     print(f"wrote train.csv and test.csv to {config.feature_folder}")
 
 

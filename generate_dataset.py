@@ -395,6 +395,7 @@ class GenerateDataset:
             "metadata": storage.digest_of_file(metadata.path_of(self.config, type_run)),
             "audio": storage.digest_of(states),
             "rendered": tensors.is_rendered(self.config),
+            "incomplete": tensors.incomplete(self.config),
         }
 
     def _finish(

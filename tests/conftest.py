@@ -110,7 +110,8 @@ def make_irmas(root, labels=settings.IRMAS, train=4, test=None, folder="irmas"):
     for i in range(test):
         index = i % len(labels)
         part = i % 3 + 1
-        stem = root / f"IRMAS-TestingData-Part{part}" / f"Part{part}" / f"({i:02d}) a,  b's.c-{i}"
+        inner = ("Part1", "IRTestingData-Part2", "Part3")[i % 3]
+        stem = root / f"IRMAS-TestingData-Part{part}" / inner / f"({i:02d}) a,  b's.c-{i}"
         write_tone(stem.with_name(stem.name + ".wav"), index, seconds=5, seed=100 + i)
         names = [labels[index]] + ([labels[(index + 1) % len(labels)]] if i >= len(labels) else [])
         stem.with_name(stem.name + ".txt").write_text("".join(f"{name}\t\n" for name in names))

@@ -10,7 +10,7 @@ from conftest import make_folders, make_irmas
 import settings
 from generate_dataset import GenerateDataset
 from instrec.config import read
-from instrec.data import metadata, tensors
+from instrec.data import tensors
 from instrec.errors import InputError
 
 FITTING = {0: "model_multi_res", 8: "model_two_branch", 9: "model_two_branch"}
@@ -133,33 +133,7 @@ def test_counts_and_labels_of_irmas(paths, call, capsys):
     assert names[0] == "IRMAS-TrainingData/cel/[cel][cla]0000__1.wav" and labels[0] == "cel"
     names, labels = generator.load_metadata(read().feature_folder / "test.csv")
     assert len(names) == 22 and sorted(map(len, labels)) == [1] * 11 + [2] * 11
-    assert {name.split("/")[1] for name in names} == {"Part1", "Part2", "Part3"}
-
-
-def test_what_is_missing_of_irmas_is_named_in_one_line(paths, call, capsys, monkeypatch):
-    root = make_irmas(paths, train=2, test=22)
-    shutil.rmtree(root / "IRMAS-TestingData-Part2")
-    for data_set in (1, 7):  # IRMAS Wind keeps 4 of the 11 labels, of the same audio
-        call("create_encoding.py", "-d", data_set)
-        (note,) = [line for line in capsys.readouterr().out.splitlines() if "note:" in line]
-        assert "expected 6,705 clips in IRMAS-TrainingData, found 22;" in note
-        assert "1,301 clips in IRMAS-TestingData-Part2, found none;" in note
-    counts = {"IRMAS-TrainingData": 22, "IRMAS-TestingData-Part1": 8}
-    monkeypatch.setattr(metadata, "IRMAS_CLIPS", counts)
-    call("create_encoding.py", "-d", 1)
-    assert "note:" not in capsys.readouterr().out
-
-
-def test_rendered_audio_is_not_counted_against_irmas(paths, call, capsys):
-    root = make_irmas(paths, train=2, test=22)
-    (root / tensors.RENDERED_NOTE).write_text("{}")
-    call("create_encoding.py", "-d", 1)
-    assert "note:" not in capsys.readouterr().out
-
-
-def test_the_counts_of_irmas_are_those_of_the_thesis():
-    train, *test = metadata.IRMAS_CLIPS.values()
-    assert (train, sum(test)) == (6705, 2874)
+    assert {name.split("/")[1] for name in names} == {"Part1", "IRTestingData-Part2", "Part3"}
 
 
 def test_wind_keeps_test_clips_with_one_of_its_labels(paths, call):

@@ -3,7 +3,10 @@
 A data set has two parts, 'train' and 'test', and a CSV file of each in its feature folder.
 """
 
+import codecs
 import csv
+import os
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +17,12 @@ from settings import DATA_SETS, DataSet
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
 IRMAS_TRAIN = "IRMAS-TrainingData"
-IRMAS_TEST = ("IRMAS-TestingData-Part*", "Part*")  # a folder in a folder
+IRMAS_TEST = "IRMAS-TestingData*"  # test clips lie anywhere below such folders
 LABEL_SEPARATOR = ";"
 IRMAS_CLIPS = {  # as it is distributed
     IRMAS_TRAIN: 6705,
     "IRMAS-TestingData-Part1": 807,
-    "IRMAS-TestingData-Part2": 1301,
+    "IRMAS-TestingData-Part2": 1301,  # within, its folder is called IRTestingData-Part2
     "IRMAS-TestingData-Part3": 766,
 }
 
@@ -37,10 +40,13 @@ def read_irmas(
 ) -> tuple[list[Clip], list[Clip], list[tuple[str, str]]]:
     """Read an IRMAS tree.
 
+    Test clips may lie anywhere below folders called `IRMAS-TestingData*`: as distributed, without
+    the inner folders, or all in one.
+
     Parameters
     ----------
     root : Path
-        Folder that holds `IRMAS-TrainingData` and the three `IRMAS-TestingData-Part*`.
+        Folder that holds `IRMAS-TrainingData` and the test folders.
     labels : tuple of str
         The labels to keep; IRMAS Wind keeps four of the eleven, and the test clips that have one.
     known : set of str
@@ -55,9 +61,7 @@ def read_irmas(
     """
     train = _read_label_folders(root / IRMAS_TRAIN, labels, prefix=f"{IRMAS_TRAIN}/")
     test, left_out = [], []
-    outer, inner = IRMAS_TEST
-    folders = [inside for outside in _folders(root, outer) for inside in _folders(outside, inner)]
-    for path in sorted(path for folder in folders for path in _audio_files(folder)):
+    for path in irmas_test_files(root, AUDIO_SUFFIXES):
         name = path.relative_to(root).as_posix()
         try:
             found = read_label_file(path.with_suffix(".txt"), known)
@@ -70,8 +74,35 @@ def read_irmas(
     return train, test, left_out
 
 
+def irmas_test_files(root: Path, suffixes: Container[str]) -> list[Path]:
+    """List the files below the test folders of an IRMAS tree whose names end in a suffix.
+
+    Parameters
+    ----------
+    root : Path
+        As of `read_irmas`.
+    suffixes : container of str
+        Endings in lower case, such as '.txt'.
+
+    Returns
+    -------
+    list of Path
+        Sorted.
+
+    Raises
+    ------
+    OSError
+        If a folder cannot be read.
+    """
+    found = []
+    for folder in root.glob(IRMAS_TEST):
+        for inside, _, names in os.walk(folder, onerror=_raise):
+            found += [Path(inside, name) for name in names if _has_suffix(name, suffixes)]
+    return sorted(found)
+
+
 def missing_from_irmas(root: Path, labels: set[str]) -> str:
-    """Say where a tree has other numbers of clips than IRMAS as it is distributed.
+    """Say how a tree differs in its numbers of clips from IRMAS as it is distributed.
 
     Parameters
     ----------
@@ -83,19 +114,41 @@ def missing_from_irmas(root: Path, labels: set[str]) -> str:
     Returns
     -------
     str
-        What was expected and found in each part that differs; empty if none does.
+        What was expected, found and where; empty if all is there. Where the test clips do not lie
+        in the three folders, their sum counts.
     """
-    different = []
-    for folder, expected in IRMAS_CLIPS.items():
-        inner = sorted(labels) if folder == IRMAS_TRAIN else [folder.rpartition("-")[-1]]
-        found = sum(len(_audio_files(root / folder / name)) for name in inner)
-        if found != expected:
-            different.append(f"{expected:,} clips in {folder}, found {found or 'none'}")
-    return "; ".join(different)
+    train = sum(len(_audio_files(root / IRMAS_TRAIN / label)) for label in labels)
+    found = dict.fromkeys(IRMAS_CLIPS, 0) | {IRMAS_TRAIN: train}
+    for path in irmas_test_files(root, AUDIO_SUFFIXES):
+        folder = path.relative_to(root).parts[0]
+        found[folder] = found.get(folder, 0) + 1
+    expected = dict(IRMAS_CLIPS)
+    if found.keys() != expected.keys():  # unpacked otherwise
+        found, expected = (
+            {IRMAS_TRAIN: counts.pop(IRMAS_TRAIN), IRMAS_TEST: sum(counts.values())}
+            for counts in (found, expected)
+        )
+    return "; ".join(
+        f"expected {number:,} clips in {root / folder}, found {found[folder]:,}"
+        + (f": {number - found[folder]:,} missing" if found[folder] < number else "")
+        for folder, number in expected.items()
+        if found[folder] != number
+    )
 
 
 def read_label_file(path: Path, known: set[str]) -> set[str]:
-    """Read the labels of an IRMAS test clip: one a line, with tabs or blanks around it.
+    """Read the labels of an IRMAS test clip: one a line, in UTF-8 or UTF-16, in whichever case.
+
+    Parameters
+    ----------
+    path : Path
+        Text file; tabs and blanks around a label and Windows' line ends do not count.
+    known : set of str
+        Every label that it may name.
+
+    Returns
+    -------
+    set of str
 
     Raises
     ------
@@ -103,14 +156,16 @@ def read_label_file(path: Path, known: set[str]) -> set[str]:
         If the file is missing, unreadable or empty, or names a label that is not known.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()  # with or without Windows' mark
+        content = path.read_bytes()
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        lines = content.decode("utf-16" if wide else "utf-8-sig").split("\n")
     except FileNotFoundError:
         raise InputError(f"no label file {path.name}") from None
     except UnicodeError:
-        raise InputError(f"the label file {path.name} is not UTF-8 text") from None
+        raise InputError(f"the label file {path.name} is neither UTF-8 nor UTF-16 text") from None
     except OSError as error:
         raise InputError(f"the label file {path.name}: {error.strerror.lower()}") from None
-    found = {line.strip() for line in lines if line.strip()}
+    found = {line.strip().lower() for line in lines if line.strip()}
     if not found:
         raise InputError(f"the label file {path.name} is empty")
     unknown = sorted(found - known)
@@ -148,19 +203,19 @@ def _read_label_folders(root: Path, labels: tuple[str, ...], prefix: str = "") -
 
 
 def _audio_files(folder: Path) -> list[Path]:
-    """List the audio files of a folder; names that start with a dot belong to the system."""
+    """List the audio files of a folder."""
     if not folder.is_dir():
         return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
-    )
+    return sorted(path for path in folder.iterdir() if _has_suffix(path.name, AUDIO_SUFFIXES))
 
 
-def _folders(root: Path, pattern: str) -> list[Path]:
-    """List the folders that match; unlike `glob`, one that cannot be read is an error."""
-    return sorted(path for path in root.iterdir() if path.match(pattern) and path.is_dir())
+def _has_suffix(name: str, suffixes: Container[str]) -> bool:
+    """Tell whether a file is of a kind; names that start with a dot belong to the system."""
+    return Path(name).suffix.lower() in suffixes and not name.startswith(".")
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def read_tree(config: Config, root: Path) -> tuple[list[Clip], list[Clip], list[tuple[str, str]]]:

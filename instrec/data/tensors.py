@@ -39,6 +39,14 @@ def is_rendered(config: Config) -> bool:
     return any((config.data_path / name / RENDERED_NOTE).exists() for name in folders)
 
 
+def incomplete(config: Config) -> str:
+    """Say what the audio of the data set lacks of IRMAS as it is distributed; '' if nothing."""
+    data_set, root = config.data_set, config.data_path / config.data_set.root
+    if data_set.root != "irmas" or is_rendered(config) or not root.is_dir():
+        return ""
+    return metadata.missing_from_irmas(root, metadata.known_labels(data_set))
+
+
 def check_inputs(config: Config, inputs: int, methods: tuple[str, str]) -> None:
     """Refuse the method for one input on a data set with two, and the reverse.
 
@@ -119,8 +127,10 @@ class Tensors:
 
     @property
     def kind(self) -> str:
-        """What the audio is, so that scores on rendered music are never taken for others."""
-        return "rendered " if self.record["made_of"].get("rendered") else ""
+        """What the audio is, so that no score on rendered music, or on a part, is taken for all."""
+        if self.record["made_of"].get("rendered"):
+            return "rendered "
+        return "incomplete " if self.record["made_of"].get("incomplete") else ""
 
     @property
     def fingerprint(self) -> str:

@@ -1,0 +1,153 @@
+"""IRMAS as people have it on their disks."""
+
+import shutil
+
+import pytest
+from conftest import make_irmas, write_tone
+
+import settings
+from instrec.config import read
+from instrec.data import metadata, tensors
+from instrec.errors import InputError
+
+# As IRMAS has them, made up: brackets, commas, apostrophes, blanks, dots, other alphabets.
+REAL_NAMES = [
+    "(02) dont kill the whale-1",
+    "(02) dont kill the whale-11",
+    "01 - Emily, don't  cry-6",
+    "  08 Take Five [live]-2",
+    "Ma\u00f1ana en El Caf\u00e9 No. 5-3",
+    "\u685c \u2013 sakura.v2-4",
+]
+
+
+@pytest.fixture
+def irmas(paths):
+    """A tree of the real shape, with a training clip a label."""
+    root = make_irmas(paths, train=1, test=0)
+    folders = ("Part1", "IRTestingData-Part2", "Part3")
+    for i, name in enumerate(REAL_NAMES):
+        folder = root / f"IRMAS-TestingData-Part{i % 3 + 1}" / folders[i % 3]
+        write_tone(folder / f"{name}.wav", 0, seconds=0.1)
+        (folder / f"{name}.txt").write_text("cel\t\nvoi\t\n")
+    return root
+
+
+def read_tree(root):
+    return metadata.read_irmas(root, settings.IRMAS, set(settings.IRMAS))
+
+
+def test_all_parts_are_read_as_they_are_distributed(irmas):
+    train, test, left_out = read_tree(irmas)
+    assert (len(train), left_out) == (11, [])
+    assert {clip.labels for clip in test} == {("cel", "voi")}
+    names = [clip.filename for clip in test]
+    assert names == sorted(names) and len(set(names)) == len(REAL_NAMES)
+    assert {name.split("/")[-1].removesuffix(".wav") for name in names} == set(REAL_NAMES)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["IRMAS-TestingData-Part1", "IRMAS-TestingData", "IRMAS-TestingData-Part2/IRTestingData-Part2"],
+)
+def test_all_parts_may_lie_in_one_folder(irmas, inside):
+    clips = [*irmas.glob("IRMAS-TestingData*/*/*")]
+    (irmas / "all").mkdir()
+    for path in clips:
+        path.rename(irmas / "all" / path.name)
+    for folder in irmas.glob("IRMAS-TestingData*"):
+        shutil.rmtree(folder)
+    (irmas / inside).parent.mkdir(exist_ok=True)
+    (irmas / "all").rename(irmas / inside)
+    _, test, left_out = read_tree(irmas)
+    assert (len(test), left_out) == (len(REAL_NAMES), [])
+
+
+def test_two_parts_may_hold_a_clip_of_one_name(irmas):
+    for part, inner in ((1, "Part1"), (3, "Part3")):
+        write_tone(irmas / f"IRMAS-TestingData-Part{part}" / inner / "same-1.wav", 0, seconds=0.1)
+        (irmas / f"IRMAS-TestingData-Part{part}" / inner / "same-1.txt").write_text("flu")
+    _, test, _ = read_tree(irmas)
+    assert [clip.filename.split("/")[0][-1] for clip in test if clip.labels == ("flu",)] == [
+        *("1", "3")
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"gac\t\nvoi\t\n",
+        b"gac  \r\n\r\nvoi\r\n",
+        b"\xef\xbb\xbfgac\nvoi",
+        "gac\t\r\nvoi\t\r\n".encode("utf-16"),
+        "\ufeffgac\nvoi".encode("utf-16-be"),
+        b"GAC\nVoi\n",
+    ],
+)
+def test_labels_are_read_however_they_are_written(tmp_path, content):
+    (tmp_path / "a.txt").write_bytes(content)
+    assert metadata.read_label_file(tmp_path / "a.txt", set(settings.IRMAS)) == {"gac", "voi"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no label file a.txt"),
+        (b"", "empty"),
+        (b"\t\n \n", "empty"),
+        (b"oboe\n", "unknown label 'oboe' in a.txt"),
+        (b"\xff\xfea", "neither UTF-8 nor UTF-16"),
+        (b"caf\xe9", "neither UTF-8 nor UTF-16"),
+    ],
+)
+def test_what_is_no_label_file_is_named(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        metadata.read_label_file(tmp_path / "a.txt", set(settings.IRMAS))
+
+
+def test_a_clip_without_labels_is_left_out_by_name(irmas):
+    (irmas / "IRMAS-TestingData-Part1" / "Part1" / f"{REAL_NAMES[0]}.txt").unlink()
+    _, test, left_out = read_tree(irmas)
+    assert len(test) == len(REAL_NAMES) - 1
+    assert left_out == [
+        (f"IRMAS-TestingData-Part1/Part1/{REAL_NAMES[0]}.wav", f"no label file {REAL_NAMES[0]}.txt")
+    ]
+
+
+def test_the_counts_of_irmas_are_those_of_the_thesis():
+    train, *test = metadata.IRMAS_CLIPS.values()
+    assert (train, test, sum(test)) == (6705, [807, 1301, 766], 2874)
+
+
+def test_what_is_missing_of_irmas_is_counted(irmas):
+    everything = set(settings.IRMAS)
+    found = metadata.missing_from_irmas(irmas, everything).split("; ")
+    assert found[0].endswith("IRMAS-TrainingData, found 11: 6,694 missing")
+    assert found[2] == (
+        f"expected 1,301 clips in {irmas / 'IRMAS-TestingData-Part2'}, found 2: 1,299 missing"
+    )
+    shutil.rmtree(irmas / "IRMAS-TestingData-Part2")
+    (irmas / "IRMAS-TestingData-Part3").rename(irmas / "IRMAS-TestingData-Rest")
+    _, test = metadata.missing_from_irmas(irmas, everything).split("; ")
+    assert "expected 2,874 clips in" in test and "found 4: 2,870 missing" in test
+
+
+def test_a_complete_tree_is_not_warned_of(irmas, monkeypatch):
+    counts = {f"IRMAS-TestingData-Part{i}": 2 for i in (1, 2, 3)}
+    monkeypatch.setattr(metadata, "IRMAS_CLIPS", {"IRMAS-TrainingData": 11} | counts)
+    assert metadata.missing_from_irmas(irmas, set(settings.IRMAS)) == ""
+
+
+def test_the_warning_is_on_the_screen_and_in_every_later_table(paths, call, capsys):
+    root = make_irmas(paths, train=2, test=22)
+    call("create_encoding.py", "-d", 7)  # IRMAS Wind keeps 4 of the 11 labels, of the same audio
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+    assert "found 22: 6,683 missing" in line
+    call("generate_dataset.py", "-d", 7)
+    test = tensors.load(read(dataset=7), "test")
+    assert test.kind == "incomplete " and "6,683 missing" in test.record["made_of"]["incomplete"]
+    (root / tensors.RENDERED_NOTE).write_text("{}")  # rendered audio is not counted against IRMAS
+    call("create_encoding.py", "-d", 7)
+    assert "warning: " not in capsys.readouterr().out
