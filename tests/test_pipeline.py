@@ -28,8 +28,10 @@ def make_audio(root, dataset, call):
         call("separate_sources.py", "-d", dataset)
 
 
-@pytest.mark.parametrize("dataset", settings.DATA_SETS)
-def test_every_data_set_runs_through_all_scripts(paths, call, dataset):
+# One of each kind: three channels; many labels a test clip; one label; separated; two inputs.
+@pytest.mark.parametrize("dataset", [0, 1, 2, 6, 9])
+def test_data_sets_of_every_kind_run_through_all_scripts(paths, call, dataset):
+    settings.num_mel_bands = 32  # a quarter of the work
     data_set = settings.DATA_SETS[dataset]
     make_audio(paths, dataset, call)
     model = FITTING.get(dataset, "model_leaky")
@@ -78,9 +80,7 @@ def encode(call, *datasets):
         call("create_encoding.py", "-d", dataset)
 
 
-@pytest.mark.parametrize(
-    ("source", "separated"), [(1, 3), (1, 8), (2, 4), (2, 5), (2, 9), (-1, -2), (7, 6)]
-)
+@pytest.mark.parametrize(("source", "separated"), [(1, 8), (2, 5), (-1, -2), (7, 6)])
 def test_separated_sets_keep_the_split_of_their_source(paths, call, source, separated):
     make_audio(paths, separated, call)
     # A file that could not be separated must not shift the split of the others.

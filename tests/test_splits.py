@@ -149,6 +149,65 @@ def test_a_missing_file_does_not_shift_the_split_of_the_others():
         assert np.count_nonzero(whole[there] != rest) <= 9  # one recording at the boundary
 
 
+def test_halves_by_patch_have_the_published_balance():
+    """Table 5.2 of the thesis: the halves of IRMAS' test set differ by less than a patch a label."""
+    labels = like_irmas(2874, 0)
+    file_id = np.repeat(np.arange(2874), np.random.default_rng(0).integers(9, 41, 2874))
+    first = splits.halves_by_patch(labels, file_id)
+    assert abs(np.count_nonzero(first) - np.count_nonzero(~first)) <= 1
+    combination = np.array([";".join(sorted(carried)) for carried in labels])[file_id]
+    for name in np.unique(combination):
+        halves = np.bincount(first[combination == name], minlength=2)
+        assert abs(halves[0] - halves[1]) <= 1
+    shared = np.intersect1d(file_id[first], file_id[~first])
+    assert len(shared) > 2800  # nearly all clips have patches in both halves
+
+
+def test_halves_by_song_share_no_song_and_are_balanced():
+    labels = like_irmas(2874, 1)
+    songs = np.random.default_rng(0).integers(0, 700, 2874).astype(str)
+    first = splits.halves_by_song(labels, songs)
+    assert not set(songs[first]) & set(songs[~first])
+    counts = per_label(labels, first)
+    assert np.abs(counts[:, 0] - counts[:, 1]).max() <= 4
+    assert abs(np.count_nonzero(first) - np.count_nonzero(~first)) <= 2
+
+
+def test_halves_by_song_of_few_songs():
+    assert splits.halves_by_song([], []).tolist() == []
+    assert splits.halves_by_song([("a",)] * 5, ["x"] * 5).sum() in (0, 5)
+    first = splits.halves_by_song([("a",)] * 4, ["x", "x", "x", "y"])
+    assert first.tolist() in ([True, True, True, False], [False, False, False, True])
+
+
+@pytest.mark.parametrize("halve_by", ["patch", "clip", "song"])
+def test_what_the_halves_keep_together(halve_by):
+    files = [f"Part{1 + i % 3}/song {i // 4}-{i}.wav" for i in range(80)]
+    file_id = np.repeat(np.arange(80), 10)
+    labels = [("a",) if i < 40 else ("b",) for i in range(80)]
+    pure = splits.pure_mask(labels, files, file_id, halve_by=halve_by)
+    assert np.count_nonzero(pure) == 400
+    assert len(np.intersect1d(file_id[pure], file_id[~pure])) == (80 if halve_by == "patch" else 0)
+    song_id = file_id // 4
+    assert (len(np.intersect1d(song_id[pure], song_id[~pure])) == 0) == (halve_by == "song")
+    with pytest.raises(InputError, match="halve_by"):
+        splits.pure_mask(labels, files, file_id, halve_by="label")
+
+
+@pytest.mark.parametrize(
+    ("name", "song"),
+    [
+        ("Part2/01 Emily-6.wav", "01 Emily"),
+        ("IRTestingData-Part2/01 Emily-11.wav", "01 Emily"),
+        ("(02) dont kill the whale-1.wav", "(02) dont kill the whale"),
+        ("a-b - c.v2-3.wav", "a-b - c.v2"),
+        ("no number.wav", "no number"),
+    ],
+)
+def test_song_of_a_clip(name, song):
+    assert splits.song_of(name) == song
+
+
 def test_random_keys_are_spread_evenly_and_depend_on_every_id():
     files, places = np.repeat(np.arange(2000), 3), np.tile(np.arange(3), 2000)
     keys = splits.random_keys(0, files, places)

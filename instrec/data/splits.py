@@ -6,6 +6,7 @@ and never a copy of it.
 
 import re
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -196,6 +197,162 @@ def halves(labels: Sequence[Sequence[str]], *, seed: int = 0) -> np.ndarray:
         first[order[np.argmax((ordered == leaving) & first[order])]] = False
         first[order[np.argmax((ordered == coming) & ~first[order])]] = True
     return first
+
+
+def halves_by_patch(
+    labels: Sequence[Sequence[str]], file_id: Sequence[int], *, seed: int = 0
+) -> np.ndarray:
+    """Halve patches at random within each combination of labels, as the published halves were.
+
+    Patches of one clip land in both halves.
+
+    Parameters
+    ----------
+    labels : sequence of sequence of str
+        Labels of each clip.
+    file_id : sequence of int [shape=(n,)]
+        Clip of each patch.
+    seed : int
+        Of the random order.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=bool]
+        True for the patches of the first half. The halves of a combination differ by one patch at
+        most, and those that differ take turns.
+
+    Examples
+    --------
+    >>> first = halves_by_patch([["flu"], ["flu", "pia"]], [0] * 4 + [1] * 6)
+    >>> int(first[:4].sum()), int(first[4:].sum())
+    (2, 3)
+    """
+    file_id = np.asarray(file_id)
+    names = [";".join(sorted(carried)) for carried in labels]
+    combination = np.unique(names, return_inverse=True)[1][file_id]
+    key = random_keys(seed, file_id, _place_in_file(file_id))
+    first, surplus = np.zeros(len(file_id), dtype=bool), 0
+    for number in np.unique(combination):
+        members = np.flatnonzero(combination == number)
+        half = (len(members) + surplus) // 2
+        first[members[np.argsort(key[members], kind="stable")[:half]]] = True
+        surplus += len(members) - 2 * half
+    return first
+
+
+def halves_by_song(
+    labels: Sequence[Sequence[str]], songs: Sequence[str], *, seed: int = 0
+) -> np.ndarray:
+    """Halve clips so that all of one song are in one half, balanced over their labels.
+
+    Songs are dealt out in a random order, those of many clips first, each to the side that makes
+    the numbers of clips that have each label more even.
+
+    Parameters
+    ----------
+    labels : sequence of sequence of str
+        Labels of each clip.
+    songs : sequence of str
+        Song of each clip: see `song_of`.
+    seed : int
+        Of the random order.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=bool]
+        True for the clips of the first half.
+
+    Examples
+    --------
+    >>> songs = ["a", "a", "b", "b", "c", "d"]
+    >>> first = halves_by_song([["flu"]] * 6, songs)
+    >>> bool(first[0] == first[1]), bool(first[2] == first[3]), int(first.sum())
+    (True, True, 3)
+    """
+    names = sorted({name for carried in labels for name in carried})
+    has_label = np.array([[True, *(name in carried for name in names)] for carried in labels])
+    has_label = has_label.reshape(len(labels), len(names) + 1).astype(int)  # first: every clip
+    _, song = np.unique(np.asarray(songs, dtype=str), return_inverse=True)
+    counts = np.zeros((song.max(initial=-1) + 1, len(names) + 1), dtype=int)
+    np.add.at(counts, song, has_label)
+    order = np.random.default_rng(seed).permutation(len(counts))
+    order = order[np.argsort(-counts[order, 0], kind="stable")]
+    in_first, surplus = np.zeros(len(counts), dtype=bool), np.zeros(len(names) + 1, dtype=int)
+    for number in order:
+        # The change of the sum of squares of the surplus, were the song in the first half.
+        in_first[number] = surplus @ counts[number] <= 0
+        surplus += counts[number] if in_first[number] else -counts[number]
+    return in_first[song]
+
+
+def pure_mask(
+    labels: Sequence[Sequence[str]],
+    files: Sequence[str],
+    file_id: Sequence[int],
+    *,
+    halve_by: str = "clip",
+    seed: int = 0,
+) -> np.ndarray:
+    """Tell the patches of the pure half of the test data from those of the development half.
+
+    Parameters
+    ----------
+    labels : sequence of sequence of str
+        Labels of each clip.
+    files : sequence of str
+        Name of each clip.
+    file_id : sequence of int [shape=(n,)]
+        Clip of each patch.
+    halve_by : {'patch', 'clip', 'song'}
+        What stays together: `'patch'` is how the published numbers were made, and thresholds and
+        scores then share clips; excerpts of one song are in one half by `'song'` only.
+    seed : int
+        Of the random order.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=bool]
+
+    Raises
+    ------
+    InputError
+        If `halve_by` is none of these.
+
+    Examples
+    --------
+    >>> mask = pure_mask([["flu"], ["flu"]], ["a-1.wav", "b-1.wav"], [0, 0, 1, 1])
+    >>> bool(mask[0] == mask[1]), int(mask.sum())
+    (True, 2)
+    """
+    file_id = np.asarray(file_id)
+    if halve_by == "patch":
+        return halves_by_patch(labels, file_id, seed=seed)
+    if halve_by == "clip":
+        return halves(labels, seed=seed)[file_id]
+    if halve_by == "song":
+        return halves_by_song(labels, [song_of(name) for name in files], seed=seed)[file_id]
+    raise InputError(f"expected halve_by 'patch', 'clip' or 'song', found {halve_by!r}")
+
+
+def song_of(filename: str) -> str:
+    """Return the song that a test clip was cut from: its name without IRMAS' `-<number>`.
+
+    Parameters
+    ----------
+    filename : str
+        Name of a test clip; the folder does not count.
+
+    Returns
+    -------
+    str
+        Clips of the same are excerpts of one song.
+
+    Examples
+    --------
+    >>> song_of("Part2/01 Emily-11.wav")
+    '01 Emily'
+    """
+    return re.sub(r"-\d+$", "", PurePosixPath(filename).stem)
 
 
 def recording_of(filename: str) -> str:
