@@ -150,7 +150,7 @@ def test_a_missing_file_does_not_shift_the_split_of_the_others():
 
 
 def test_halves_by_patch_have_the_published_balance():
-    """Table 5.2 of the thesis: the halves of IRMAS' test set differ by less than a patch a label."""
+    """Table 5.2 of the thesis: halves of IRMAS that differ by a patch a label at most."""
     labels = like_irmas(2874, 0)
     file_id = np.repeat(np.arange(2874), np.random.default_rng(0).integers(9, 41, 2874))
     first = splits.halves_by_patch(labels, file_id)
