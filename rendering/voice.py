@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from render_dataset import Note
+    from rendering.music import Note
 
 # Centre frequencies in Hz of men's first three formants (Peterson and Barney, JASA 24, 1952).
 VOWELS = {
@@ -90,7 +90,7 @@ def _controls(
         midi[sounds] += wave[sounds]
     step = times[1]  # s
     midi = _smooth(midi, glide / step) + np.cumsum(rng.normal(0, 0.004, len(times)))
-    formants = tract * np.stack([_smooth(one, 0.05 / step) for one in formants.T], axis=1)
+    formants = tract * np.stack([_smooth(track, 0.05 / step) for track in formants.T], axis=1)
     return 440 * 2 ** ((midi - 69) / 12), _smooth(loudness, 0.01 / step), formants
 
 

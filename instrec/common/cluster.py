@@ -6,17 +6,13 @@ the same paths (docs/cluster.md). What differs is refused, as its results could 
 
 import concurrent.futures
 import contextlib
-import importlib
 import importlib.metadata
 import logging
 import math
-import pickle
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from typing import Any
 
 import settings
@@ -24,12 +20,11 @@ from instrec.common import parallel, storage
 from instrec.errors import InputError
 
 try:
-    import cloudpickle
     import distributed
     from distributed.comm import CommClosedError, get_address_host_port
 except ImportError:
     raise InputError(
-        f"Dask, which the scheduler {settings.SCHEDULER} takes, is not installed: run "
+        "Dask, which INSTREC_SCHEDULER takes, is not installed: run "
         "pip install -r requirements-cluster.txt, or unset INSTREC_SCHEDULER"
     ) from None
 
@@ -73,8 +68,8 @@ def workers(address: str) -> Iterator[tuple[Callable, Callable[[], int]]]:
             return number
 
         def submit(function: Callable, *task: object) -> _Result:
-            call = cloudpickle.dumps(_Call(function, task))
-            return _Result(client, client.submit(pickle.loads, call, pure=False))
+            future = client.submit(_work, _RECIPE, function, task, pure=False)
+            return _Result(client, future)
 
         yield submit, size
     except distributed.KilledWorker as error:
@@ -121,48 +116,25 @@ class _Result:
                 _wait_for_a_worker(self._client)
 
 
-class _Call:
-    """What makes a worker call a function when it unpickles this.
-
-    So the scheduler, which reads what is submitted, need not know this code.
-    """
-
-    def __init__(self, function: Callable, task: tuple) -> None:
-        self._arguments = (_MADE_OF, _name(function), task)
-
-    def __reduce__(self) -> tuple:
-        return _work, self._arguments
-
-
-def _work(made_of: dict, name: tuple[str, str], task: tuple) -> Any:  # noqa: ANN401
-    """Call a function by its name in this worker, if the worker is like the client."""
+def _work(recipe: dict, function: Callable, task: tuple) -> Any:  # noqa: ANN401
+    """Call a function in this worker, if the worker is like the client."""
     worker = distributed.get_worker()
     if worker.state.nthreads > 1:
         raise InputError(
             f"expected workers of one thread each, found {worker.state.nthreads} in "
             f"{worker.address}: start it with --nthreads 1"
         )
-    different = storage.differences(_MADE_OF, made_of)
+    different = storage.differences(_RECIPE, recipe)
     if different:
         raise InputError(
             f"the worker {worker.address} runs other code or packages ({'; '.join(different)}): "
             "start it again, from the same folder as this"
         )
-    module, function = name
-    call = getattr(importlib.import_module(module), function)
     parallel.one_thread()  # from now on; again each time, for libraries that were loaded since
-    return call(*task)
+    return function(*task)
 
 
-def _name(function: Callable) -> tuple[str, str]:
-    """Return module and name of a function; what a script defines is in the module of its name."""
-    module = function.__module__
-    if module == "__main__":
-        module = Path(sys.modules[module].__file__).stem
-    return module, function.__name__
-
-
-def _made_of() -> dict:
+def _recipe() -> dict:
     """Name the code and the packages of this process, on which results depend."""
     paths = sorted(path for pattern in SOURCES for path in settings.ROOT.glob(pattern))
     code = [
@@ -186,4 +158,4 @@ def _first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-_MADE_OF = _made_of()  # once, when the code is loaded: a later edit is not what runs here
+_RECIPE = _recipe()  # once, when the code is loaded: a later edit is not what runs here

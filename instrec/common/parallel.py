@@ -9,18 +9,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 
-import settings
-
 AHEAD = 4  # tasks a worker that may be waiting or done: bounds what the parent holds
 
 
 def ordered_map(
-    function: Callable, tasks: Iterable[tuple], *, workers: int | None = None
+    function: Callable,
+    tasks: Iterable[tuple],
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> Iterator:
     """Yield `function(*task)` for each task, in order, computed by `workers` processes.
-
-    Where `settings.SCHEDULER` names a Dask scheduler, its workers compute, as many as there are.
-    A task must then be all that its call needs: what settings.py says here is not known there.
 
     Unlike `multiprocessing.Pool`, a worker that is killed raises `BrokenProcessPool` instead of
     waiting forever, and results that nobody has asked for yet do not pile up. A cluster gives the
@@ -34,12 +33,26 @@ def ordered_map(
         Arguments of each call.
     workers : int, optional
         Number of processes; `multiprocessing.cpu_count()` by default. 1 works in this process.
+    scheduler : str, optional
+        Address of a Dask scheduler, whose workers then compute, as many as there are.
+
+    Yields
+    ------
+    object
+        What a call returned.
+
+    Raises
+    ------
+    BrokenProcessPool
+        If a worker was killed.
+    InputError
+        If the scheduler or its workers cannot be used.
     """
     workers = workers or multiprocessing.cpu_count()
-    if settings.SCHEDULER:
+    if scheduler:
         from instrec.common import cluster  # only where it is needed: Dask is optional
 
-        pool = cluster.workers(settings.SCHEDULER)
+        pool = cluster.workers(scheduler)
     elif workers == 1:
         for task in tasks:
             with one_thread():

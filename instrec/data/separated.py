@@ -1,0 +1,173 @@
+"""Separate one audio file: harmonic from percussive, or the solo from its accompaniment."""
+
+import contextlib
+import inspect
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from instrec.common import storage
+from instrec.data import audio
+from instrec.errors import InputError
+
+# By the end of a folder's name: function of the package separation, and which of its two parts.
+COMPONENTS = {
+    "harm": ("harmonic_percussive", 0),
+    "perc": ("harmonic_percussive", 1),
+    "solo": ("solo_accompaniment", 0),
+}
+EMPTY = 1e-3  # of the source's peak: a part below it is rounding noise, not sound
+# Samples of a long file that are in memory at once, and that neighbouring blocks share.
+BLOCK, OVERLAP = 2**20, 2**17
+
+
+def component_of(folder: str) -> tuple[str, int]:
+    """Return what a folder holds: a function of `separation`, and which of its parts.
+
+    Raises
+    ------
+    InputError
+        If its name does not say.
+    """
+    ending = folder.rsplit("_", 1)[-1]
+    if ending not in COMPONENTS:
+        raise InputError(
+            f"expected a folder whose name ends in _{', _'.join(COMPONENTS)}, found {folder!r}"
+        )
+    return COMPONENTS[ending]
+
+
+class AudioFile:
+    """The samples of an open file as an array [channels x n] that is read where it is sliced."""
+
+    def __init__(self, file: "soundfile.SoundFile", path: Path) -> None:  # noqa: F821
+        self._file, self._path = file, path
+        self.shape = (file.channels, file.frames)
+        self.ndim = 2
+        self.dtype = np.dtype(np.float32)
+
+    def __getitem__(self, index: tuple) -> np.ndarray:
+        """Read `[..., start:stop]`.
+
+        Raises
+        ------
+        InputError
+            If the file ends early, or holds NaN or infinity.
+        """
+        _, samples = index
+        start, stop, _ = samples.indices(self.shape[1])
+        with audio.reading(self._path):
+            if self._file.tell() != start:  # some formats can only be read in order
+                self._file.seek(start)
+            y = self._file.read(stop - start, dtype="float32", always_2d=True).T
+        if y.shape[1] < stop - start:
+            raise InputError(audio.CUT_OFF)
+        if not np.all(np.isfinite(y)):
+            raise InputError("holds NaN or infinite samples")
+        return y
+
+
+class Outcome(NamedTuple):
+    """What came of one file: why it was left out, if it was, and whether samples were clipped."""
+
+    reason: str | None = None
+    clipped: bool = False
+
+
+def separate_file(source: Path, targets: dict[str, Path]) -> Outcome:
+    """Write separated parts of one file, all of them or none.
+
+    Parameters
+    ----------
+    source : Path
+        Audio file.
+    targets : dict of str to Path
+        Where each part goes, by the audio folder that says what it is.
+
+    Raises
+    ------
+    OSError
+        If the parts cannot be written, as on a full disk.
+    """
+    try:
+        with (
+            audio.open_audio(source) as file,
+            storage.whole_set(*targets.values()) as partials,
+            contextlib.ExitStack() as opened,
+        ):
+            if file.frames == 0:
+                raise InputError("holds no audio")
+            outputs = [opened.enter_context(_Output(path, file)) for path in partials]
+            peak, peaks = 0.0, np.zeros(len(targets))
+            for y, separated in _separated(AudioFile(file, source), file.samplerate, targets):
+                for output, piece in zip(outputs, separated, strict=True):
+                    output.write(piece)
+                peak = max(peak, np.abs(y).max(initial=0))
+                peaks = np.maximum(peaks, [np.abs(piece).max(initial=0) for piece in separated])
+            if peak == 0:
+                raise InputError("silent: every sample is zero")
+            for folder, loudest in zip(targets, peaks, strict=True):
+                if loudest < EMPTY * peak:
+                    raise InputError(f"nothing of it is in {folder}")
+            whole_numbers = not file.subtype.startswith(("FLOAT", "DOUBLE"))
+            return Outcome(clipped=bool(whole_numbers and peaks.max() > 1))
+    except InputError as error:
+        return Outcome(reason=str(error))
+
+
+def _separated(
+    y: AudioFile, sr: int, targets: Iterable[str]
+) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    """Yield the next piece of the audio and what goes to each target, [channels x n] each."""
+    import separation
+
+    (name,) = {component_of(folder)[0] for folder in targets}
+
+    def separate(block: np.ndarray, _start: int) -> tuple[np.ndarray, np.ndarray]:
+        return getattr(separation, name)(block, sr)
+
+    for pair in separation.in_blocks(separate, y, block=BLOCK, overlap=OVERLAP):
+        yield pair[0] + pair[1], [pair[component_of(folder)[1]] for folder in targets]
+
+
+class _Output:
+    """A separated file being written, in the format of its source."""
+
+    def __init__(self, path: Path, like: "soundfile.SoundFile") -> None:  # noqa: F821
+        import soundfile
+
+        self._path = path
+        try:
+            with audio.writing(self._path):
+                self._file = soundfile.SoundFile(
+                    path, "w", like.samplerate, like.channels, like.subtype, format=like.format
+                )
+        except (ValueError, TypeError):
+            raise InputError(f"cannot be written as {like.format} {like.subtype}") from None
+
+    def write(self, y: np.ndarray) -> None:
+        """Add [channels x n]."""
+        with audio.writing(self._path):
+            self._file.write(y.T)
+
+    def __enter__(self) -> "_Output":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with audio.writing(self._path):
+            self._file.close()
+
+
+def parameters_of(function: str) -> dict:
+    """Return the defaults of a separation, which a separated tree is noted to be made with."""
+    import separation
+
+    defaults = inspect.signature(getattr(separation, function)).parameters.values()
+    keyword = [parameter for parameter in defaults if parameter.kind is parameter.KEYWORD_ONLY]
+    return {
+        "separation": function,
+        "version": separation.VERSION,
+        **{parameter.name: parameter.default for parameter in keyword},
+    }

@@ -1,0 +1,251 @@
+"""What is played: instruments, harmony, melodies, and how a player moves pitch and loudness.
+
+Conventions: times are seconds, pitches MIDI numbers (60 is middle C), programs General MIDI counted
+from 0.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+GESTURE_STEP = 0.02  # s between two positions of a gesture
+
+
+class Instrument(NamedTuple):
+    """What a label means: General MIDI programs, range of pitches, whether it plays chords."""
+
+    programs: tuple[int, ...]
+    low: int
+    high: int
+    polyphonic: bool = False
+
+
+INSTRUMENTS = {  # a label that is new in settings.py needs a row here
+    "acg": Instrument((24, 25), 40, 76, True),  # acoustic guitar
+    "as": Instrument((65,), 49, 80),  # alto saxophone
+    "cel": Instrument((42,), 36, 72),
+    "cl": Instrument((71,), 50, 86),
+    "cla": Instrument((71,), 50, 86),
+    "dob": Instrument((32, 43), 28, 55),  # double bass, plucked and bowed
+    "egc": Instrument((26, 27, 28), 40, 80, True),  # electric guitar, clean
+    "egd": Instrument((29, 30), 40, 80, True),  # electric guitar, distorted
+    "epi": Instrument((4, 5), 36, 84, True),  # electric piano
+    "flu": Instrument((73, 74, 75), 60, 91),  # flute, recorder, pan flute
+    "gac": Instrument((24, 25), 40, 76, True),
+    "gel": Instrument((27, 29, 30), 40, 80, True),  # clean, overdriven, distorted
+    "hor": Instrument((60,), 41, 72),  # French horn
+    "org": Instrument((16, 18, 19), 36, 84, True),  # drawbar, rock, church
+    "pia": Instrument((0, 1, 2), 36, 88, True),
+    "sax": Instrument((64, 65, 66, 67), 46, 80),
+    "ss": Instrument((64,), 56, 87),  # soprano saxophone
+    "svf": Instrument((52, 53, 54, 85), 60, 81),  # singing voice, female
+    "svm": Instrument((52, 53, 54, 85), 41, 62),  # singing voice, male
+    "syn": Instrument((62, 80, 81, 84, 86, 87, 88, 90), 40, 88, True),
+    "tb": Instrument((57,), 40, 70),  # trombone
+    "tp": Instrument((56, 59), 54, 82),
+    "tru": Instrument((56, 59), 54, 82),  # open and muted
+    "ts": Instrument((66,), 44, 75),  # tenor saxophone
+    "vio": Instrument((40, 110), 55, 93),  # violin, fiddle
+    "voi": Instrument((52, 53, 85), 45, 79),
+}
+# Nothing that IRMAS has a label for accompanies pop, so that the labels of a clip are complete.
+CHORD_PROGRAMS = {"pop": (4, 11, 12, 46, 50, 62, 89, 108), "jazz": (0, 1, 26)}
+BASS_PROGRAMS = {"pop": (32, 33, 34, 35, 36, 38), "jazz": (32,)}
+DRUM_BEATS = {  # style: {pitch: beats of a bar}
+    "pop": {36: (0, 2, 2.5), 38: (1, 3), 42: (0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5)},
+    "jazz": {51: (0, 1, 1.67, 2, 3, 3.67), 44: (1, 3), 36: (0,)},
+}
+SCALES = (  # major, minor, Dorian, Mixolydian, harmonic minor
+    *((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10)),
+    *((0, 2, 4, 5, 7, 9, 10), (0, 2, 3, 5, 7, 8, 11)),
+)
+PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (1, 4, 0, 5), (0, 4, 5, 3), (5, 3, 0, 4), (0, 6, 3, 0))
+LONG_RHYTHM = (2, 3, 4, 6)  # beats; of expressive melodies of instruments that hold a note
+RHYTHMS = ((1, 0.5, 0.5), (2, 1, 1, 0.5), (0.5, 0.25, 0.25, 1), (1.5, 0.5, 1), (0.67, 0.33, 1))
+
+
+class Note(NamedTuple):
+    """A note; pitch and velocity as in MIDI."""
+
+    start: float
+    end: float
+    pitch: int
+    velocity: int
+
+
+class Line(NamedTuple):
+    """One instrument's notes; program None is the drum kit."""
+
+    program: int | None
+    notes: list[Note]
+
+
+class Song(NamedTuple):
+    """What all lines of one recording share; a bar has four beats and one chord."""
+
+    tonic: int  # pitch class, 0 to 11
+    scale: tuple[int, ...]  # seven semitones above the tonic
+    progression: tuple[int, ...]  # scale degree, 0 to 6, of each bar's chord
+    beat: float
+    seconds: float
+
+    def pitches(self, low: int, high: int, chord: int | None = None) -> list[int]:
+        """Pitches from `low` to `high` of the scale, or of the triad on a degree of it."""
+        degrees = range(7) if chord is None else ((chord + third) % 7 for third in (0, 2, 4))
+        classes = {(self.tonic + self.scale[degree]) % 12 for degree in degrees}
+        return [pitch for pitch in range(low, high + 1) if pitch % 12 in classes]
+
+    def bars(self) -> Iterator[tuple[float, int]]:
+        """Yield start and chord of every bar."""
+        for bar in range(int(self.seconds / (4 * self.beat)) + 1):
+            yield bar * 4 * self.beat, self.progression[bar % len(self.progression)]
+
+
+def draw_song(rng: np.random.Generator, seconds: float) -> Song:
+    """Draw a key, chords and a tempo of 70 to 170 beats a minute."""
+    scale = SCALES[rng.integers(len(SCALES))]
+    progression = PROGRESSIONS[rng.integers(len(PROGRESSIONS))]
+    return Song(int(rng.integers(12)), scale, progression, 60 / rng.uniform(70, 170), seconds)
+
+
+def melody(
+    rng: np.random.Generator,
+    song: Song,
+    low: int,
+    high: int,
+    rhythms: Sequence[Sequence[float]] = RHYTHMS,
+    longest: float = 1.5,
+) -> list[Note]:
+    """Walk at random over the scale, in about an octave and a half of the range.
+
+    Notes last `longest` seconds at most: plucked strings die away.
+    """
+    scale = song.pitches(low, high)
+    width = min(len(scale), int(rng.integers(7, 13)))
+    first = int(rng.integers(len(scale) - width + 1))
+    rhythm = rhythms[rng.integers(len(rhythms))]
+    legato, rests, loudness = rng.uniform(0.75, 1), rng.uniform(0, 0.2), rng.integers(75, 110)
+    notes, start, position = [], 0.0, int(rng.integers(width))
+    while start < song.seconds:
+        length = min(rng.choice(rhythm) * song.beat, longest)
+        position = int(np.clip(position + rng.integers(-3, 4), 0, width - 1))
+        velocity = int(loudness + rng.integers(-15, 16))
+        if rng.random() >= rests:
+            notes.append(Note(start, start + length * legato, scale[first + position], velocity))
+        start += length
+    return notes
+
+
+def chords(rng: np.random.Generator, song: Song, low: int, high: int) -> list[Note]:
+    """Strike each bar's triad one, two or four times, or break it into quavers."""
+    strikes = int(rng.choice([1, 2, 4, 8]))  # a bar; 8 is broken
+    step, loudness = 4 * song.beat / strikes, rng.integers(70, 105)
+    middle = int(rng.integers(low + 6, high - 8))
+    notes = []
+    for bar, chord in song.bars():
+        voicing = song.pitches(middle - 6, middle + 9, chord)
+        for strike in range(strikes):
+            start, velocity = bar + strike * step, int(loudness + rng.integers(-10, 11))
+            struck = voicing if strikes < 8 else [voicing[strike % len(voicing)]]
+            notes += [Note(start, start + 0.95 * step, pitch, velocity) for pitch in struck]
+    return notes
+
+
+def lead(
+    rng: np.random.Generator, song: Song, instrument: Instrument, *, expressive: bool = False
+) -> list[Note]:
+    """Compose for a labelled instrument: a melody; if it is polyphonic, also chords, or both."""
+    low, high = instrument.low, instrument.high
+    if expressive and not instrument.polyphonic:
+        return melody(rng, song, low, high, (*RHYTHMS, LONG_RHYTHM, LONG_RHYTHM), longest=5)
+    kind = rng.choice(["melody", "chords", "both"]) if instrument.polyphonic else "melody"
+    if kind == "both":
+        middle = (low + high) // 2
+        return chords(rng, song, low, middle) + melody(rng, song, middle, high)
+    return melody(rng, song, low, high) if kind == "melody" else chords(rng, song, low, high)
+
+
+def bass(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
+    """Start each bar on the root; in jazz walk on over the chord, else repeat the root."""
+    steps = 4 if style == "jazz" else int(rng.choice([1, 2, 4]))  # a bar
+    length = 4 * song.beat / steps
+    notes = []
+    for bar, chord in song.bars():
+        root = 28 + (song.tonic + song.scale[chord] - 28) % 12
+        tones = song.pitches(root, root + 12, chord) if style == "jazz" else [root]
+        for step in range(steps):
+            pitch = int(rng.choice(tones)) if step else root
+            start, velocity = bar + step * length, int(rng.integers(80, 110))
+            notes.append(Note(start, start + 0.9 * length, pitch, velocity))
+    return notes
+
+
+def drums(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
+    """Repeat the style's beat; one hit in ten is left out."""
+    hits = [
+        (bar + beat * song.beat, pitch)
+        for bar, _ in song.bars()
+        for pitch, beats in DRUM_BEATS[style].items()
+        for beat in beats
+        if rng.random() > 0.1
+    ]
+    return [Note(start, start + 0.1, pitch, int(rng.integers(70, 110))) for start, pitch in hits]
+
+
+def backing(
+    rng: np.random.Generator, song: Song, style: str, with_drums: bool, labels: Iterable[str]
+) -> list[Line]:
+    """Compose chords, bass and drums, on programs that none of the labels has."""
+    taken = {program for label in labels for program in INSTRUMENTS[label].programs}
+    lines = [Line(None, drums(rng, song, style))] if with_drums else []
+    for programs, notes in (
+        (CHORD_PROGRAMS[style], chords(rng, song, 48, 76)),
+        (BASS_PROGRAMS[style], bass(rng, song, style)),
+    ):
+        if free := [program for program in programs if program not in taken]:
+            lines.append(Line(int(rng.choice(free)), notes))
+    return lines
+
+
+def take_turns(lines: Sequence[Line], slot: float) -> list[Line]:
+    """Keep the notes that start in the line's own slots; slots of `slot` seconds go round."""
+    return [
+        line._replace(notes=[n for n in line.notes if int(n.start / slot) % len(lines) == i])
+        for i, line in enumerate(lines)
+    ]
+
+
+class Gesture(NamedTuple):
+    """How a player moves pitch and loudness: without it, all notes of a SoundFont are alike."""
+
+    times: np.ndarray  # s
+    bend: np.ndarray  # semitones, of two that MIDI reaches
+    loudness: np.ndarray  # 0 to 1
+
+
+def draw_gesture(
+    rng: np.random.Generator, notes: Sequence[Note], seconds: float, *, holds: bool
+) -> Gesture:
+    """Draw tuning and drift, and of instruments that hold notes vibrato, glides and swells.
+
+    Vibrato comes late and grows; a glide reaches a note from below or above; a swell is one a note.
+    """
+    times = np.arange(0, seconds, GESTURE_STEP)
+    bend = rng.normal(0, 0.15) + np.cumsum(rng.normal(0, 0.01, len(times)))
+    loudness = np.ones(len(times))
+    if not holds:
+        return Gesture(times, np.clip(bend, -0.5, 0.5), loudness)
+    rate, depth = rng.uniform(4.5, 6.5), max(0, rng.uniform(-0.2, 0.5))
+    delay, trembles = rng.uniform(0.05, 0.5), rng.uniform(0, 0.15)
+    glide, rise = rng.uniform(0.02, 0.1), rng.uniform(0.02, 0.2)  # s
+    for note in notes:
+        sounds = (times >= note.start) & (times < note.end)
+        since = times[sounds] - note.start
+        wave = np.sin(2 * np.pi * rate * since) * np.clip((since - delay) / 0.3, 0, 1)
+        bend[sounds] += depth * wave + rng.normal(0, 0.3) * np.exp(-since / glide)
+        start, end = rng.uniform(0.3, 1), rng.uniform(0.4, 1)
+        length = max(note.end - note.start, rise + 0.01)
+        swell = np.interp(since, (0, rise, length), (start, 1, end))
+        loudness[sounds] = swell * (1 - trembles * (0.5 + 0.5 * wave))
+    return Gesture(times, bend, loudness)

@@ -1,0 +1,220 @@
+"""How it sounds: lines to MIDI, MIDI through a SoundFont to audio, and stems to a mix.
+
+Conventions: levels are dB, audio is an array (frames, 2) at 44.1 kHz.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from instrec.errors import InputError
+from rendering import voice
+from rendering.music import (
+    INSTRUMENTS,
+    Gesture,
+    Line,
+    backing,
+    draw_gesture,
+    draw_song,
+    lead,
+    take_turns,
+)
+from rendering.plan import RATE, Recording
+
+LEAD_IN = 1.0  # s, rendered and cut off, so that clips begin in mid-music
+PEAK = 0.95  # no sample is above
+LOUDNESS = (-26, -14)  # dB, range of a recording's level
+BACKING = (-22, -10)  # dB, range of the accompaniment's level against the lead's
+MIN_LEAD = -15  # dB: how far a lead, rests and all, may fall in a clip below its level as it plays
+MIN_RMS = 1e-4  # of a lead as it is rendered: below, the SoundFont lacks the program
+SUNG = 0.75  # share of expressive voices that are synthesised instead of a SoundFont's
+ELECTRIC_ORGANS = (16, 18)  # drawbar, rock: they swell and tremble; pipes can't
+
+
+def to_midi(
+    lines: Iterable[Line],
+    seconds: float,
+    reverb: int = 0,
+    pan: int = 64,
+    gesture: Gesture | None = None,
+) -> bytes:
+    """Write lines as a MIDI file of `seconds` at least; `reverb` and `pan` are 0 to 127."""
+    import pretty_midi
+
+    midi = pretty_midi.PrettyMIDI()
+    for line in lines:
+        instrument = pretty_midi.Instrument(line.program or 0, is_drum=line.program is None)
+        instrument.notes = [
+            pretty_midi.Note(n.velocity, n.pitch, n.start, min(n.end, seconds))
+            for n in line.notes
+            if n.start < seconds - 0.01
+        ]
+        # Volume, pan, reverb and chorus; the last, expression, is there because rendering ends with
+        # the last event.
+        changes = ((7, 127, 0), (10, pan, 0), (91, reverb, 0), (93, 0, 0), (11, 127, seconds))
+        instrument.control_changes = [pretty_midi.ControlChange(*change) for change in changes]
+        if gesture is not None:
+            values = np.round(127 * gesture.loudness).astype(int)
+            instrument.control_changes += [
+                pretty_midi.ControlChange(11, int(value), time)
+                for value, time in zip(values, gesture.times, strict=True)
+                if time < seconds
+            ]
+            bends = np.round(8191 * np.clip(gesture.bend / 2, -1, 1)).astype(int)
+            instrument.pitch_bends = [
+                pretty_midi.PitchBend(int(bend), time)
+                for bend, time in zip(bends, gesture.times, strict=True)
+            ]
+        midi.instruments.append(instrument)
+    file = io.BytesIO()
+    midi.write(file)
+    return file.getvalue()
+
+
+def render(midi: bytes, soundfont: bytes, frames: int) -> np.ndarray:
+    """Render a MIDI file.
+
+    Parameters
+    ----------
+    midi, soundfont : bytes
+        Contents of a `.mid` and of a `.sf2` file.
+    frames : int
+        Length at 44.1 kHz; the audio is cut, or filled with zeros.
+
+    Returns
+    -------
+    np.ndarray, shape (frames, 2)
+        Audio, as loud as the SoundFont makes it.
+    """
+    import midirenderer
+    import soundfile
+    import soxr
+
+    wave = io.BytesIO(midirenderer.render_wave_from(soundfont, midi))
+    audio, rate = soundfile.read(wave, always_2d=True)
+    audio = soxr.resample(audio, rate, RATE)[:frames]  # midirenderer's rate is 48 kHz
+    return np.pad(audio, ((0, frames - len(audio)), (0, 0)))
+
+
+def to_db(power: float) -> float:
+    """Return a mean square as a level in dB; silence is -inf."""
+    return 10 * float(np.log10(power)) if power > 0 else -np.inf
+
+
+def level(audio: np.ndarray) -> float:
+    """Return the level of audio as it plays, rests left out.
+
+    Parameters
+    ----------
+    audio : np.ndarray, shape (frames, 2)
+        50 ms at least.
+
+    Returns
+    -------
+    float
+        RMS in dB over the blocks of 50 ms that are less than 30 dB below the loudest.
+    """
+    block = RATE // 20
+    blocks = audio[: len(audio) // block * block].reshape(-1, 2 * block)
+    powers = np.mean(blocks**2, axis=1)  # (blocks,)
+    return to_db(powers[powers >= powers.max() / 1000].mean())
+
+
+def mix(stems: Sequence[np.ndarray], levels: Sequence[float]) -> np.ndarray:
+    """Add stems up, each scaled to its own level.
+
+    Parameters
+    ----------
+    stems : sequence of np.ndarray, shape (frames, 2)
+        None of them silent.
+    levels : sequence of float
+        What `level` shall give of each stem, in dB.
+
+    Returns
+    -------
+    np.ndarray, shape (frames, 2)
+        The sum.
+    """
+    gains = [10 ** ((want - level(stem)) / 20) for want, stem in zip(levels, stems, strict=True)]
+    return sum(gain * stem for gain, stem in zip(gains, stems, strict=True))
+
+
+def is_heard(stem: np.ndarray, clips: int) -> bool:
+    """Whether a stem, cut into `clips` equal clips, plays in each for more than a moment."""
+    quietest = min(np.mean(clip**2) for clip in np.split(stem, clips))
+    return quietest > MIN_RMS**2 and to_db(quietest) > level(stem) + MIN_LEAD
+
+
+def perform(recording: Recording, soundfont: bytes) -> np.ndarray:
+    """Compose, render and mix a recording.
+
+    Parameters
+    ----------
+    recording : Recording
+        What to play.
+    soundfont : bytes
+        Contents of a `.sf2` file.
+
+    Returns
+    -------
+    np.ndarray, shape (clips, frames, 2)
+        Audio from -0.95 to 0.95; every labelled instrument is heard in every clip.
+
+    Raises
+    ------
+    InputError
+        If an instrument stays silent, as it does when the SoundFont lacks it.
+    """
+    for attempt in range(8):  # now and then a lead rests through a clip
+        rng = np.random.default_rng([*recording.key, attempt])
+        leads, accompaniment = play(rng, recording, soundfont)
+        if all(is_heard(stem, len(recording.paths)) for stem in leads):
+            break
+    else:
+        raise InputError(f"the SoundFont is silent for {' or '.join(recording.labels)}")
+    spread = 2 if len(leads) > 1 else 0
+    levels = [rng.uniform(-spread, spread) for _ in leads] + [
+        rng.uniform(*BACKING) for _ in accompaniment
+    ]
+    audio = mix(leads + accompaniment, levels)
+    audio *= min(10 ** ((rng.uniform(*LOUDNESS) - level(audio)) / 20), PEAK / np.abs(audio).max())
+    return audio.reshape(len(recording.paths), recording.frames, 2)
+
+
+def play(
+    rng: np.random.Generator, recording: Recording, soundfont: bytes
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Render each lead by itself, and the accompaniment, one stem or none; levels are as they come.
+
+    The stems, arrays (clips * frames, 2), share key, chords, tempo and room.
+    """
+    skip, frames = round(LEAD_IN * RATE), len(recording.paths) * recording.frames
+    song = draw_song(rng, (skip + frames) / RATE)
+    reverb = int(rng.integers(70))
+    instruments = [INSTRUMENTS[label] for label in recording.labels]
+    expressive = recording.expressive
+    lines = [
+        Line(int(rng.choice(i.programs)), lead(rng, song, i, expressive=expressive))
+        for i in instruments
+    ]
+    if len(lines) > 1 and rng.random() < 0.5:
+        lines = take_turns(lines, song.seconds / len(lines) / rng.integers(1, 3))
+    stems = [([line], int(rng.integers(34, 95))) for line in lines]
+    if recording.style != "alone":
+        accompaniment = backing(rng, song, recording.style, recording.drums, recording.labels)
+        stems += [(accompaniment, 64)] if accompaniment else []
+    audio = []
+    for number, (stem, pan) in enumerate(stems):
+        leads = expressive and number < len(lines)
+        if leads and recording.labels[number] == "voi" and rng.random() < SUNG:
+            sung = voice.sing(rng, stem[0].notes, song.seconds, RATE)[:, None]
+            audio.append(np.repeat(sung, 2, axis=1)[skip:])
+            continue
+        gesture = None
+        if leads:
+            holds = not instruments[number].polyphonic or stem[0].program in ELECTRIC_ORGANS
+            gesture = draw_gesture(rng, stem[0].notes, song.seconds, holds=holds)
+        midi = to_midi(stem, song.seconds, reverb, pan, gesture)
+        audio.append(render(midi, soundfont, skip + frames)[skip:])
+    return audio[: len(lines)], audio[len(lines) :]
