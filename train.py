@@ -20,17 +20,19 @@ Next step: evaluate.py.
 import contextlib
 import dataclasses
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import models
-import settings
 from instrec.common import command, storage
-from instrec.data import features, tensors
+from instrec.config import Config, read
+from instrec.data import tensors
 from instrec.errors import InputError
-from instrec.learning import model_files as results
-from instrec.learning import trained as networks
+from instrec.learning import model_files, trained
+from instrec.learning.transfer import TransferSource
+from settings import CHOICES, DATA_SETS, DataSet
 
 if TYPE_CHECKING:
     import keras
@@ -44,8 +46,6 @@ HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training
 VARIANT = ("split_by", "balanced", "patience", "class_weight", "standardise")
 VARIANT += ("learning_rate", "alpha", "schedule", "augmentation")
 VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
-# What trainings were before these parameters came, whose records lack them.
-ADDED_SINCE = {"schedule": "constant", "augmentation": ""}
 WARMUP = 0.05  # share of the steps in which the cosine schedule rises
 
 
@@ -61,13 +61,13 @@ class Trainer:
     data_dist : pandas.DataFrame or None
         Number of training patches of each label (column `patches`), to weight the classes by;
         None weights all alike.
-    data_set : settings.DataSet, optional
-        By default the one that settings.py selects.
+    config : Config, optional
+        By default what settings.py says.
     split : float, optional
-        Share that trains; `settings.val_split` by default.
+        Share that trains; `val_split` by default.
     name : str, optional
-        Of the trained model; by default what `results.trained_name` makes of the network's.
-    source : networks.TransferSource, optional
+        Of the trained model; by default what `Config.trained_name` makes of the network's.
+    source : TransferSource, optional
         Trained model to start from; the network is then one of its `new_network`.
 
     Raises
@@ -82,24 +82,23 @@ class Trainer:
         optimizer: str,
         data_dist: "pd.DataFrame | None",
         *,
-        data_set: settings.DataSet | None = None,
+        config: Config | None = None,
         split: float | None = None,
         name: str | None = None,
-        source: "networks.TransferSource | None" = None,
+        source: TransferSource | None = None,
     ) -> None:
-        self.data_set = data_set or settings.selected()
+        self.config = config = config or read()
+        self.data_set = config.data_set
         check_pair(model.name, self.data_set)
-        if optimizer not in settings.OPTIMIZERS:
-            raise InputError(
-                f"expected an optimizer among {settings.OPTIMIZERS}, found {optimizer!r}"
-            )
+        if optimizer not in CHOICES["optimizer"][1:]:
+            raise InputError(f"expected an optimizer 'adam' or 'sgd', found {optimizer!r}")
         self.model = model
         self.optimizer = optimizer
         self.data_dist = data_dist
-        self.split = settings.val_split if split is None else split
-        self.name = name or results.trained_name(model.name)
+        self.split = config.val_split if split is None else split
+        self.name = name or model_files.trained_name(config, model.name)
         self.source = source
-        self.files = results.model_files(self.data_set, self.name, optimizer, self.split)
+        self.files = model_files.model_files(config, self.name, optimizer, self.split)
         if source is not None and self.files == source.files:
             raise InputError(f"{source.source} cannot replace itself: give the new model a name")
 
@@ -112,17 +111,17 @@ class Trainer:
         self._load(inputs=2)
 
     def _load(self, inputs: int) -> None:
-        tensors.check_inputs(self.data_set, inputs, ("load_data", "load_multi_data"))
-        self.tensors = tensors.load(self.data_set, "train")
-        validation = self.tensors.validation_mask(self.split)
+        tensors.check_inputs(self.config, inputs, ("load_data", "load_multi_data"))
+        self.tensors = tensors.load(self.config, "train")
+        validation = self.tensors.validation_mask(self.config, self.split)
         self.train_rows = np.flatnonzero(~validation)
         self.validation_rows = np.flatnonzero(validation)
         self.targets = np.eye(len(self.data_set.labels), dtype=np.float32)[self.tensors.class_id]
-        self.moments = None
+        self.means_and_stds = None
         if self.source is not None:  # what is frozen expects what it was trained on
-            self.moments = self.source.moments
-        elif settings.standardise:
-            self.moments = self.tensors.moments(self.train_rows)
+            self.means_and_stds = self.source.means_and_stds
+        elif self.config.standardise:
+            self.means_and_stds = self.tensors.mean_and_std(self.train_rows)
 
     def train(self, epochs: int, batch: int, iter_num: int, *, overwrite: bool = False) -> None:
         """Train `iter_num` times, with early stopping and a checkpoint of the best epoch.
@@ -159,10 +158,10 @@ class Trainer:
                     storage.lock(self.files.folder, f"models {name}", name=f"{name}.")
                 )
             for iteration in range(iter_num):
-                made_of = self._made_of(epochs, batch, iteration)
+                recipe = self._recipe(epochs, batch, iteration)
                 try:
-                    is_trained = self._is_trained(iteration, made_of)
-                    state = None if is_trained else self._state(iteration, made_of)
+                    is_trained = self._is_trained(iteration, recipe)
+                    state = None if is_trained else self._state(iteration, recipe)
                 except InputError:  # trained otherwise, or damaged
                     if not overwrite:
                         raise
@@ -174,39 +173,39 @@ class Trainer:
                 if is_trained:  # a kill may have come just before
                     self.files.state(iteration).unlink(missing_ok=True)
                 else:
-                    self._train_one(made_of, iteration, state)
+                    self._train_anew(recipe, iteration, state)
 
-    def _is_trained(self, iteration: int, made_of: dict) -> bool:
+    def _is_trained(self, iteration: int, recipe: dict) -> bool:
         """Tell whether an iteration is trained already; refuse one that was trained otherwise."""
         path = self.files.run_record(iteration)
         if not path.exists():
             return False
         remedy = "the same command with --overwrite"
-        record = networks.load_record(
+        record = trained.load_record(
             self.files, iteration, remedy, "made_of", "best_accuracy", "weights"
         )
-        _refuse_other(path.name, record["made_of"], made_of)
-        networks.check_weights(self.files, iteration, record, remedy)
+        _refuse_different(path.name, record["made_of"], recipe)
+        trained.check_weights(self.files, iteration, record, remedy)
         best = self.files.best(iteration)
         print(f"{best.name}: trained before, best accuracy {record['best_accuracy']:.3f}")
         return True
 
-    def _state(self, iteration: int, made_of: dict) -> "callbacks.State | None":
+    def _state(self, iteration: int, recipe: dict) -> "callbacks.State | None":
         """Return where a training was interrupted, if there is one."""
         path = self.files.state(iteration)
         if not path.exists():
             return None
         from instrec.learning import callbacks
 
-        saved_made_of, state = callbacks.read_state(path)
-        _refuse_other(path.name, saved_made_of, made_of)
+        saved, state = callbacks.read_state(path)
+        _refuse_different(path.name, saved, recipe)
         return state
 
-    def _train_one(self, made_of: dict, iteration: int, state: "callbacks.State | None") -> None:
+    def _train_anew(self, recipe: dict, iteration: int, state: "callbacks.State | None") -> None:
         from instrec.learning import backend, callbacks
         from instrec.learning.backend import keras
 
-        keras.utils.set_random_seed(made_of["run_seed"])
+        keras.utils.set_random_seed(recipe["run_seed"])
         network = keras.models.clone_model(self.model)  # new random weights
         if self.source is not None:
             self.source.copy_weights(iteration, network)
@@ -215,31 +214,31 @@ class Trainer:
             history, first, variables = state
             print(f"iteration {iteration}: going on after epoch {len(history)}")
         started = time.perf_counter()
-        passes = made_of["passes"]
+        passes = recipe["passes"]
         for number in range(first, len(passes) + 1):
             if number > first:
                 backend.wait_for_all("the best weights of a pass")
                 network.load_weights(self.files.best(iteration))
-            self._compile(network, made_of, **passes[number - 1])
-            saver = callbacks.StateSaver(history, self.files.state(iteration), made_of, number)
+            self._compile(network, recipe, **passes[number - 1])
+            saver = callbacks.StateSaver(history, self.files.state(iteration), recipe, number)
             if state is not None and number == first:
                 callbacks.assign(network, variables)
             elif number > 1:
                 # The best weights, which it starts from, are replaced before its first epoch ends.
                 saver.save(network)
-            history = self._fit(network, made_of, saver, iteration, number)
+            history = self._fit(network, recipe, saver, iteration, number)
         if backend.is_first():
-            self._finish(network, made_of, history, iteration, time.perf_counter() - started)
+            self._finish(network, recipe, history, iteration, time.perf_counter() - started)
 
     def _compile(
-        self, network: "keras.Model", made_of: dict, *, learning_rate: float, frozen: bool
+        self, network: "keras.Model", recipe: dict, *, learning_rate: float, frozen: bool
     ) -> None:
         """Prepare a pass; frozen, all but the output layer keep their weights."""
         for layer in network.layers[:-1]:
             layer.trainable = not frozen
         network.compile(
             optimizer=make_optimizer(
-                self.optimizer, self._rate(learning_rate, made_of), made_of["nb_epochs"]
+                self.optimizer, self._rate(learning_rate, recipe), recipe["nb_epochs"]
             ),
             loss="categorical_crossentropy",
             metrics=["accuracy"],
@@ -247,14 +246,14 @@ class Trainer:
         network.optimizer.build(network.trainable_variables)
 
     def _rate(
-        self, learning_rate: float, made_of: dict
+        self, learning_rate: float, recipe: dict
     ) -> "float | keras.optimizers.schedules.LearningRateSchedule":
         """Return the learning rate, or its course over the steps of a pass."""
-        if made_of["schedule"] == "constant":
+        if recipe["schedule"] == "constant":
             return learning_rate
         from instrec.learning.backend import keras
 
-        steps = made_of["nb_epochs"] * -(-len(self.train_rows) // made_of["batch_size"])
+        steps = recipe["nb_epochs"] * -(-len(self.train_rows) // recipe["batch_size"])
         warmup = max(1, round(WARMUP * steps))
         return keras.optimizers.schedules.CosineDecay(
             0.0, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup
@@ -263,7 +262,7 @@ class Trainer:
     def _fit(
         self,
         network: "keras.Model",
-        made_of: dict,
+        recipe: dict,
         saver: "callbacks.StateSaver",
         iteration: int,
         number: int,
@@ -273,31 +272,32 @@ class Trainer:
         from instrec.learning.patches import Patches
 
         history = saver.history
-        batch, epoch = made_of["batch_size"], len(history)
-        of_pass = history[history["training_pass"] == number]
-        inputs, moments = self.tensors.inputs, self.moments
-        shared = {"devices": backend.devices(), "process": backend.process()}
+        batch, epoch = recipe["batch_size"], len(history)
+        this_pass = history[history["training_pass"] == number]
+        inputs = self.tensors.inputs
+        shared = {
+            "targets": self.targets,
+            "means_and_stds": self.means_and_stds,
+            "devices": backend.devices(),
+            "process": backend.process(),
+        }
         train = Patches(
             inputs,
             self.train_rows,
             batch,
-            targets=self.targets,
-            shuffle_seed=(made_of["run_seed"],),
+            shuffle_seed=(recipe["run_seed"],),
             epoch=epoch + 1,  # from 1, as they are shown
-            moments=moments,
-            augmentations=made_of["augmentation"],
+            augmentations=recipe["augmentation"],
             **shared,
         )
-        validation = Patches(
-            inputs, self.validation_rows, batch, targets=self.targets, moments=moments, **shared
-        )
-        stopping = callbacks.EarlyStopping(of_pass, made_of["patience"])
+        validation = Patches(inputs, self.validation_rows, batch, **shared)
+        stopping = callbacks.EarlyStopping(this_pass, recipe["patience"])
         checkpoint = callbacks.BestCheckpoint(history, self.files.best(iteration))
-        last_epoch = epoch - len(of_pass) + made_of["nb_epochs"]
+        last_epoch = epoch - len(this_pass) + recipe["nb_epochs"]
         progress = callbacks.Progress(
             f"{self.name}.{self.optimizer}{iteration}", last_epoch, len(train)
         )
-        if stopping.is_over(made_of["nb_epochs"]):
+        if stopping.is_over(recipe["nb_epochs"]):
             return saver.history
         with train.errors(), validation.errors():
             network.fit(
@@ -318,7 +318,7 @@ class Trainer:
     def _finish(
         self,
         network: "keras.Model",
-        made_of: dict,
+        recipe: dict,
         history: np.ndarray,
         iteration: int,
         seconds: float,
@@ -330,7 +330,7 @@ class Trainer:
         storage.save_array(self.files.history(iteration), history)
         best = int(np.argmax(history["val_accuracy"]))
         record = {
-            "made_of": made_of,
+            "made_of": recipe,
             "epochs": len(history),
             "best_epoch": best + 1,
             "best_pass": int(history["training_pass"][best]),
@@ -339,12 +339,12 @@ class Trainer:
             "class_weights": self._class_weights(),
             "folders": list(self.data_set.folders),
             "separated": self.data_set.source is not None,
-            "moments": self.moments,
+            "moments": self.means_and_stds,
             "trained_on": f"{self.tensors.kind}training data",
             "training_patches": len(self.train_rows),
             "validation_patches": len(self.validation_rows),
             "seconds": round(seconds, 1),
-            "settings": settings.parameters(),
+            "settings": self.config.parameters(),
             "devices": backend.devices(),
             "made_with": storage.environment("keras", backend.ENGINE, "numpy"),
             "weights": storage.digest_of_file(self.files.best(iteration)),
@@ -355,52 +355,53 @@ class Trainer:
             f"{self.name}.{self.optimizer}{iteration}: {len(history)} epochs, best validation "
             f"accuracy {record['best_accuracy']:.3f} in epoch {best + 1}"
         )
-        if not networks.has_learnt(record):
+        if not trained.has_learnt(record):
             print(
-                f"warning: this run has not learnt: its best validation accuracy "
+                f"warning: this training has not learnt: its best validation accuracy "
                 f"{record['best_accuracy']:.3f} is not clearly above chance "
                 f"({record['chance']:.3f}). Change what it starts from: -m model_leaky instead of "
                 "model_baseline, a smaller batch (-b 32), more epochs (-e), or a smaller "
                 "learning_rate in settings.py"
             )
 
-    def _made_of(self, epochs: int, batch: int, iteration: int) -> dict:
+    def _recipe(self, epochs: int, batch: int, iteration: int) -> dict:
         """Name everything that determines the trained model."""
         from instrec.learning.backend import ENGINE
 
-        # Records of TensorFlow name no engine: they are older than the choice.
-        return ({} if ENGINE == "tensorflow" else {"engine": ENGINE}) | {
+        config = self.config
+        return {
+            "engine": ENGINE,
             "model": self.model.name,
             "name": self.name,
             "structure": storage.digest_of(self._structure()),
             "optimizer": self.optimizer,
-            "data_set": self.data_set.key,
-            "labels": list(self.data_set.labels),
-            **dataclasses.asdict(features.parameters_of(self.data_set)),
+            "data_set": config.key,
+            "labels": list(config.labels),
+            **dataclasses.asdict(config.features),
             "tensors": self.tensors.fingerprint,
             "split": self.split,
-            "split_by": settings.split_by,
-            "split_seed": settings.seed,
-            "balanced": settings.balanced,
-            "standardise": self.moments is not None,
+            "split_by": config.split_by,
+            "split_seed": config.seed,
+            "balanced": config.balanced,
+            "standardise": self.means_and_stds is not None,
             "nb_epochs": epochs,
             "batch_size": batch,
             "passes": self._passes(),
-            "transfer_from": self.source and self.source.made_of(iteration),
-            "patience": settings.patience,
+            "transfer_from": self.source and self.source.recipe(iteration),
+            "patience": config.patience,
             "class_weight": "n" if self.data_dist is None else "y",
-            "schedule": settings.schedule,
-            "augmentation": settings.augmentation,
-            "run_seed": settings.seed + iteration,
+            "schedule": config.schedule,
+            "augmentation": config.augmentation,
+            "run_seed": config.seed + iteration,
         }
 
     def _passes(self) -> list[dict]:
         """Say how each pass over the data trains: one from scratch, one or two for a transfer."""
-        all_layers = {"learning_rate": settings.learning_rate, "frozen": False}
+        all_layers = {"learning_rate": self.config.learning_rate, "frozen": False}
         if self.source is None:
             return [all_layers]
-        output_layer = {"learning_rate": settings.transfer_learning_rate, "frozen": True}
-        return [output_layer, all_layers][: settings.transfer_passes]
+        output_layer = {"learning_rate": self.config.transfer_learning_rate, "frozen": True}
+        return [output_layer, all_layers][: self.config.transfer_passes]
 
     def _structure(self) -> list:
         """What the network is made of, without the names that Keras numbers anew each time."""
@@ -427,26 +428,22 @@ class Trainer:
         return counts.max() / counts.sum()
 
 
-def variant_of(
-    data_set: settings.DataSet, name: str, optimizer: str
-) -> tuple[str | None, dict[str, Any]]:
-    """Return the network of a trained model, and the settings that make it the variant it is.
+def variant_of(config: Config, name: str, optimizer: str) -> tuple[str | None, dict[str, Any]]:
+    """Return the network of a trained model, and the parameters that make it the variant it is.
 
-    Those come from the record of its training; of what is not trained yet, from today's settings.
+    Those come from the record of its training; of what is not trained yet, from `config`.
     """
-    files = results.model_files(data_set, name, optimizer)
+    files = model_files.model_files(config, name, optimizer)
     path = files.run_record(0)
     if not path.exists():
-        return (name if name in models.model_names() else settings.model), {}
+        return (name if name in models.model_names() else config.model), {}
     remedy = f"the training of {name} again, with --overwrite"
-    record = networks.load_record(files, 0, remedy, "made_of", "settings")
-    with storage.refuse_damaged(path, remedy):
-        return record["made_of"]["model"], {
-            n: (ADDED_SINCE | record["settings"])[n] for n in VARIANT
-        }
+    record = trained.load_record(files, 0, remedy, "made_of", "settings")
+    with storage.parsing(path, remedy):
+        return record["made_of"]["model"], {n: record["settings"][n] for n in VARIANT}
 
 
-def check_pair(model_name: str, data_set: settings.DataSet) -> None:
+def check_pair(model_name: str, data_set: DataSet) -> None:
     """Refuse a network that does not fit the data set, by name.
 
     Raises
@@ -456,11 +453,7 @@ def check_pair(model_name: str, data_set: settings.DataSet) -> None:
     """
     if data_set.model and model_name != data_set.model:
         raise InputError(f"{data_set.title} must be used with {data_set.model}, not {model_name}")
-    fitting = [
-        f"{id_} ({other.title})"
-        for id_, other in settings.DATA_SETS.items()
-        if other.model == model_name
-    ]
+    fitting = [f"{id_} ({row.title})" for id_, row in DATA_SETS.items() if row.model == model_name]
     if fitting and data_set.model != model_name:
         raise InputError(
             f"{model_name} does not fit {data_set.title}: use it with data set "
@@ -499,84 +492,87 @@ def make_optimizer(
     return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True, name=name)
 
 
-def label_distribution(part: tensors.Tensors, split: float) -> "pd.DataFrame":
+def label_distribution(trainer: Trainer) -> "pd.DataFrame":
     """Count the training patches of each label: index `label`, column `patches`."""
     import pandas as pd
 
-    class_id = part.class_id[~part.validation_mask(split)]
-    counts = np.bincount(class_id, minlength=len(part.label_names))
-    return pd.DataFrame({"patches": counts}, index=pd.Index(part.label_names, name="label"))
+    labels = trainer.tensors.label_names
+    counts = np.bincount(trainer.tensors.class_id[trainer.train_rows], minlength=len(labels))
+    return pd.DataFrame({"patches": counts}, index=pd.Index(labels, name="label"))
 
 
 def train_model(
-    model_name: str | None,
-    optimizer: str,
+    config: Config,
+    network: str | None,
     *,
     split: float | None = None,
     overwrite: bool = False,
     name: str | None = None,
 ) -> None:
-    """Train a network on the selected data set, as settings.py says.
+    """Train a network on the data set, with the optimizer and all else that `config` says.
 
     Parameters
     ----------
-    model_name : str or None
-        The network; None takes that of the model that `settings.transfer_from` names.
-    optimizer : {'adam', 'sgd'}
-        Optimizer.
+    config : Config
+        The parameters.
+    network : str or None
+        The network; None takes that of the model that `transfer_from` names.
     split : float, optional
-        Share that trains; `settings.val_split` by default.
+        Share that trains; `val_split` by default.
     overwrite : bool
         Replace what was trained otherwise.
     name : str, optional
         Of the trained model.
+
+    Raises
+    ------
+    InputError
+        If something is missing, or does not fit.
     """
-    data_set = settings.selected()
-    split = settings.val_split if split is None else split
     # What is wrong is said before TensorFlow takes its seconds to start.
-    source = None
-    if settings.transfer_from:
-        source = networks.TransferSource(settings.transfer_from, data_set, settings.iter_num)
-        if model_name not in (None, source.network):
+    optimizer, source = model_files.chosen_optimizer(config), None
+    if config.transfer_from:
+        source = TransferSource(config)
+        if network not in (None, source.network):
             raise InputError(
-                f"{settings.transfer_from} is a {source.network}, which {model_name} cannot "
-                "start from"
+                f"{config.transfer_from} is a {source.network}, which {network} cannot start from"
             )
-        if settings.standardise and source.moments is None:
+        if config.standardise and source.means_and_stds is None:
             raise InputError(
-                f"{settings.transfer_from} was not standardised: what starts from it cannot be"
+                f"{config.transfer_from} was not standardised: what starts from it cannot be"
             )
-        model_name = source.network
-    if model_name is None:
+        network = source.network
+    if network is None:
         raise InputError("which network? give -m MODEL_NAME, or -x with an experiment")
-    models.check_name(model_name)
-    check_pair(model_name, data_set)
-    part = tensors.load(data_set, "train")
-    part.validation_mask(split)
+    models.check_name(network)
+    check_pair(network, config.data_set)
+    tensors.load(config, "train").validation_mask(
+        config, config.val_split if split is None else split
+    )
     from instrec.learning import backend
 
     backend.distribute()  # before there is a network
     if source is None:
-        patch_shape = features.parameters_of(data_set).patch_shape
-        model = models.get_model(model_name, patch_shape, len(data_set.labels))
+        shape, labels = config.features.patch_shape, len(config.labels)
+        model = models.get_model(network, shape, labels, config.alpha)
     else:
-        model = source.new_network(len(data_set.labels))
-    distribution = label_distribution(part, split) if settings.class_weight == "y" else None
-    trainer = Trainer(model, optimizer, distribution, split=split, name=name, source=source)
-    load = trainer.load_data if len(data_set.folders) == 1 else trainer.load_multi_data
-    load()
+        model = source.new_network(len(config.labels))
+    trainer = Trainer(model, optimizer, None, config=config, split=split, name=name, source=source)
+    (trainer.load_data if len(config.data_set.folders) == 1 else trainer.load_multi_data)()
+    if config.class_weight == "y":
+        trainer.data_dist = label_distribution(trainer)
     print(
-        f"{data_set.title}: {len(trainer.train_rows)} training and "
-        f"{len(trainer.validation_rows)} validation patches, {len(data_set.labels)} labels; "
+        f"{config.data_set.title}: {len(trainer.train_rows)} training and "
+        f"{len(trainer.validation_rows)} validation patches, {len(config.labels)} labels; "
         f"{trainer.name}: {model.count_params():,} parameters, on {backend.device()}"
-        + (f", starting from {settings.transfer_from}" if source else "")
+        + (f", starting from {config.transfer_from}" if source else "")
     )
-    trainer.train(settings.nb_epochs, settings.batch_size, settings.iter_num, overwrite=overwrite)
+    trainer.train(config.nb_epochs, config.batch_size, config.iter_num, overwrite=overwrite)
     print(f"models are in {trainer.files.folder}")
 
 
-def _refuse_other(name: str, made_of: dict, wanted: dict) -> None:
-    different = storage.differences(ADDED_SINCE | made_of, wanted)
+def _refuse_different(name: str, recipe: dict, wanted: dict) -> None:
+    different = storage.differences(recipe, wanted)
     if different:
         raise InputError(
             f"{name} was trained with other settings or data than today's "
@@ -588,23 +584,18 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, int | float | str | bool | list | tuple | None)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Train the network that the command line names."""
     parser = command.new_parser(__doc__)
     command.add_model_options(parser)
     command.add_run_options(parser)
     command.add_training_options(parser)
     command.add_transfer_options(parser)
-    with command.parsed(parser) as arguments:
-        command.select_data_set()
-        if not settings.transfer_from and (arguments.transfer_passes or arguments.transfer_output):
-            raise InputError("--passes and --output are for a transfer: give --from, too")
-        train_model(
-            settings.model,
-            command.chosen_optimizer(),
-            split=arguments.split,
-            overwrite=arguments.overwrite,
-        )
+    arguments, config = command.parse(parser, argv)
+    config = command.choose_data_set(config)
+    if not config.transfer_from and (arguments.transfer_passes or arguments.transfer_output):
+        raise InputError("--passes and --output are for a transfer: give --from, too")
+    train_model(config, config.model, split=arguments.split, overwrite=arguments.overwrite)
 
 
 if __name__ == "__main__":

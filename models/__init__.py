@@ -8,6 +8,7 @@ This folder is also the default models root, so the trained models of a data set
 """
 
 import importlib
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,9 @@ def check_name(name: str) -> None:
         raise InputError(f"expected a model among {', '.join(model_names())}, found {name!r}")
 
 
-def get_model(name: str, input_shape: tuple[int, int, int], num_classes: int) -> "keras.Model":
+def get_model(
+    name: str, input_shape: tuple[int, int, int], num_classes: int, alpha: float = 0.33
+) -> "keras.Model":
     """Build a network by its name.
 
     Parameters
@@ -39,6 +42,8 @@ def get_model(name: str, input_shape: tuple[int, int, int], num_classes: int) ->
         Mel bands, frames and channels of a patch.
     num_classes : int
         Number of labels.
+    alpha : float
+        Slope of the leaky ReLU below zero, of the networks that have it.
 
     Returns
     -------
@@ -51,6 +56,6 @@ def get_model(name: str, input_shape: tuple[int, int, int], num_classes: int) ->
         If there is no such network.
     """
     check_name(name)
-    import instrec.learning.backend  # noqa: F401  before anything imports Keras
-
-    return importlib.import_module(f"models.{name}").get_model(input_shape, num_classes)
+    build = importlib.import_module(f"models.{name}").get_model
+    slope = {"alpha": alpha} if "alpha" in inspect.signature(build).parameters else {}
+    return build(input_shape, num_classes, **slope)

@@ -9,8 +9,6 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-import settings
-
 FILTERS = (32, 64, 128, 256)  # of the four blocks of two convolutions
 KERNEL = 3
 POOL = 3
@@ -24,9 +22,9 @@ def relu() -> layers.Layer:
     return layers.ReLU()
 
 
-def leaky_relu() -> layers.Layer:
-    """Return a leaky rectified linear unit with the slope `settings.alpha`."""
-    return layers.LeakyReLU(negative_slope=settings.alpha)
+def leaky_relu(alpha: float) -> Callable[[], layers.Layer]:
+    """Return what makes leaky rectified linear units with the slope `alpha` below zero."""
+    return lambda: layers.LeakyReLU(negative_slope=alpha)
 
 
 def convolutions(x: keras.KerasTensor, activation: Callable[[], layers.Layer]) -> keras.KerasTensor:

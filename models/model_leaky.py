@@ -5,6 +5,8 @@ import keras
 from models import blocks
 
 
-def get_model(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+def get_model(
+    input_shape: tuple[int, int, int], num_classes: int, alpha: float = 0.33
+) -> keras.Model:
     """Build the network; 1,446,123 parameters for 11 labels and one channel."""
-    return blocks.single_branch("model_leaky", input_shape, num_classes, blocks.leaky_relu)
+    return blocks.single_branch("model_leaky", input_shape, num_classes, blocks.leaky_relu(alpha))

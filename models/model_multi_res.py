@@ -5,6 +5,10 @@ import keras
 from models import blocks
 
 
-def get_model(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+def get_model(
+    input_shape: tuple[int, int, int], num_classes: int, alpha: float = 0.33
+) -> keras.Model:
     """Build the network; as the baseline with leaky ReLU, on three channels."""
-    return blocks.single_branch("model_multi_res", input_shape, num_classes, blocks.leaky_relu)
+    return blocks.single_branch(
+        "model_multi_res", input_shape, num_classes, blocks.leaky_relu(alpha)
+    )

@@ -4,13 +4,11 @@ Patches are log-mel magnitudes [patches x mel bands x frames x channels], in whi
 nearly as the logarithm of the sum of their magnitudes. What is done in the log-mel domain costs
 little and differs in every epoch.
 
-`settings.augmentation` names what is done, in the order of `AUGMENTATIONS`. Functions are pure: a
-random generator and patches go in, new patches come out.
+The parameter `augmentation` names what is done, in the order of `AUGMENTATIONS`. Functions are
+pure: a random generator and patches go in, new patches come out.
 """
 
 import numpy as np
-
-from instrec.errors import InputError
 
 NEPERS = np.log(10) / 20  # of one dB: patches are natural logarithms
 
@@ -36,7 +34,7 @@ def room(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
 def start(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
     """Rotate each patch in time: notes begin anywhere."""
     shifts = rng.integers(patches.shape[2], size=len(patches))
-    return np.stack([np.roll(one, by, axis=1) for one, by in zip(patches, shifts, strict=True)])
+    return np.stack([np.roll(patch, by, axis=1) for patch, by in zip(patches, shifts, strict=True)])
 
 
 def noise(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
@@ -64,26 +62,6 @@ AUGMENTATIONS = {
     "noise": noise,
     "pitch": pitch,
 }
-
-
-def check(names: str) -> None:
-    """Refuse names that are unknown.
-
-    Parameters
-    ----------
-    names : str
-        Of `AUGMENTATIONS`, with blanks between them; '' names none.
-
-    Raises
-    ------
-    InputError
-        Naming what there is.
-    """
-    for name in names.split():
-        if name not in AUGMENTATIONS:
-            raise InputError(
-                f"expected augmentation to name some of {' '.join(AUGMENTATIONS)}, found {name!r}"
-            )
 
 
 def augment(rng: np.random.Generator, names: str, patches: np.ndarray) -> np.ndarray:

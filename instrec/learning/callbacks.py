@@ -82,10 +82,10 @@ def _hdf5_of(network: keras.Model) -> bytes:
 class StateSaver(keras.callbacks.Callback):
     """Save all that the training needs to go on, in one file, after every epoch."""
 
-    def __init__(self, history: np.ndarray, path: Path, made_of: dict, training_pass: int) -> None:
+    def __init__(self, history: np.ndarray, path: Path, recipe: dict, training_pass: int) -> None:
         super().__init__()
         self.history = history
-        self._path, self._made_of = path, json.dumps(made_of)
+        self._path, self._recipe = path, json.dumps(recipe)
         self._training_pass = training_pass
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
@@ -104,7 +104,7 @@ class StateSaver(keras.callbacks.Callback):
         variables = {f"v{i}": to_numpy(v) for i, v in enumerate(_variables(network))}
         storage.save_arrays(
             self._path,
-            made_of=self._made_of,
+            recipe=self._recipe,
             history=self.history,
             training_pass=np.int64(self._training_pass),
             **variables,
@@ -162,13 +162,13 @@ class State(NamedTuple):
 
 
 def read_state(path: Path) -> tuple[dict, State]:
-    """Return what a state was made of, and the state."""
+    """Return the recipe of a training, and where it was interrupted."""
     remedy = "the same command again"
-    with storage.refuse_damaged(path, remedy):
+    with storage.parsing(path, remedy):
         state = storage.load_arrays(path, remedy)
         values = [state[f"v{i}"] for i in range(len(state) - 3)]
-        made_of = json.loads(str(state["made_of"]))
-        return made_of, State(state["history"], int(state["training_pass"]), values)
+        recipe = json.loads(str(state["recipe"]))
+        return recipe, State(state["history"], int(state["training_pass"]), values)
 
 
 def assign(network: keras.Model, values: list[np.ndarray]) -> None:

@@ -155,7 +155,7 @@ def _load(network: "keras.Model", path: Path) -> None:
     import h5py
 
     with h5py.File(path) as file:
-        groups = file["model_weights"] if "model_weights" in file else file
+        groups = file.get("model_weights", file)
         for layer in network.layers:
             wanted = [tuple(weight.shape) for weight in layer.weights]
             if not wanted:

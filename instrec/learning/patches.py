@@ -30,8 +30,8 @@ class Patches:
         Shuffle before every epoch, by this seed and the number of the epoch.
     epoch : int
         Number of the first epoch, for training that goes on.
-    moments : sequence of (float, float), optional
-        Mean and deviation of each input, to standardise by (thesis 5.5.2).
+    means_and_stds : sequence of (float, float), optional
+        Mean and standard deviation of each input, to standardise by (thesis 5.5.2).
     augmentations : str
         Names of `augmentation`, by which batches are varied; needs `shuffle_seed`, and
         both inputs of a network are varied alike.
@@ -56,7 +56,7 @@ class Patches:
         targets: np.ndarray | None = None,
         shuffle_seed: tuple[int, ...] | None = None,
         epoch: int = 0,
-        moments: Sequence[tuple[float, float]] | None = None,
+        means_and_stds: Sequence[tuple[float, float]] | None = None,
         augmentations: str = "",
         devices: int = 1,
         process: tuple[int, int] = (0, 1),
@@ -68,7 +68,7 @@ class Patches:
         self._inputs = [storage.Rows(patches) for patches in inputs]
         self._rows, self._batch = np.asarray(rows), batch
         self._targets, self._shuffle_seed, self._epoch = targets, shuffle_seed, epoch
-        self._moments, self._augmentations = moments, augmentations
+        self._means_and_stds, self._augmentations = means_and_stds, augmentations
         self._devices, self._process = devices, process
         self._error: Exception | None = None
 
@@ -128,5 +128,5 @@ class Patches:
         # Only now, so that what is drawn for a patch does not depend on who is given it.
         number, processes = self._process
         mine = slice(number * len(rows) // processes, (number + 1) * len(rows) // processes)
-        x = features.network_input([one[mine] for one in inputs], self._moments)
+        x = features.network_input([patches[mine] for patches in inputs], self._means_and_stds)
         return (x,) if self._targets is None else (x, self._targets[rows[mine]])

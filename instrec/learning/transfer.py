@@ -1,0 +1,81 @@
+"""Transfer learning: a trained network that another one starts from (thesis 5.9)."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from instrec.common import storage
+from instrec.config import Config
+from instrec.errors import InputError
+from instrec.learning import model_files, trained
+
+if TYPE_CHECKING:
+    import keras
+
+
+class TransferSource:
+    """A trained model whose weights another one starts from (thesis 5.9).
+
+    Parameters
+    ----------
+    config : Config
+        `transfer_from` names the model, and `iter_num` says how many trainings start from it, each
+        from the training of the same number.
+
+    Raises
+    ------
+    InputError
+        If it is not trained, or takes other inputs than the data set has.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.source, self._activation = config.transfer_from, config.transfer_output
+        self.files = model_files.source_files(self.source, config.models_root)
+        wanted = dataclasses.asdict(config.features)
+        self._records = [self._record(iteration, wanted) for iteration in range(config.iter_num)]
+        trained.check_alike(self.files, self._records)
+        self.network: str = self._records[0]["made_of"]["model"]
+
+    def _record(self, iteration: int, wanted: dict) -> dict:
+        remedy = "the training of that model again, with --overwrite"
+        if not self.files.run_record(iteration).exists():
+            raise InputError(
+                f"expected {self.files.best(iteration)} to start from, found nothing: train "
+                f"{self.source} first, with as many iterations"
+            )
+        record = trained.load_record(self.files, iteration, remedy, "made_of", "weights")
+        different = storage.mismatches(record, wanted)
+        if different:
+            raise InputError(f"{self.source} takes other features ({'; '.join(different)})")
+        trained.check_weights(self.files, iteration, record, remedy)
+        return record
+
+    @property
+    def means_and_stds(self) -> list | None:
+        """Means and standard deviations that the source was standardised with, if it was."""
+        return self._records[0].get("moments")
+
+    def recipe(self, iteration: int) -> list[str]:
+        """Name the model and the digest of its weights."""
+        return [self.source, self._records[iteration]["weights"]]
+
+    def new_network(self, num_classes: int) -> "keras.Model":
+        """Return the network of the source with a new output layer, and new weights throughout."""
+        from instrec.learning.backend import keras
+
+        network = self._load(0)
+        last = network.layers[-1]
+        # Under its name: a new one could be that of another layer of a network that was loaded.
+        new = keras.layers.Dense(num_classes, activation=self._activation, name=last.name)
+        outputs = new(last.input)
+        return keras.Model(network.inputs, outputs, name=self.network)
+
+    def copy_weights(self, iteration: int, network: "keras.Model") -> None:
+        """Give all layers of `network` but the last the trained weights of an iteration."""
+        source_network = self._load(iteration)
+        for layer, source in zip(network.layers[:-1], source_network.layers[:-1], strict=True):
+            layer.set_weights(source.get_weights())
+
+    def _load(self, iteration: int) -> "keras.Model":
+        return trained.load_network(
+            self.files, iteration, f"the training of {self.source} again, with --overwrite"
+        )
