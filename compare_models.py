@@ -5,7 +5,7 @@
   python3 compare_models.py                     prints them
   python3 compare_models.py --improvement model_leaky model_baseline -d 1     bar charts
 
-Data frames with the columns precision, recall and f-score, means over the iterations:
+Data frames with the columns precision, recall and f-score, means over the trainings:
 
   global_res         by data set, model, strategy and averaging; one threshold for all labels
   class_res          by data set, model, strategy and label
@@ -20,26 +20,26 @@ is adam unless the model's name ends with another, such as model_baseline.sgd. I
   plot_improvement('model_leaky', 'model_baseline', data_set='irmas_1024')
 """
 
-import contextlib
-import json
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-import settings
 from instrec.common import command, storage
+from instrec.config import Config, read
 from instrec.errors import InputError
-from instrec.scoring import metrics
+from instrec.figures import scores as figures
+from instrec.figures import style
+from instrec.scoring import metrics, scores
+from settings import DATA_SETS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("precision", "recall", "f-score")
-# What evaluate.py stores for each strategy, and the name of the last index level for it, if any.
-KINDS = {"global": "averaging", "classwise": "label", "global_classwise": "averaging"}
-KINDS |= {"ranking": None}
+LEVELS = ("data set", "model", "strategy")
 THRESHOLDS = {"one": "global", "classwise": "global_classwise"}
 DEFAULT_OPTIMIZER = "adam"  # not named in the index
 HOW_TO = (
@@ -49,7 +49,7 @@ HOW_TO = (
 
 
 class Results(NamedTuple):
-    """The scores of all models: means over the iterations, and their deviations."""
+    """The scores of all models: means over the trainings, and their deviations."""
 
     global_res: "pd.DataFrame"
     class_res: "pd.DataFrame"
@@ -61,13 +61,53 @@ class Results(NamedTuple):
     ranking_dev: "pd.DataFrame"
 
 
+def load_tables(models_root: Path) -> tuple["pd.DataFrame", "pd.DataFrame", set[tuple[str, str]]]:
+    """Read the final scores of all models as they are stored; what is damaged is named.
+
+    Returns
+    -------
+    table, ranking : pandas.DataFrame
+        With the columns of `scores`; a model is named by its folder, and by its optimizer unless
+        that is adam.
+    rendered : set of (str, str)
+        Result key and model of the scores on rendered audio.
+
+    Raises
+    ------
+    InputError
+        If nothing is found.
+    """
+    import pandas as pd
+
+    tables, rankings, rendered = [], [], set()
+    for path in sorted(models_root.glob("*/*/*.scores.json")):
+        try:
+            record, table = scores.load(path, "evaluate.py -O 3")
+            ranking, recipe = record["ranking"], record["made_of"]
+            key, model = path.parts[-3:-1]
+            if (recipe.get("data_set"), recipe.get("model")) != (key, model):
+                raise InputError(f"{path} has scores of another model")
+        except InputError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        if recipe["optimizer"] != DEFAULT_OPTIMIZER:
+            model = f"{model}.{recipe['optimizer']}"
+        tables.append(table.assign(model=model))
+        rankings.append(ranking.assign(model=model))
+        if "rendered " in record["half"]:
+            rendered.add((key, model))
+    if not tables:
+        raise InputError(f"expected final scores in {models_root}, found none: {HOW_TO}")
+    return pd.concat(tables), pd.concat(rankings), rendered
+
+
 def load_results(models_root: Path | None = None) -> Results:
     """Read the final scores of all models.
 
     Parameters
     ----------
     models_root : Path, optional
-        Folder of `<result key>/<model>/*.scores.json`; `settings.MODELS_ROOT` by default.
+        Folder of `<result key>/<model>/*.scores.json`; that of settings.py by default.
 
     Returns
     -------
@@ -82,96 +122,24 @@ def load_results(models_root: Path | None = None) -> Results:
     InputError
         If nothing is found.
     """
-    root = models_root or settings.MODELS_ROOT
-    found: dict[str, dict[tuple, np.ndarray]] = {kind: {} for kind in KINDS}
-    for path in sorted(root.glob("*/*/*.scores.json")):
-        try:
-            scores = read_scores(path)
-        except storage.DAMAGE as error:
-            why = f"damaged, or not of evaluate.py -O 3 ({type(error).__name__}: {error})"
-            print(f"left out: {path}: {why}", file=sys.stderr)
-            continue
-        for kind in KINDS:
-            found[kind].update(scores[kind])
-    if not found["global"]:
-        raise InputError(f"expected final scores in {root}, found none: {HOW_TO}")
-    frames = [
-        _frame(found[kind], summary, last_level)
-        for summary in (np.mean, np.std)
-        for kind, last_level in KINDS.items()
-    ]
-    return Results(*frames)
-
-
-def rendered_models() -> set[tuple[str, str]]:
-    """Return result key and model, as the frames name them, of scores on rendered audio."""
-    found = set()
-    for path in settings.MODELS_ROOT.glob("*/*/*.scores.json"):
-        with contextlib.suppress(*storage.DAMAGE):
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if "rendered " in content["half"]:
-                found.add((path.parts[-3], _model_name(path, content["made_of"])))
-    return found
-
-
-def _model_name(path: Path, made_of: dict) -> str:
-    """Name a model as the frames do, by the folder of its scores and its optimizer."""
-    default = made_of["optimizer"] == DEFAULT_OPTIMIZER
-    return path.parts[-2] if default else f"{path.parts[-2]}.{made_of['optimizer']}"
-
-
-def read_scores(path: Path) -> dict[str, dict[tuple, np.ndarray]]:
-    """Read the scores of one model.
-
-    Returns
-    -------
-    dict of dict of np.ndarray [shape=(iterations, columns)]
-        By kind (those of `KINDS`) and index of the frames.
-    """
-    content = json.loads(path.read_text(encoding="utf-8"))
-    made_of, iterations = content["made_of"], content["iterations"]
-    key, model = path.parts[-3:-1]
-    if (made_of["data_set"], made_of["model"]) != (key, model):
-        raise ValueError(f"scores of {made_of['data_set']}/{made_of['model']}")
-    model = _model_name(path, made_of)
-    names = {"global": tuple(metrics.AVERAGES), "classwise": made_of["labels"]}
-    names["global_classwise"] = names["global"]
-    shape = (iterations, len(COLUMNS))
-    found = {
-        kind: {
-            (key, model, strategy, name): np.array(
-                content["results"][strategy][kind][name], dtype=np.float64
-            ).reshape(shape)
-            for strategy in metrics.STRATEGIES
-            for name in names[kind]
-        }
-        for kind in names
-    }
-    rankings = {s: content["results"][s]["ranking"] for s in metrics.STRATEGIES}
-    found["ranking"] = {
-        (key, model, strategy): np.array([ranking[name] for name in metrics.RANKING]).T
-        for strategy, ranking in rankings.items()
-    }
-    return found
-
-
-def _frame(
-    found: dict[tuple, np.ndarray],
-    summary: Any,  # noqa: ANN401
-    last_level: str | None,
-) -> "pd.DataFrame":
-    """Summarise [iterations x columns] for each index entry in a sorted frame."""
     import pandas as pd
 
-    rows = {index: summary(values, axis=0) for index, values in found.items()}
-    if last_level == "label":
-        every = {label for data_set in settings.DATA_SETS.values() for label in data_set.labels}
-        nothing = np.full(len(COLUMNS), np.nan)
-        rows = {(*index[:3], label): nothing for index in rows for label in every} | rows
-    levels = ("data set", "model", "strategy", last_level)
-    index = pd.MultiIndex.from_tuples(rows, names=levels if last_level else levels[:3])
-    columns = list(COLUMNS if last_level else metrics.RANKING)
-    return pd.DataFrame(list(rows.values()), index=index, columns=columns).sort_index()
+    table, ranking, _ = load_tables(models_root or read().models_root)
+    frames = []
+    for summary in ("mean", lambda values: values.std(ddof=0)):
+        for kind in ("global", "classwise", "global_classwise"):
+            level = "label" if kind == "classwise" else "averaging"
+            chosen = table[table["kind"] == kind].rename(columns={"name": level})
+            frame = chosen.groupby([*LEVELS, level])[list(scores.MEASURES)].agg(summary)
+            if level == "label":
+                every = sorted({label for row in DATA_SETS.values() for label in row.labels})
+                index = [
+                    (*key, label) for key in frame.index.droplevel(3).unique() for label in every
+                ]
+                frame = frame.reindex(pd.MultiIndex.from_tuples(index, names=frame.index.names))
+            frames.append(frame.sort_index())
+        frames.append(ranking.groupby(list(LEVELS))[list(metrics.RANKING)].agg(summary))
+    return Results(*frames)
 
 
 def plot_improvement(
@@ -209,8 +177,6 @@ def plot_improvement(
     InputError
         If there are no scores of that name, or both sides are the same.
     """
-    from instrec.figures import drawing as figures
-
     sides = (
         Side(data_set, model, thresholds),
         Side(baseline_data_set or data_set, baseline, baseline_thresholds),
@@ -224,10 +190,13 @@ def plot_improvement(
         panel = "single labels, each with its own threshold"
         names[panel] = _common_labels(frames, sides)
         panels[panel] = _improvements(frames, sides, names[panel], by_label=True)
-    drawn = figures.improvement_bars(panels, names, f"{sides[0].title}\nover {sides[1].title}")
-    folder = settings.MODELS_ROOT / data_set / "figures"
+    root = read().models_root
+    _, _, rendered = load_tables(root)
+    title = f"{sides[0].title(rendered)}\nover {sides[1].title(rendered)}"
+    drawn = figures.improvement_bars(panels, names, title)
+    folder = root / data_set / "figures"
     with storage.lock(folder, "figures"):
-        paths = figures.save(drawn, folder / f"{sides[0].file_name}_over_{sides[1].file_name}")
+        paths = style.save(drawn, folder / f"{sides[0].file_name}_over_{sides[1].file_name}")
     print(f"figure: {paths[0]} (and .pdf)")
     return paths
 
@@ -239,12 +208,11 @@ class Side(NamedTuple):
     model: str
     thresholds: str
 
-    @property
-    def title(self) -> str:
+    def title(self, rendered: set[tuple[str, str]]) -> str:
         """Name it in a title, and say if its audio was rendered."""
         kind = "one threshold" if self.thresholds == "one" else "class-wise thresholds"
-        rendered = " (rendered audio)" if (self.data_set, self.model) in rendered_models() else ""
-        return f"{self.data_set}{rendered} · {self.model} · {kind}"
+        note = " (rendered audio)" if (self.data_set, self.model) in rendered else ""
+        return f"{self.data_set}{note} · {self.model} · {kind}"
 
     @property
     def file_name(self) -> str:
@@ -256,10 +224,14 @@ class Side(NamedTuple):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the means and deviations of the f-scores of averages or labels: [names] each."""
         kind = "classwise" if by_label else _choose("thresholds", self.thresholds, THRESHOLDS)
-        position = list(KINDS).index(kind)
+        frames = {
+            "global": (results.global_res, results.global_dev),
+            "classwise": (results.class_res, results.class_dev),
+            "global_classwise": (results.global_class_res, results.global_class_dev),
+        }
         return tuple(
             self._rows(frame).loc[strategy].loc[names, "f-score"].to_numpy()
-            for frame in (results[position], results[position + len(KINDS)])
+            for frame in frames[kind]
         )
 
     def labels(self, results: Results) -> list[str]:
@@ -268,8 +240,8 @@ class Side(NamedTuple):
         return list(scores.index.get_level_values("label").unique())
 
     def _rows(self, frame: "pd.DataFrame") -> "pd.DataFrame":
-        of_data_set = frame.loc[_choose("data set", self.data_set, _level(frame, "data set"))]
-        return of_data_set.loc[_choose("model", self.model, _level(of_data_set, "model"))]
+        rows = frame.loc[_choose("data set", self.data_set, _level(frame, "data set"))]
+        return rows.loc[_choose("model", self.model, _level(rows, "model"))]
 
 
 def _level(frame: "pd.DataFrame", name: str) -> list[str]:
@@ -284,8 +256,8 @@ def _choose(what: str, name: str, among: Any) -> Any:  # noqa: ANN401
 
 
 def _common_labels(results: Results, sides: tuple[Side, Side]) -> list[str]:
-    others = sides[1].labels(results)
-    return [label for label in sides[0].labels(results) if label in others]
+    shared = sides[1].labels(results)
+    return [label for label in sides[0].labels(results) if label in shared]
 
 
 def _improvements(
@@ -321,7 +293,7 @@ def _stay_at_prompt() -> None:
     app.shell.set_custom_exc((InputError,), lambda *args, **kwargs: print(f"error: {args[2]}"))
 
 
-def main(namespace: dict[str, Any]) -> None:
+def main(argv: Sequence[str] | None = None, namespace: dict[str, Any] | None = None) -> None:
     """Do what the command line says; the frames go to `namespace`, which a prompt then shows."""
     parser = command.new_parser(__doc__)
     parser.add_argument(
@@ -340,56 +312,45 @@ def main(namespace: dict[str, Any]) -> None:
             default="one",
             help=f"thresholds of {side}'s global scores (default: one)",
         )
-    with command.parsed(parser) as arguments:
-        if arguments.improvement:
-            _plot(arguments)
-            return
+    arguments, config = command.parse(parser, argv)
+    if arguments.improvement:
+        _plot(arguments, config)
+        return
     try:
-        frames = load_results()
+        frames = load_results(config.models_root)
     except InputError as error:
         if not in_ipython():
             raise
         print(f"error: {error}", file=sys.stderr)  # IPython makes several lines of an exit
         return
-    namespace.update(frames._asdict())
     if in_ipython():
+        (namespace if namespace is not None else {}).update(frames._asdict())
         _stay_at_prompt()
         models = frames.global_res.index.droplevel(["strategy", "averaging"]).unique()
         print("scores of " + ", ".join("/".join(pair) for pair in models))
         print(f"data frames: {', '.join(Results._fields)}; plot_improvement? shows its use")
-        _note_rendered()
-        return
-    for name in Results._fields[: len(KINDS)]:
-        print(f"\n{name}")
-        print(getattr(frames, name).dropna().to_string(float_format="{:.3f}".format))
-    _note_rendered()
-
-
-def _note_rendered() -> None:
-    keys = sorted({key for key, _ in rendered_models()})
-    if keys:
+    else:
+        for name in Results._fields[:4]:
+            print(f"\n{name}")
+            print(getattr(frames, name).dropna().to_string(float_format="{:.3f}".format))
+    _, _, rendered = load_tables(config.models_root)
+    if rendered:
+        keys = sorted({key for key, _ in rendered})
         print(f"note: rendered audio, not the data set of that name: {', '.join(keys)}")
 
 
-def _plot(arguments: Any) -> None:  # noqa: ANN401
-    data_set, other = command.select_data_set(), arguments.baseline_dataset
-    model, baseline = arguments.improvement
+def _plot(arguments: argparse.Namespace, config: Config) -> None:
+    config, baseline = command.choose_data_set(config), arguments.baseline_dataset
+    if baseline is not None:
+        baseline = config.changed({"dataset": baseline}, "--baseline-dataset").key
     plot_improvement(
-        model,
-        baseline,
-        data_set=data_set.key,
-        baseline_data_set=_key_of(other),
+        *arguments.improvement,
+        data_set=config.key,
+        baseline_data_set=baseline,
         thresholds=arguments.thresholds,
         baseline_thresholds=arguments.baseline_thresholds,
     )
 
 
-def _key_of(id_: int | None) -> str | None:
-    if id_ is None:
-        return None
-    with settings.overridden({"dataset": id_}, "--baseline-dataset"):
-        return settings.selected().key
-
-
 if __name__ == "__main__":
-    command.run(lambda: main(globals()))
+    command.run(lambda: main(namespace=globals()))

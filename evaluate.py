@@ -21,19 +21,23 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import models
-import settings
 import train
 from instrec.common import command, storage
-from instrec.data import features, tensors
+from instrec.config import Config, read
+from instrec.data import tensors
 from instrec.errors import InputError
 from instrec.figures import launchers
-from instrec.learning import model_files as results
-from instrec.learning import trained as networks
-from instrec.scoring import metrics
+from instrec.learning import model_files, trained
+from instrec.learning.model_files import ModelFiles
+from instrec.scoring import metrics, scores
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONFUSION_SPLIT = 0.5  # share that trains for confusion matrices (documentation, section 4.1.2)
 PREDICTION_BATCH = 256  # patches; has no influence on the scores
@@ -55,16 +59,16 @@ class Evaluator:
     op_mode : {1, 2, 3}
         1: confusion matrices. 2: class-wise and global metrics at every threshold on the
         development half. 3: final metrics on the pure half, with the optimum thresholds.
-    data_set : settings.DataSet, optional
-        By default the one that settings.py selects.
+    config : Config, optional
+        By default what settings.py says.
     split : float, optional
-        Share of the training data that the networks were trained on; by default
-        `settings.val_split`, and in mode 1 one half where test clips have several labels.
+        Share of the training data that the networks were trained on; by default `val_split`, and in
+        mode 1 one half where test clips have several labels.
 
-    Attributes
-    ----------
-    results : dict
-        By strategy ('s1', 's2'), what the metrics methods found, a list over iterations.
+    Raises
+    ------
+    InputError
+        If there is no such model, or an argument does not fit the data set.
     """
 
     def __init__(
@@ -75,10 +79,11 @@ class Evaluator:
         iter_num: int,
         op_mode: int,
         *,
-        data_set: settings.DataSet | None = None,
+        config: Config | None = None,
         split: float | None = None,
     ) -> None:
-        self.data_set = data_set or settings.selected()
+        self.config = config = config or read()
+        self.data_set = config.data_set
         if op_mode not in (1, 2, 3):
             raise InputError(f"expected operation mode 1, 2 or 3, found {op_mode}")
         if num_classes != len(self.data_set.labels):
@@ -90,35 +95,38 @@ class Evaluator:
         if len(set(self.members)) < len(self.members):
             raise InputError(f"expected different models, found {model_str}")
         for member in self.members:
-            check_model(member, self.data_set)
+            check_model(config, member)
         self.model, self.optimizer = model_str, optimizer_str
         self.num_classes, self.op_mode = num_classes, op_mode
         self.iter_num = command.positive("iter_num", iter_num)
         self.held_out = op_mode == 1 and self.data_set.multi_label_test
         if split is None:
-            split = CONFUSION_SPLIT if self.held_out else settings.val_split
+            split = CONFUSION_SPLIT if self.held_out else config.val_split
         if not 0 < split < 1:
             raise InputError(f"expected a training share between 0 and 1, found {split}")
         self.split = split
         # Networks of another split lie apart, and their results with them; but the confusion
         # matrices of a held-out half stand in for the model's own.
-        self.ensemble = settings.ensemble or len(self.members) > 1
-        self.files = results.model_files(
-            self.data_set,
-            results.result_name(model_str),
+        self.ensemble = config.ensemble or len(self.members) > 1
+        self.files = model_files.model_files(
+            config,
+            config.result_name(model_str),
             optimizer_str,
             None if self.held_out else self.split,
         )
-        self.results: dict = {strategy: {} for strategy in metrics.STRATEGIES}
-        self.made_of: dict = {}
+        self.recipe: dict = {}
+        # What is found, by what it is of: evaluated again, it is replaced.
+        self._rows: dict[tuple, list[dict]] = {}
+        self._ranking: dict[tuple, dict] = {}
+        self._matrices: dict[str, dict[int, np.ndarray]] = {s: {} for s in metrics.STRATEGIES}
 
     def run(self) -> None:
         """Do everything in order: load the data and the networks, evaluate, save."""
         load = self.load_test_data if len(self.data_set.folders) == 1 else self.load_multi_test_data
         load()
         predictions = self.load_model(self.model, self.optimizer)
-        for iteration, of_iteration in enumerate(predictions):
-            self.evaluate(of_iteration, self.model, self.optimizer, iteration)
+        for iteration, outputs in enumerate(predictions):
+            self.evaluate(outputs, self.model, self.optimizer, iteration)
         self.save_results(self.model, self.optimizer)
 
     def load_test_data(self) -> None:
@@ -134,25 +142,26 @@ class Evaluator:
         self._load(inputs=2)
 
     def _load(self, inputs: int) -> None:
-        tensors.check_inputs(self.data_set, inputs, ("load_test_data", "load_multi_test_data"))
-        self.tensors = tensors.load(self.data_set, "train" if self.held_out else "test")
-        self.training = tensors.load(self.data_set, "train")
+        tensors.check_inputs(self.config, inputs, ("load_test_data", "load_multi_test_data"))
+        self.training = tensors.load(self.config, "train")
         if self.held_out:
-            chosen = self._split_mask()
+            self.tensors = self.training
+            mask = chosen = self.tensors.validation_mask(self.config, self.split)
             self.half = f"held-out {1 - self.split:.0%} of the {self.tensors.kind}training data"
         else:
-            pure = self.op_mode != 2
-            chosen = (self._split_mask() == pure)[self.tensors.file_id]
-            half = "pure" if pure else "development"
+            self.tensors = tensors.load(self.config, "test")
+            mask = self.tensors.pure_mask(self.config)
+            chosen = ~mask if self.op_mode == 2 else mask
+            half = "development" if self.op_mode == 2 else "pure"
             self.half = f"{half} half of the {self.tensors.kind}test data"
         self.rows = np.flatnonzero(chosen)
         # Of the pure and the development half it is the same, as they are of one split.
-        self.split_digest = storage.digest_of(self._split_mask().tolist())
+        self.split_digest = storage.digest_of(mask.tolist())
         # A clip is a run of patches of one file.
         self.clips, starts = np.unique(self.tensors.file_id[self.rows], return_index=True)
         self.clip_starts = starts[1:]
         self.y_true = self.tensors.labels[self.clips]  # [clips x labels]
-        absent = [
+        self.absent = [
             label
             for label, some in zip(self.data_set.labels, self.y_true.any(axis=0), strict=True)
             if not some
@@ -160,14 +169,8 @@ class Evaluator:
         print(
             f"{self.data_set.title}, {self.half}: {len(self.clips)} clips, {len(self.rows)} patches"
         )
-        if absent:
-            print(f"note: no clip has {', '.join(absent)}, which count as 0 in macro averages")
-
-    def _split_mask(self) -> np.ndarray:
-        """Tell the held-out patches, or the clips of the pure half."""
-        if self.held_out:
-            return self.tensors.validation_mask(self.split)
-        return self.tensors.pure_mask()
+        if self.absent:
+            print(f"note: no clip has {', '.join(self.absent)}: 0 in macro averages")
 
     def load_model(self, model_str: str, optimizer_str: str) -> list[np.ndarray]:
         """Load the trained networks and predict every patch, or take what was predicted before.
@@ -187,53 +190,53 @@ class Evaluator:
         InputError
             If a network is missing, damaged, or was trained with other features or labels.
         """
-        runs = [
-            (results.model_files(self.data_set, member, optimizer_str, self.split), iteration)
+        trainings = [
+            (model_files.model_files(self.config, member, optimizer_str, self.split), iteration)
             for member in model_str.split("+")
             for iteration in range(self.iter_num)
         ]
-        self.made_of = {
-            "data_set": self.data_set.key,
-            "model": results.result_name(model_str),
+        self.recipe = {
+            "data_set": self.config.key,
+            "model": self.config.result_name(model_str),
             "optimizer": optimizer_str,
             "labels": list(self.data_set.labels),
             "tensors": self.tensors.fingerprint,
             "trained_on": self.split,
             "halves": self.split_digest,
         }
-        records = [self._check_record(*run) for run in runs]
-        for first in range(0, len(runs), self.iter_num):
-            networks.check_alike(runs[first][0], records[first : first + self.iter_num])
-        self.made_of["weights"] = [record["weights"] for record in records]
+        records = [self._check_record(*training) for training in trainings]
+        for first in range(0, len(trainings), self.iter_num):
+            trained.check_alike(trainings[first][0], records[first : first + self.iter_num])
+        self.recipe["weights"] = [record["weights"] for record in records]
         if self.op_mode == 3:
             self._load_optima()  # what is missing is said before minutes of predictions
         predictions = [
-            self._predictions(*run, record)[self.rows]
-            for run, record in zip(runs, records, strict=True)
+            self._predictions(*training, record)[self.rows]
+            for training, record in zip(trainings, records, strict=True)
         ]
         return [np.mean(predictions, axis=0)] if self.ensemble else predictions
 
-    def _training_command(self, files: results.ModelFiles) -> str:
-        """The command that trains what is missing, with the options of the first iteration."""
+    def _training_command(self, files: ModelFiles) -> str:
+        """The command that trains what is missing, with the options of the first training."""
         variant = "" if files.model in models.model_names() else f" --name {files.model}"
         network = "MODEL_NAME" if variant else files.model
-        options = f"-d {settings.dataset} -i {self.iter_num}{self._split_option()}"
+        options = f"-d {self.config.dataset} -i {self.iter_num}{self._split_option()}"
         with contextlib.suppress(InputError):
-            made_of = networks.load_record(files, 0, "", "made_of")["made_of"]
-            network = made_of.get("model", network)
+            recipe = trained.load_record(files, 0, "", "made_of")["made_of"]
+            network = recipe.get("model", network)
             names = {"-e": "nb_epochs", "-b": "batch_size", "-c": "class_weight"}
-            options += "".join(f" {o} {made_of[n]}" for o, n in names.items() if n in made_of)
-            if made_of.get("transfer_from"):
-                options += f" --from {made_of['transfer_from'][0]}"
-                options += f" --passes {len(made_of['passes'])}"
-            if made_of.get("standardise"):
+            options += "".join(f" {o} {recipe[n]}" for o, n in names.items() if n in recipe)
+            if recipe.get("transfer_from"):
+                options += f" --from {recipe['transfer_from'][0]}"
+                options += f" --passes {len(recipe['passes'])}"
+            if recipe.get("standardise"):
                 options += ", with standardise = True in settings.py,"
         return f"python3 train.py -m {network}{variant} -o {files.optimizer} {options}"
 
     def _split_option(self) -> str:
-        return f" -s {self.split:g}" if self.split != settings.val_split else ""
+        return f" -s {self.split:g}" if self.split != self.config.val_split else ""
 
-    def _check_record(self, files: results.ModelFiles, iteration: int) -> dict:
+    def _check_record(self, files: ModelFiles, iteration: int) -> dict:
         command_ = self._training_command(files)
         if not files.run_record(iteration).exists():
             found = sum(files.run_record(i).exists() for i in range(iteration))
@@ -241,11 +244,11 @@ class Evaluator:
                 f"expected {self.iter_num} trained iterations in {files.folder}, found {found}: "
                 f"run {command_}, or choose fewer with -i"
             )
-        record = networks.load_record(
+        record = trained.load_record(
             files, iteration, f"{command_} --overwrite", "made_of", "weights"
         )
         wanted = {
-            **dataclasses.asdict(features.parameters_of(self.data_set)),
+            **dataclasses.asdict(self.config.features),
             "labels": list(self.data_set.labels),
             # Of other training data, files that were trained on could now be test files.
             "tensors": self.training.fingerprint,
@@ -253,9 +256,9 @@ class Evaluator:
         }
         if self.held_out:
             wanted |= {
-                "split_by": settings.split_by,
-                "split_seed": settings.seed,
-                "balanced": settings.balanced,
+                "split_by": self.config.split_by,
+                "split_seed": self.config.seed,
+                "balanced": self.config.balanced,
             }
         different = storage.mismatches(record, wanted)
         if different:
@@ -265,38 +268,38 @@ class Evaluator:
             )
         return record
 
-    def _predictions(self, files: results.ModelFiles, iteration: int, record: dict) -> np.ndarray:
+    def _predictions(self, files: ModelFiles, iteration: int, record: dict) -> np.ndarray:
         """Predict all patches of the tensors once per trained network: [patches x labels]."""
         path = files.predictions(iteration)
-        made_of = json.dumps([record["weights"], self.tensors.fingerprint])
+        recipe = json.dumps([record["weights"], self.tensors.fingerprint])
         shape = (len(self.tensors.file_id), self.num_classes)
         if path.exists():
             # What is damaged or of other models is predicted again.
-            with contextlib.suppress(InputError), storage.refuse_damaged(path, ""):
+            with contextlib.suppress(InputError), storage.parsing(path, ""):
                 saved = storage.load_arrays(path, "")
-                if str(saved["made_of"]) == made_of and saved["predictions"].shape == shape:
+                if str(saved["recipe"]) == recipe and saved["predictions"].shape == shape:
                     return saved["predictions"]
         predictions = self._predict(files, iteration, record)
         with self._results_lock(files.folder):
-            storage.save_arrays(path, made_of=made_of, predictions=predictions)
+            storage.save_arrays(path, recipe=recipe, predictions=predictions)
         return predictions
 
     def _results_lock(self, folder: Path) -> contextlib.AbstractContextManager:
         """Not that of a training, which may go on in the same folder for hours."""
         return storage.lock(folder, "results", name="results.", wait=60)
 
-    def _predict(self, files: results.ModelFiles, iteration: int, record: dict) -> np.ndarray:
+    def _predict(self, files: ModelFiles, iteration: int, record: dict) -> np.ndarray:
         remedy = f"{self._training_command(files)} --overwrite"
-        networks.check_weights(files, iteration, record, remedy)
+        trained.check_weights(files, iteration, record, remedy)
         from instrec.learning import callbacks
         from instrec.learning.patches import Patches
 
-        network = networks.load_network(files, iteration, remedy)
+        network = trained.load_network(files, iteration, remedy)
         data = Patches(
             self.tensors.inputs,
             np.arange(len(self.tensors.file_id)),
             PREDICTION_BATCH,
-            moments=record.get("moments"),
+            means_and_stds=record.get("moments"),
         )
         bar = callbacks.PredictionBar(f"predicting {files.best(iteration).name}", len(data))
         with data.errors():
@@ -327,7 +330,7 @@ class Evaluator:
     def evaluate(
         self, predictions: np.ndarray, model_str: str, optimizer_str: str, iteration: int
     ) -> None:
-        """Evaluate one iteration with every strategy; what is found goes to `results`.
+        """Evaluate one training with every strategy; what is found goes to `results`.
 
         Parameters
         ----------
@@ -342,13 +345,17 @@ class Evaluator:
         for strategy in metrics.STRATEGIES:
             self.scores = self.aggregate_predictions(strategy, clips)
             if self.op_mode == 1:
-                self._confusion(strategy)
+                true, predicted = self.y_true.argmax(axis=1), self.scores.argmax(axis=1)
+                matrix = metrics.confusion_matrix(true, predicted, self.num_classes)
+                self._matrices[strategy][iteration] = matrix
             else:
                 self.global_performance_metrics(strategy, iteration)
                 self.classwise_performance_metrics(strategy, iteration)
             if self.op_mode == 3:
                 self.best_classwise_global_performance_metrics(strategy, iteration)
-                self._ranking(strategy)
+                self._ranking[iteration, strategy] = self._keys(iteration, strategy) | {
+                    name: score(self.y_true, self.scores) for name, score in metrics.RANKING.items()
+                }
 
     def global_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Precision, recall and f-score of all labels together, for each kind of average.
@@ -365,10 +372,12 @@ class Evaluator:
         """
         for average, score in metrics.AVERAGES.items():
             if self.op_mode == 2:
-                y_pred = metrics.decide_at_each(self.scores)
+                thresholds, y_pred = metrics.THRESHOLDS, metrics.decide_at_each(self.scores)
             else:
-                y_pred = metrics.decide(self.scores, self.optima[strategy]["global"][average])
-            self._store(strategy, "global", average, iteration, score(self.y_true, y_pred))
+                thresholds = self.optima[strategy]["global"][average]
+                y_pred = metrics.decide(self.scores, thresholds)
+            found = score(self.y_true, y_pred)
+            self._store(iteration, strategy, "global", average, thresholds, found)
 
     def classwise_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Precision, recall and f-score of each label by itself.
@@ -377,13 +386,15 @@ class Evaluator:
         Parameters are those of `global_performance_metrics`.
         """
         if self.op_mode == 2:
+            thresholds = np.tile(metrics.THRESHOLDS[:, None], self.num_classes)
             y_pred = metrics.decide_at_each(self.scores)
         else:
-            y_pred = metrics.decide(self.scores, self._classwise_optima(strategy))
+            thresholds = self._classwise_optima(strategy)
+            y_pred = metrics.decide(self.scores, thresholds)
         score = metrics.classwise(self.y_true, y_pred)  # [... x labels]
         for i, label in enumerate(self.data_set.labels):
-            of_label = metrics.Score(*(values[..., i] for values in score))
-            self._store(strategy, "classwise", label, iteration, of_label)
+            found = metrics.Score(*(values[..., i] for values in score))
+            self._store(iteration, strategy, "classwise", label, thresholds[..., i], found)
 
     def best_classwise_global_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Global precision, recall and f-score with the optimum threshold of each label.
@@ -392,9 +403,16 @@ class Evaluator:
         """
         y_pred = metrics.decide(self.scores, self._classwise_optima(strategy))
         for average, score in metrics.AVERAGES.items():
-            self._store(
-                strategy, "global_classwise", average, iteration, score(self.y_true, y_pred)
-            )
+            found = score(self.y_true, y_pred)
+            self._store(iteration, strategy, "global_classwise", average, None, found)
+
+    @property
+    def results(self) -> "pd.DataFrame":
+        """What was found in modes 2 and 3: a tidy table, with the columns `scores.COLUMNS`."""
+        import pandas as pd
+
+        found = [row for rows in self._rows.values() for row in rows]
+        return pd.DataFrame(found, columns=list(scores.COLUMNS))
 
     def save_results(self, model_str: str, optimizer_str: str) -> None:
         """Save what the operation mode found, and print it.
@@ -404,53 +422,62 @@ class Evaluator:
         model_str, optimizer_str : str
             Names of the network and its optimizer.
         """
-        name = results.result_name(model_str)
+        name = self.config.result_name(model_str)
         files = dataclasses.replace(self.files, model=name, optimizer=optimizer_str)
         path = {1: files.confusion, 2: files.sweep, 3: files.scores}[self.op_mode]
-        content = {
-            "made_of": self.made_of,
+        record = {
+            "made_of": self.recipe,
             "half": self.half,
             "clips": len(self.clips),
             "iterations": 1 if self.ensemble else self.iter_num,
-            "results": self.results,
+            "absent": self.absent,
         }
-        if self.op_mode == 2:
-            content["thresholds"] = metrics.THRESHOLDS.tolist()
-            content["absent"] = np.flatnonzero(~self.y_true.any(axis=0)).tolist()
-        if self.op_mode == 3:
-            content["optima"] = self.optima
         with self._results_lock(files.folder):
-            storage.save_json(path, content)
             launchers.write(files.folder)
+            if self.op_mode == 1:
+                matrices = {
+                    strategy: [found[i].tolist() for i in sorted(found)]
+                    for strategy, found in self._matrices.items()
+                }
+                storage.save_json(path, record | {"matrices": matrices})
+            else:
+                import pandas as pd
+
+                columns = list(scores.RANKING_COLUMNS)
+                ranking = pd.DataFrame([*self._ranking.values()], columns=columns)
+                scores.save(path, record, self.results, ranking)
         if self.op_mode == 1:
             self._print_confusion()
         elif self.op_mode == 3:
-            self._print_scores()
+            self._print_scores(*scores.load(path, ""))
         print(f"results are in {path}")
         if self.op_mode == 2:
             print("next: plot_perf_metrics.py, which finds the best thresholds for mode 3")
 
-    def _confusion(self, strategy: str) -> None:
-        true, predicted = self.y_true.argmax(axis=1), self.scores.argmax(axis=1)
-        matrix = metrics.confusion_matrix(true, predicted, self.num_classes)
-        self.results[strategy].setdefault("confusion", []).append(matrix.tolist())
-
-    def _ranking(self, strategy: str) -> None:
-        of_strategy = self.results[strategy].setdefault("ranking", {})
-        for name, score in metrics.RANKING.items():
-            of_strategy.setdefault(name, []).append(score(self.y_true, self.scores))
+    def _keys(self, iteration: int, strategy: str) -> dict:
+        return {
+            "data set": self.config.key,
+            "model": self.recipe.get("model", self.model),
+            "optimizer": self.optimizer,
+            "training": iteration,
+            "strategy": strategy,
+        }
 
     def _store(
-        self, strategy: str, kind: str, name: str, iteration: int, score: metrics.Score
+        self,
+        iteration: int,
+        strategy: str,
+        kind: str,
+        name: str,
+        thresholds: np.ndarray | float | None,
+        score: metrics.Score,
     ) -> None:
-        values = np.stack(score, axis=-1).tolist()  # [... x 3]
-        of_name = self.results[strategy].setdefault(kind, {}).setdefault(name, [])
-        del of_name[iteration:]  # evaluated again
-        of_name.append(values)
+        keys = self._keys(iteration, strategy) | {"kind": kind, "name": name}
+        self._rows[iteration, strategy, kind, name] = scores.rows(keys, thresholds, score)
 
     def _load_optima(self) -> None:
         files = self.files
-        chosen = f"-o {files.optimizer} -d {settings.dataset}"
+        chosen = f"-o {files.optimizer} -d {self.config.dataset}"
         named = f"-m {files.model} {chosen}"
         place = f"--folder {files.folder}" if self._split_option() else named
         ensemble = " --ensemble" if self.ensemble and len(self.members) == 1 else ""
@@ -461,10 +488,10 @@ class Evaluator:
         )
         expected = {"made_of": dict, "optima": dict}
         optima = storage.load_json(files.optima, remedy, expected=expected)
-        if storage.differences(optima["made_of"], self.made_of):
+        if storage.differences(optima["made_of"], self.recipe):
             raise InputError(f"{files.optima} is of other models or data than these: run {remedy}")
         self.optima = optima["optima"]
-        with storage.refuse_damaged(files.optima, remedy):
+        with storage.parsing(files.optima, remedy):
             for strategy in metrics.STRATEGIES:
                 self._classwise_optima(strategy)
                 _ = [float(self.optima[strategy]["global"][a]) for a in metrics.AVERAGES]
@@ -475,32 +502,31 @@ class Evaluator:
 
     def _print_confusion(self) -> None:
         rows = []
-        for strategy, found in self.results.items():
-            accuracy = [metrics.mean_accuracy(np.array(m)) for m in found["confusion"]]
+        for strategy, found in self._matrices.items():
+            accuracy = [metrics.mean_accuracy(matrix) for matrix in found.values()]
             rows.append((strategy, metrics.mean_and_deviation(accuracy)))
         command.print_table(("strategy", "mean accuracy"), rows)
 
-    def _print_scores(self) -> None:
-        rows = []
-        for strategy, found in self.results.items():
-            for kind, title in (("global", "one"), ("global_classwise", "class-wise")):
-                for average in metrics.AVERAGES:
-                    scores = np.array(found[kind][average])
-                    cells = (metrics.mean_and_deviation(column) for column in scores.T)
-                    rows.append((strategy, average, title, *cells))
-        command.print_table(
-            ("strategy", "average", "thresholds", "precision", "recall", "f-score"), rows
-        )
-        command.print_table(
-            ("strategy", *metrics.RANKING),
-            [
-                (strategy, *map(metrics.mean_and_deviation, found["ranking"].values()))
-                for strategy, found in self.results.items()
-            ],
-        )
+    def _print_scores(self, record: dict, table: "pd.DataFrame") -> None:
+        titles = {"global": "one", "global_classwise": "class-wise"}
+        rows = [
+            (strategy, average, titles[kind])
+            + tuple(metrics.mean_and_deviation(group[name]) for name in scores.MEASURES)
+            for (strategy, kind, average), group in table.groupby(
+                ["strategy", "kind", "name"], sort=False
+            )
+            if kind in titles
+        ]
+        rows.sort(key=lambda row: (row[0], row[2] != "one"))
+        command.print_table(("strategy", "average", "thresholds", *scores.MEASURES), rows)
+        rows = [
+            (strategy, *(metrics.mean_and_deviation(group[name]) for name in metrics.RANKING))
+            for strategy, group in record["ranking"].groupby("strategy")
+        ]
+        command.print_table(("strategy", *metrics.RANKING), rows)
 
 
-def check_model(name: str, data_set: settings.DataSet) -> None:
+def check_model(config: Config, name: str) -> None:
     """Refuse a network that does not fit the data set, or a variant that nobody has trained.
 
     Raises
@@ -509,60 +535,68 @@ def check_model(name: str, data_set: settings.DataSet) -> None:
         Naming what there is.
     """
     if name in models.model_names():
-        train.check_pair(name, data_set)
-    elif name != settings.name and not (data_set.model_path / name).is_dir():
+        train.check_pair(name, config.data_set)
+    elif name != config.name and not (config.model_folder / name).is_dir():
         raise InputError(
             f"expected a model among {', '.join(models.model_names())} or a trained one in "
-            f"{data_set.model_path}, found {name!r}"
+            f"{config.model_folder}, found {name!r}"
         )
 
 
 def evaluate_model(
+    config: Config,
     name: str,
-    optimizer: str,
     op_mode: int,
     *,
     split: float | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Evaluate a trained model on the selected data set, as settings.py says.
+    """Evaluate a trained model on the data set, with all that `config` says.
 
     Parameters
     ----------
+    config : Config
+        The parameters; the optimizer among them.
     name : str
         The trained model, or several joined by '+'.
-    optimizer : {'adam', 'sgd'}
-        Optimizer it was trained with.
     op_mode : {1, 2, 3}
         Operation mode; the first may train on a half of the training data before.
     split : float, optional
         As of `Evaluator`.
     overwrite : bool
         Whether that training replaces one with other settings.
+
+    Raises
+    ------
+    InputError
+        If something is missing, or does not fit.
     """
-    data_set = settings.selected()
-    evaluator = Evaluator(
-        name, optimizer, len(data_set.labels), settings.iter_num, op_mode, split=split
-    )
-    if evaluator.held_out:
-        print(f"training on {evaluator.split:.0%} of the training data for confusion matrices")
-        for member in evaluator.members:
-            network, variant = train.variant_of(data_set, member, optimizer)
-            others = [f"{n} {v!r}" for n, v in variant.items() if getattr(settings, n) != v]
-            if others:
-                print(f"{member} was trained with {', '.join(others)}: so is its half")
-            with settings.overridden(variant, member):
-                train.train_model(
-                    network, optimizer, split=evaluator.split, overwrite=overwrite, name=member
-                )
-        # All members share the split, or are refused.
-        with settings.overridden(variant, member):
-            evaluator.run()
-    else:
-        evaluator.run()
+    optimizer = model_files.chosen_optimizer(config)
+
+    def evaluator(config: Config) -> Evaluator:
+        labels = len(config.labels)
+        return Evaluator(
+            name, optimizer, labels, config.iter_num, op_mode, config=config, split=split
+        )
+
+    planned = evaluator(config)
+    if planned.held_out:
+        print(f"training on {planned.split:.0%} of the training data for confusion matrices")
+        for member in planned.members:
+            network, variant = train.variant_of(config, member, optimizer)
+            now = config.parameters()
+            different = [f"{n} {v!r}" for n, v in variant.items() if now[n] != v]
+            if different:
+                print(f"{member} was trained with {', '.join(different)}: so is its half")
+            as_trained = config.changed(variant, member)
+            train.train_model(
+                as_trained, network, split=planned.split, overwrite=overwrite, name=member
+            )
+        planned = evaluator(as_trained)  # all members share the split, or are refused
+    planned.run()
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Evaluate what the command line names."""
     parser = command.new_parser(__doc__)
     command.add_model_options(parser)
@@ -575,27 +609,23 @@ def main() -> None:
         help="1: confusion matrices, 2: every threshold, 3: final scores",
     )
     parser.add_argument(
-        "--ensemble", action="store_true", default=None, help="average the outputs of all runs"
+        "--ensemble", action="store_true", default=None, help="average the outputs of all trainings"
     )
     command.add_run_options(parser)
     command.add_training_options(parser)
-    with command.parsed(parser) as arguments:
-        training = (arguments.nb_epochs, arguments.batch_size, arguments.class_weight)
-        if arguments.op_mode != 1 and (training != (None,) * 3 or arguments.overwrite):
-            raise InputError("-e, -b, -c and --overwrite are for mode 1, the only one that trains")
-        data_set = command.select_data_set()
-        name, optimizer = command.trained_model(arguments)
-        for member in name.split("+") if arguments.class_weight else ():
-            weighted = train.variant_of(data_set, member, optimizer)[1].get("class_weight")
-            if weighted not in (None, arguments.class_weight):
-                raise InputError(f"{member} was trained with -c {weighted}: so is its half")
-        evaluate_model(
-            name,
-            optimizer,
-            arguments.op_mode,
-            split=arguments.split,
-            overwrite=arguments.overwrite,
-        )
+    arguments, config = command.parse(parser, argv)
+    training = (arguments.nb_epochs, arguments.batch_size, arguments.class_weight)
+    if arguments.op_mode != 1 and (training != (None,) * 3 or arguments.overwrite):
+        raise InputError("-e, -b, -c and --overwrite are for mode 1, the only one that trains")
+    config = command.choose_data_set(config)
+    name, optimizer = model_files.trained_model(config, arguments.model)
+    for member in name.split("+") if arguments.class_weight else ():
+        weighted = train.variant_of(config, member, optimizer)[1].get("class_weight")
+        if weighted not in (None, arguments.class_weight):
+            raise InputError(f"{member} was trained with -c {weighted}: so is its half")
+    evaluate_model(
+        config, name, arguments.op_mode, split=arguments.split, overwrite=arguments.overwrite
+    )
 
 
 if __name__ == "__main__":

@@ -265,7 +265,7 @@ class GenerateDataset:
     def pure_development_split(
         self, dataset: Sequence[np.ndarray], file_id: Sequence[int]
     ) -> tuple:
-        """Halve the test clips into pure and development data, balanced over the labels.
+        """Halve the test data into pure and development data, balanced over the labels.
 
         Parameters
         ----------
@@ -277,8 +277,8 @@ class GenerateDataset:
         Returns
         -------
         pure_test_set, fid_pure_set, dev_test_set, fid_dev_set
-            Patches (a list of two arrays for two inputs) and file ids of both halves. All patches
-            of a clip are in the same half.
+            Patches (a list of two arrays for two inputs) and file ids of both halves. What stays
+            together, settings.py says (`halve_by`): by default all patches of a clip.
 
         Raises
         ------
@@ -286,12 +286,17 @@ class GenerateDataset:
             If no data set is chosen, or it has no metadata: the labels of the clips are there.
         """
         clips = metadata.read(self.config, "test")
-        pure = splits.halves([clip.labels for clip in clips], seed=self.config.seed)
-        file_id = np.asarray(file_id)
+        pure = splits.pure_mask(
+            [clip.labels for clip in clips],
+            [clip.filename for clip in clips],
+            file_id,
+            halve_by=self.config.halve_by,
+            seed=self.config.seed,
+        )
         found = []
         for half in (pure, ~pure):
-            rows = np.flatnonzero(half[file_id])
-            found += [_take(dataset, rows, len(file_id)), file_id[rows].tolist()]
+            rows = np.flatnonzero(half)
+            found += [_take(dataset, rows, len(half)), np.asarray(file_id)[rows].tolist()]
         return tuple(found)
 
     def run(self, type_run: str, *, force: bool = False) -> None:
@@ -438,8 +443,9 @@ class GenerateDataset:
             names, second = ("training", "validation"), np.isin(rows, validation)
         else:
             pure, *_ = self.pure_development_split(rows, part.file_id)
-            part.pure_mask(self.config)
+            name = tensors.split_name(self.config, "test")
             names, second = ("pure", "development"), ~np.isin(rows, pure)
+            part.saved_split(name, rows.shape, lambda: ~second)
         counts = [
             (label, *np.bincount(second[has_label], minlength=2))
             for label, has_label in part.patches_of_labels()

@@ -5,20 +5,20 @@
   cd <MODEL_PATH>/<model_name> && python3 plot_conf_mat.py      all models in that folder
 
 One figure for each strategy, as PNG and PDF, in <MODEL_PATH>/<model_name>/figures: the mean over
-the iterations, rows true and columns predicted labels, each row divided by its sum.
+the trainings, rows true and columns predicted labels, each row divided by its sum.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from instrec.common import command, storage
-from instrec.figures import drawing as figures
-from instrec.figures import plotting
-from instrec.learning import model_files as results
-from instrec.scoring import metrics
+from instrec.figures import plotting, scores
+from instrec.learning.model_files import ModelFiles
 
 
-def plot(files: results.ModelFiles, remedy: str) -> None:
-    """Plot the matrices of one network and optimizer.
+def plot(files: ModelFiles, remedy: str) -> None:
+    """Plot the matrices of one model.
 
     Parameters
     ----------
@@ -32,24 +32,25 @@ def plot(files: results.ModelFiles, remedy: str) -> None:
     InputError
         If they are missing or damaged.
     """
-    content = storage.load_json(files.confusion, remedy)
-    with storage.refuse_damaged(files.confusion, remedy):
-        labels = content["made_of"]["labels"]
-        shape = (content["iterations"], len(labels), len(labels))
-        drawn = {}
-        for strategy in metrics.STRATEGIES:
-            found = np.array(content["results"][strategy]["confusion"], dtype=np.float64)
-            title = f"{plotting.heading(files)} · strategy {strategy}\n{plotting.origin(content)}"
-            matrices = found.reshape(shape)
-            drawn[f"confusion_{strategy}"] = figures.confusion(matrices, labels, title)
+    expected = {"made_of": dict, "half": str, "clips": int, "iterations": int, "matrices": dict}
+    record = storage.load_json(files.confusion, remedy, expected=expected)
+    with storage.parsing(files.confusion, remedy):
+        labels = list(record["made_of"]["labels"])
+        shape = (record["iterations"], len(labels), len(labels))
+        matrices = {
+            strategy: np.array(found, dtype=np.float64).reshape(shape)
+            for strategy, found in record["matrices"].items()
+        }
+    drawn = {}
+    for strategy, found in matrices.items():
+        title = f"{plotting.heading(files)} · strategy {strategy}\n{plotting.origin(record)}"
+        drawn[f"confusion_{strategy}"] = scores.confusion(found, labels, title)
     plotting.save_all(files, drawn)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Plot what the command line names."""
-    with command.parsed(plotting.new_parser(__doc__)) as arguments:
-        for files, remedy in plotting.find_results(arguments, "confusion.json", "evaluate.py -O 1"):
-            plot(files, remedy)
+    plotting.run(__doc__, "confusion.json", "evaluate.py -O 1", plot, argv)
 
 
 if __name__ == "__main__":

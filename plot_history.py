@@ -5,19 +5,21 @@
   cd <MODEL_PATH>/<model_name> && python3 plot_history.py       all models in that folder
 
 One figure as PNG and PDF in <MODEL_PATH>/<model_name>/figures: training and validation, mean and
-deviation over all iterations that train.py finished.
+deviation over all trainings that train.py finished.
 """
 
+from collections.abc import Sequence
+
 from instrec.common import command, storage
-from instrec.figures import drawing as figures
 from instrec.figures import plotting
-from instrec.learning import model_files as results
-from instrec.learning import trained as networks
+from instrec.figures.history import history
+from instrec.learning import trained
+from instrec.learning.model_files import ModelFiles
 from train import HISTORY_FIELDS
 
 
-def plot(files: results.ModelFiles, remedy: str) -> None:
-    """Plot the history of one network and optimizer.
+def plot(files: ModelFiles, remedy: str) -> None:
+    """Plot the history of one model.
 
     Parameters
     ----------
@@ -34,19 +36,16 @@ def plot(files: results.ModelFiles, remedy: str) -> None:
     histories = []
     for iteration in files.finished():
         path = files.history(iteration)
-        with storage.refuse_damaged(path, remedy):
+        with storage.parsing(path, remedy):
             histories.append(storage.load_array(path, remedy)[list(HISTORY_FIELDS)])
-    trained_on = networks.load_record(files, 0, remedy).get("trained_on", "training data")
-    title = f"{plotting.heading(files)}\n{trained_on}, {plotting.runs(len(histories))}"
-    drawn = figures.history(histories, title)
-    plotting.save_all(files, {"history": drawn})
+    trained_on = trained.load_record(files, 0, remedy, "trained_on")["trained_on"]
+    title = f"{plotting.heading(files)}\n{trained_on}, {plotting.trainings(len(histories))}"
+    plotting.save_all(files, {"history": history(histories, title)})
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Plot what the command line names."""
-    with command.parsed(plotting.new_parser(__doc__)) as arguments:
-        for files, remedy in plotting.find_results(arguments, "run.json", "train.py"):
-            plot(files, remedy)
+    plotting.run(__doc__, "run.json", "train.py", plot, argv)
 
 
 if __name__ == "__main__":

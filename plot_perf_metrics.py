@@ -6,47 +6,55 @@
 
 Reads what evaluate.py found in operation mode 2 on the development half. Writes figures (PNG and
 PDF) to <MODEL_PATH>/<model_name>/figures, and to <model>.<optimizer>.optima.json the thresholds
-with the best mean f-score over the iterations: one for each strategy and average, and one for each
+with the best mean f-score over the trainings: one for each strategy and average, and one for each
 strategy and label. A label that no clip of the development half has takes the micro optimum.
 Next step: evaluate.py -O 3.
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from instrec.common import command, storage
-from instrec.figures import drawing as figures
 from instrec.figures import plotting
-from instrec.learning import model_files as results
-from instrec.scoring import metrics
+from instrec.figures import scores as figures
+from instrec.learning.model_files import ModelFiles
+from instrec.scoring import metrics, scores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # By strategy, 'global' or 'classwise', and average or label.
-FScores = dict[str, dict[str, dict[str, np.ndarray]]]  # each [iterations x thresholds]
+FScores = dict[str, dict[str, dict[str, np.ndarray]]]  # each [trainings x thresholds]
 Optima = dict[str, dict[str, dict[str, float]]]
 
 
-def f_scores_of(sweep: dict) -> FScores:
-    """Take the f-scores from the results of mode 2."""
-    names = {"global": metrics.AVERAGES, "classwise": sweep["made_of"]["labels"]}
-    shape = (sweep["iterations"], len(metrics.THRESHOLDS), len(metrics.Score._fields))
-
-    def f_scores(values: list) -> np.ndarray:
-        return np.array(values, dtype=np.float64).reshape(shape)[..., metrics.F_SCORE]
-
-    return {
-        strategy: {
-            kind: {name: f_scores(sweep["results"][strategy][kind][name]) for name in names[kind]}
-            for kind in names
+def load_f_scores(files: ModelFiles, remedy: str) -> tuple[dict, FScores]:
+    """Read what mode 2 found: its record, and the f-scores."""
+    record, table = scores.load(files.sweep, remedy)
+    with storage.parsing(files.sweep, remedy):
+        names = {"global": metrics.AVERAGES, "classwise": record["made_of"]["labels"]}
+        f_scores = {
+            strategy: {
+                kind: {name: scores.f_scores(table, strategy, kind, name) for name in names[kind]}
+                for kind in names
+            }
+            for strategy in metrics.STRATEGIES
         }
-        for strategy in metrics.STRATEGIES
-    }
+        shape = (record["iterations"], len(metrics.THRESHOLDS))
+        found = {x.shape for kinds in f_scores.values() for k in kinds.values() for x in k.values()}
+        if found != {shape}:
+            raise ValueError(f"expected {shape[0]} trainings at {shape[1]} thresholds")
+    return record, f_scores
 
 
 def optima_of(f_scores: FScores, absent: list[str]) -> Optima:
     """Find the threshold of the best mean f-score; absent labels take the micro optimum."""
     optima = {
         strategy: {
-            kind: {name: metrics.optimum(values) for name, values in of_kind.items()}
-            for kind, of_kind in kinds.items()
+            kind: {name: metrics.optimum(values) for name, values in names.items()}
+            for kind, names in kinds.items()
         }
         for strategy, kinds in f_scores.items()
     }
@@ -55,13 +63,11 @@ def optima_of(f_scores: FScores, absent: list[str]) -> Optima:
     return optima
 
 
-def draw(
-    f_scores: FScores, optima: Optima, absent: list[str], title: str
-) -> dict[str, "figures.Figure"]:
-    """Draw all figures of one network and optimizer, by their names."""
+def draw(f_scores: FScores, optima: Optima, absent: list[str], title: str) -> dict[str, "Figure"]:
+    """Draw all figures of one model, by their names."""
     shown = {
-        s: {name: kinds["global"][name] for name in figures.AVERAGES}
-        for s, kinds in f_scores.items()
+        strategy: {name: kinds["global"][name] for name in figures.AVERAGES}
+        for strategy, kinds in f_scores.items()
     }
     best = {strategy: kinds["global"] for strategy, kinds in optima.items()}
     drawn = {"thresholds": figures.threshold_curves(metrics.THRESHOLDS, shown, best, title)}
@@ -82,21 +88,19 @@ def print_optima(f_scores: FScores, optima: Optima, absent: list[str]) -> None:
     for kind in ("global", "classwise"):
         for name in f_scores["s1"][kind]:
             row = [name]
-            for strategy in f_scores:
+            for strategy, kinds in f_scores.items():
                 best = optima[strategy][kind][name]
-                f_score = figures.f_score_at(
-                    best, metrics.THRESHOLDS, f_scores[strategy][kind][name]
-                )
+                f_score = figures.f_score_at(best, metrics.THRESHOLDS, kinds[kind][name])
                 row += [f"{best:.2f}", "-" if name in absent else f"{f_score:.3f}"]
             rows.append(tuple(row))
-    header = [cell for s in f_scores for cell in (f"{s} threshold", "f-score")]
+    header = [cell for strategy in f_scores for cell in (f"{strategy} threshold", "f-score")]
     command.print_table(("", *header), rows)
     if absent:
         print(f"note: no clip has {', '.join(absent)}: the micro optimum counts for such a label")
 
 
-def store_optima(files: results.ModelFiles, remedy: str) -> tuple[FScores, Optima, list[str], str]:
-    """Find and store the optima of one network and optimizer.
+def plot(files: ModelFiles, remedy: str) -> None:
+    """Find and store the optima of one model, and draw its figures.
 
     Parameters
     ----------
@@ -105,42 +109,25 @@ def store_optima(files: results.ModelFiles, remedy: str) -> tuple[FScores, Optim
     remedy : str
         The command that makes them.
 
-    Returns
-    -------
-    tuple
-        What `draw` takes.
-
     Raises
     ------
     InputError
         If they are missing or damaged.
     """
-    sweep = storage.load_json(files.sweep, remedy)
-    with storage.refuse_damaged(files.sweep, remedy):
-        if sweep["thresholds"] != metrics.THRESHOLDS.tolist():
-            raise ValueError("other thresholds than today's")
-        absent = [sweep["made_of"]["labels"][i] for i in sweep["absent"]]
-        f_scores = f_scores_of(sweep)
-        title = f"{plotting.heading(files)}\n{plotting.origin(sweep)}"
-    optima = optima_of(f_scores, absent)
+    record, f_scores = load_f_scores(files, remedy)
+    optima = optima_of(f_scores, record["absent"])
     with storage.lock(files.figure("").parent, "optima"):
-        storage.save_json(files.optima, {"made_of": sweep["made_of"], "optima": optima})
+        storage.save_json(files.optima, {"made_of": record["made_of"], "optima": optima})
     print(f"{files.model}, {files.optimizer}: thresholds with the best mean f-score")
-    print_optima(f_scores, optima, absent)
+    print_optima(f_scores, optima, record["absent"])
     print(f"optima are in {files.optima}")
-    return f_scores, optima, absent, title
+    title = f"{plotting.heading(files)}\n{plotting.origin(record)}"
+    plotting.save_all(files, draw(f_scores, optima, record["absent"], title))
 
 
-def plot(files: results.ModelFiles, remedy: str) -> None:
-    """Store the optima of one network and optimizer, and draw them; else as `store_optima`."""
-    plotting.save_all(files, draw(*store_optima(files, remedy)))
-
-
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Plot what the command line names."""
-    with command.parsed(plotting.new_parser(__doc__)) as arguments:
-        for files, remedy in plotting.find_results(arguments, "sweep.json", "evaluate.py -O 2"):
-            plot(files, remedy)
+    plotting.run(__doc__, "sweep.json", "evaluate.py -O 2", plot, argv)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ test_overlap = 0.5  # overlap of test patches, 0 <= test_overlap < 1; training p
 # --- splits (thesis 5.2) ------------------------------------------------------------------------
 val_split = 0.85  # share of the training data that trains; the rest validates
 split_by = "patch"  # 'patch' as published, or 'file' or 'recording', which leak nothing
+halve_by = "clip"  # of the test data; 'patch' as published, or 'song', which leaks nothing
 balanced = True  # whether training and validation keep the shares of the labels, or by chance
 seed = 0  # of every split and every training run
 
@@ -58,6 +59,7 @@ OPTIMIZERS = ("adam", "sgd")
 CHOICES = {
     "optimizer": (None, *OPTIMIZERS),
     "split_by": ("patch", "file", "recording"),
+    "halve_by": ("patch", "clip", "song"),
     "class_weight": ("y", "n"),
     "schedule": ("constant", "cosine"),
     "transfer_passes": (1, 2),

@@ -78,6 +78,7 @@ class Config:
 
     val_split: float
     split_by: str
+    halve_by: str
     balanced: bool
     seed: int
 

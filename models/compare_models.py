@@ -12,4 +12,4 @@ from compare_models import load_results, main, plot_improvement  # noqa: E402, F
 from instrec.common import command  # noqa: E402
 
 if __name__ == "__main__":
-    command.run(lambda: main(globals()))
+    command.run(lambda: main(namespace=globals()))

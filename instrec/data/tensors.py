@@ -78,7 +78,7 @@ def input_name(audio_folder: str) -> str:
 def split_name(config: Config, part: str, fraction: float = 0) -> str:
     """Name of the split of a part, without `.npy`: it carries all that determines it."""
     if part == "test":
-        return f"split_pure_{config.seed}"
+        return f"split_pure_{config.halve_by}_{config.seed}"
     kind = "" if config.balanced else "_random"
     return f"split_{fraction:g}_{config.split_by}_{config.seed}{kind}"
 
@@ -160,12 +160,18 @@ class Tensors:
         )
 
     def pure_mask(self, config: Config) -> np.ndarray:
-        """Tell the files of the pure half from those of the development half [files]."""
+        """Tell the patches of the pure half from those of the development half [patches]."""
         names = np.array(self.label_names)
         return self.saved_split(
             split_name(config, "test"),
-            (len(self.files),),
-            lambda: splits.halves([names[row] for row in self.labels], seed=config.seed),
+            self.file_id.shape,
+            lambda: splits.pure_mask(
+                [names[row] for row in self.labels],
+                self.files,
+                self.file_id,
+                halve_by=config.halve_by,
+                seed=config.seed,
+            ),
         )
 
     def mean_and_std(self, rows: np.ndarray) -> list[tuple[float, float]]:

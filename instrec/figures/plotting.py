@@ -2,22 +2,49 @@
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import settings
 from instrec.common import command, storage
+from instrec.config import Config
 from instrec.errors import InputError, is_plain_name
-from instrec.figures import drawing as figures
-from instrec.learning import model_files as results
+from instrec.figures import style
+from instrec.learning import model_files
+from instrec.learning.model_files import ModelFiles
+from settings import DATA_SETS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def new_parser(docstring: str) -> argparse.ArgumentParser:
-    """Return the parser of a plotting script: `-m`, `-o` and `-d`, or `--folder`."""
+def run(
+    docstring: str,
+    ending: str,
+    remedy: str,
+    plot: Callable[[ModelFiles, str], None],
+    argv: Sequence[str] | None,
+) -> None:
+    """Be the `main` of a plotting script: plot what the command line names.
+
+    Parameters
+    ----------
+    docstring : str
+        Of the script.
+    ending : str
+        How the names of the files end after `<model>.<optimizer>` and maybe the training.
+    remedy : str
+        The command that makes the results, without the options that name the model.
+    plot : callable
+        Plots a model: it is given its files, and the whole command that makes its results.
+    argv : sequence of str, optional
+        Arguments of the script.
+
+    Raises
+    ------
+    InputError
+        If no model is named, or nothing is there.
+    """
     parser = command.new_parser(docstring)
     command.add_model_options(parser)
     parser.add_argument(
@@ -26,47 +53,27 @@ def new_parser(docstring: str) -> argparse.ArgumentParser:
         metavar="DIR",
         help="a folder <MODEL_PATH>/<model_name>, instead of -m and -d",
     )
-    return parser
+    arguments, config = command.parse(parser, argv)
+    for files in _find_results(config, arguments, ending, remedy):
+        plot(files, _remedy(remedy, files.folder, files.model, files.optimizer))
 
 
-def find_results(
-    arguments: argparse.Namespace, ending: str, remedy: str
-) -> Iterator[tuple[results.ModelFiles, str]]:
-    """Find the results to plot, one network and optimizer after the other.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Of `new_parser`. Without an optimizer, all of a folder are plotted.
-    ending : str
-        How the names of the files end after `<model>.<optimizer>` and maybe the iteration.
-    remedy : str
-        The command that makes the results, without the options that name the model.
-
-    Yields
-    ------
-    files : ModelFiles
-        Where its files are.
-    remedy : str
-        The whole command that makes its results.
-
-    Raises
-    ------
-    InputError
-        If no model is named, or nothing is there.
-    """
-    folder, model, optimizer = arguments.folder, arguments.model, settings.optimizer
+def _find_results(
+    config: Config, arguments: argparse.Namespace, ending: str, remedy: str
+) -> Iterator[ModelFiles]:
+    """Yield the files of each model that is meant; without an optimizer, all of a folder."""
+    folder, model, optimizer = arguments.folder, arguments.model, config.optimizer
     if folder is None:
-        if model is None and settings.model is None:
+        if model is None and config.model is None:
             raise InputError(
                 "which model? give -m MODEL_NAME (with -o OPTIMIZER and -d ID), -x with an "
                 "experiment, or --folder DIR, a folder of results"
             )
         if model is None:
-            model = results.result_name(results.trained_name(settings.model))
+            model = config.result_name(model_files.trained_name(config, config.model))
         if not is_plain_name(model):
             raise InputError(f"expected the name of a model, found {model!r}")
-        folder = command.select_data_set().model_path / model
+        folder = command.choose_data_set(config).model_folder / model
     folder = folder.resolve()
     pattern = re.compile(
         rf"({re.escape(model or '') or '.+'})\.({optimizer or '[a-z]+'})\d*\.{re.escape(ending)}"
@@ -77,41 +84,41 @@ def find_results(
         wanted = f"{model or folder.name}.{optimizer or '<optimizer>'}*.{ending}"
         missing = _remedy(remedy, folder, model or folder.name, optimizer or "<adam|sgd>")
         raise InputError(f"expected {folder / wanted}, found nothing: run {missing}")
-    for model_, optimizer_ in found:
-        files = results.ModelFiles(folder, model_, optimizer_)
-        yield files, _remedy(remedy, folder, model_, optimizer_)
+    for names in found:
+        yield ModelFiles(folder, *names)
 
 
-def heading(files: results.ModelFiles) -> str:
+def heading(files: ModelFiles) -> str:
     """Name a data set, a network and its optimizer, for the title of a figure."""
     key = files.folder.parent.name
-    return f"{_titles().get(key, key)} · {files.model} · {files.optimizer}"
+    return f"{_data_set_of(key)[1]} · {files.model} · {files.optimizer}"
 
 
 def origin(content: dict) -> str:
     """Say in a title what the scores of a result of evaluate.py are of."""
-    return f"{content['half']}, {content['clips']} clips, {runs(content['iterations'])}"
+    return f"{content['half']}, {content['clips']} clips, {trainings(content['iterations'])}"
 
 
-def runs(count: int) -> str:
-    """Say in a title over how many iterations a mean is, in one unbroken piece."""
-    spread = "1 run" if count == 1 else f"mean ± deviation of {count} runs"
+def trainings(count: int) -> str:
+    """Say in a title over how many trainings a mean is, in one unbroken piece."""
+    spread = "1 training" if count == 1 else f"mean ± deviation of {count} trainings"
     return spread.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def save_all(files: results.ModelFiles, drawn: Mapping[str, "Figure"]) -> None:
+def save_all(files: ModelFiles, drawn: Mapping[str, "Figure"]) -> None:
     """Save the figures of a model by their names, and print where they are."""
     with storage.lock(files.figure("").parent, "figures"):
         for name, figure in drawn.items():
-            png, pdf = figures.save(figure, files.figure(name))
+            png, pdf = style.save(figure, files.figure(name))
             print(f"figure: {png} (and {pdf.suffix})")
 
 
-def _titles() -> dict[str, str]:
-    return {data_set.key: data_set.title for data_set in settings.DATA_SETS.values()}
+def _remedy(script: str, folder: Path, model: str, optimizer: str) -> str:
+    id_, _ = _data_set_of(folder.parent.name)
+    return f"python3 {script} -m {model} -o {optimizer} -d {id_}"
 
 
-def _remedy(command_: str, folder: Path, model: str, optimizer: str) -> str:
-    key = folder.parent.name
-    id_ = next((i for i, data_set in settings.DATA_SETS.items() if data_set.key == key), "<ID>")
-    return f"python3 {command_} -m {model} -o {optimizer} -d {id_}"
+def _data_set_of(key: str) -> tuple[int | str, str]:
+    """Return id and title of the data set with a result key, whatever its STFT window."""
+    found = ((i, row.title) for i, row in DATA_SETS.items() if key.rpartition("_")[0] == row.name)
+    return next(found, ("<ID>", key))

@@ -1,0 +1,202 @@
+"""Figures of scores: confusion matrices, f-score against threshold, improvements.
+
+Conventions: f-scores are [trainings x thresholds], matrices [trainings x true x predicted].
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from instrec.figures.style import BLUE, GREY, ORANGE, band, legend_below, mark, new_figure, styled
+from instrec.scoring import metrics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+AVERAGES = ("micro", "macro")  # what figures show of metrics.AVERAGES
+
+
+@styled
+def confusion(matrices: np.ndarray, labels: Sequence[str], title: str) -> "Figure":
+    """Draw the mean of row-normalised confusion matrices; the title gives the mean accuracy.
+
+    Parameters
+    ----------
+    matrices : np.ndarray [shape=(trainings, labels, labels)]
+        Rows are true, columns predicted labels. The row of a label that no clip has is zero, and
+        drawn grey.
+    labels : sequence of str
+        Names of the labels.
+    title : str
+        First line of the title.
+    """
+    mean = np.mean(matrices, axis=0)
+    accuracy = metrics.mean_and_deviation([metrics.mean_accuracy(matrix) for matrix in matrices])
+    side = 0.47 * len(labels)  # inches; a cell holds four digits
+    figure = new_figure(
+        max(side + 1.9, 4.6), max(side + 1.4, 4.0), f"{title}\nmean accuracy {accuracy}"
+    )
+    axes = figure.subplots()
+    occurs = mean.any(axis=1)
+    shown = np.where(occurs[:, None], mean, np.nan)
+    axes.set_facecolor("#E6E6E6")
+    image = axes.imshow(shown, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(mean.shape):
+        _write_cell(axes, row, column, mean[row, column] if occurs[row] else None)
+    axes.set_xticks(range(len(labels)), labels, rotation=0 if len(labels) < 12 else 45)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="predicted label", ylabel="true label")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+    bar = figure.colorbar(image, shrink=0.8, pad=0.02, label="share of the clips of a true label")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _write_cell(axes: "Axes", row: int, column: int, value: float | None) -> None:
+    text = "–" if value is None else "0" if value < 0.005 else f"{value:.2f}"
+    light = GREY if text in "–0" else "black"
+    colour = "white" if value and value > 0.55 else light
+    axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
+
+
+@styled
+def threshold_curves(
+    thresholds: np.ndarray,
+    f_scores: Mapping[str, Mapping[str, np.ndarray]],
+    optima: Mapping[str, Mapping[str, float]],
+    title: str,
+) -> "Figure":
+    """Draw the f-score against the threshold: a panel for each strategy, a line for each average.
+
+    Parameters
+    ----------
+    thresholds : np.ndarray [shape=(thresholds,)]
+        From 0 to 1.
+    f_scores : mapping of mapping of np.ndarray [shape=(trainings, thresholds)]
+        By strategy and average.
+    optima : mapping of mapping of float
+        Best threshold, by strategy and average: a marker, and its value in the legend.
+    title : str
+        Title of the figure.
+    """
+    figure = new_figure(4.6 * len(f_scores), 3.9, title)
+    panels = figure.subplots(1, len(f_scores), sharey=True, squeeze=False)[0]
+    for axes, (strategy, averages) in zip(panels, f_scores.items(), strict=True):
+        # Averages are often close together: the second is dashed, so that the first shines through.
+        looks = ((BLUE, "-", "o", 9), (ORANGE, "--", "s", 6))
+        for (average, values), look in zip(averages.items(), looks, strict=True):
+            best = optima[strategy][average]
+            f_score = f_score_at(best, thresholds, values)
+            band(axes, thresholds, values, *look[:2])
+            mark(axes, best, f_score, *look, f"{average}: {f_score:.3f} at {best:.2f}")
+        axes.set(title=f"strategy {strategy}", xlabel="threshold", xlim=(0, 1), ylim=(0, 1))
+        axes.legend(title="best mean f-score", handlelength=3)
+    panels[0].set_ylabel("f-score")
+    return figure
+
+
+@styled
+def classwise_panels(
+    thresholds: np.ndarray,
+    f_scores: Mapping[str, np.ndarray],
+    optima: Mapping[str, float],
+    absent: Sequence[str],
+    title: str,
+) -> "Figure":
+    """Draw the f-score of each label against the threshold, a panel a label, ordered by optimum.
+
+    Parameters
+    ----------
+    thresholds : np.ndarray [shape=(thresholds,)]
+        From 0 to 1.
+    f_scores : mapping of np.ndarray [shape=(trainings, thresholds)]
+        By label.
+    optima : mapping of float
+        Best threshold, by label.
+    absent : sequence of str
+        Labels that no clip has; their panels come last and say so.
+    title : str
+        Title of the figure.
+    """
+    order = sorted(f_scores, key=lambda label: (label in absent, optima[label]))
+    columns = math.ceil(math.sqrt(len(order)))
+    rows = math.ceil(len(order) / columns)
+    figure = new_figure(2.3 * columns, 1.75 * rows + 0.8, title)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    for axes in panels[len(order) :]:
+        axes.set_visible(False)
+    for axes, label in zip(panels, order, strict=False):
+        axes.set_title(label, loc="left", fontweight="bold")
+        axes.set_title(f"optimum {optima[label]:.2f}", loc="right", fontsize=9)
+        axes.set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+        axes.set(xticklabels=("0", "0.5", "1"), yticklabels=("0", "0.5", "1"))
+        if label in absent:
+            axes.text(
+                0.5, 0.5, "no clip has it:\nmicro optimum", ha="center", va="center", color=GREY
+            )
+            continue
+        band(axes, thresholds, f_scores[label], BLUE)
+        best = f_score_at(optima[label], thresholds, f_scores[label])
+        mark(axes, optima[label], best, ORANGE)
+    # The lowest panel of each column carries the numbers, also above an empty place.
+    for axes in panels[max(0, len(order) - columns) : len(order)]:
+        axes.tick_params(labelbottom=True)
+    figure.supxlabel("threshold", fontsize=10)
+    figure.supylabel("f-score", fontsize=10)
+    return figure
+
+
+@styled
+def improvement_bars(
+    panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
+    names: Mapping[str, Sequence[str]],
+    title: str,
+) -> "Figure":
+    """Draw how many points of f-score one model is better (or worse) than another.
+
+    Parameters
+    ----------
+    panels : mapping of mapping of (np.ndarray, np.ndarray) [shape=(names,)]
+        By title of the panel and strategy: the improvement in points, and its deviation.
+    names : mapping of sequence of str
+        By title of the panel: what the bars are of, such as labels.
+    title : str
+        Title of the figure.
+    """
+    counts = [len(names[panel]) for panel in panels]
+    widths = [max(count, 2.5) for count in counts]
+    figure = new_figure(max(0.72 * sum(widths) + 1.0, 5.5), 4.0, title)
+    drawn = figure.subplots(1, len(panels), sharey=True, width_ratios=widths, squeeze=False)[0]
+    for axes, (panel, strategies) in zip(drawn, panels.items(), strict=True):
+        width = 0.8 / len(strategies)
+        positions = np.arange(len(names[panel]))
+        for i, (strategy, (points, deviations)) in enumerate(strategies.items()):
+            bars = axes.bar(
+                positions + (i - (len(strategies) - 1) / 2) * width,
+                points,
+                width,
+                yerr=deviations,
+                color=(BLUE, ORANGE)[i],
+                error_kw={"elinewidth": 0.8, "ecolor": "#333333"},
+                label=f"strategy {strategy}",
+            )
+            axes.bar_label(bars, fmt="%+.1f", fontsize=7, padding=2)
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set_xticks(positions, names[panel])
+        axes.set_title(panel)
+        axes.tick_params(axis="x", length=0)
+        axes.grid(visible=False, axis="x")
+        axes.margins(x=0.02, y=0.12)
+    drawn[0].set_ylabel("improvement (points of f-score, ± deviation)")
+    legend_below(figure, drawn[0])
+    return figure
+
+
+def f_score_at(threshold: float, thresholds: np.ndarray, f_scores: np.ndarray) -> float:
+    """Read the mean f-score at a threshold: [trainings x thresholds] -> a number."""
+    return float(np.interp(threshold, thresholds, np.mean(f_scores, axis=0)))

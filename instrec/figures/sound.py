@@ -1,0 +1,213 @@
+"""Figures of sounds: spectrograms, what a network heard, what was recognised."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from instrec.config import FeatureParameters
+from instrec.data import features
+from instrec.figures.style import BLUE, GREY, ORANGE, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+    from instrec.scoring.recognition import Recognition
+
+DB = 20 / np.log(10)  # of a step of 1 in a natural logarithm of magnitudes
+DYNAMIC_RANGE = 80  # dB of a spectrogram
+LEVELS = {"cmap": "magma", "vmin": -DYNAMIC_RANGE, "vmax": 0}  # dB below the loudest
+SPECTROGRAM_RATE, SPECTROGRAM_HOP = 22050, 512  # Hz and samples: defaults of features.log_mel
+
+
+@styled
+def spectrograms(sounds: Mapping[str, np.ndarray], title: str) -> "Figure":
+    """Draw the log-mel spectrograms of a sound and of what it was separated into, all on one scale.
+
+    Parameters
+    ----------
+    sounds : mapping of str to np.ndarray [shape=(mel bands, frames)]
+        Natural logarithms as `features.log_mel` gives them, at its default rate and hop; the
+        first is the whole sound, and each two that follow add up to it.
+    title : str
+        Above the figure.
+    """
+    rows = 1 + len(sounds) // 2
+    figure = new_figure(9, 0.9 + 1.9 * rows, title)
+    grid = figure.add_gridspec(rows, 2)
+    places = [grid[0, :], *(grid[1 + i // 2, i % 2] for i in range(len(sounds) - 1))]
+    frames = next(iter(sounds.values())).shape[1]
+    span = (0, frames * SPECTROGRAM_HOP / SPECTROGRAM_RATE)
+    top = max(sound.max() for sound in sounds.values())
+    for place, (name, sound) in zip(places, sounds.items(), strict=True):
+        axes = figure.add_subplot(place)
+        image = _mel_map(axes, _decibels(sound, top), span, SPECTROGRAM_RATE, **LEVELS)
+        axes.set_title(name, loc="left")
+    figure.supxlabel("time in seconds", fontsize="medium")
+    figure.supylabel("frequency in Hz", fontsize="medium")
+    figure.colorbar(image, ax=figure.axes, label="dB", aspect=40)
+    return figure
+
+
+@styled
+def attribution(
+    inputs: Sequence[tuple[str, np.ndarray, np.ndarray]],
+    start: float,
+    parameters: FeatureParameters,
+    title: str,
+) -> "Figure":
+    """Draw a patch and, below it, what each of its cells does for an output: a column an input.
+
+    Beside each map is what it holds by mel band. Of several channels, levels are averaged and
+    attributions added up.
+
+    Parameters
+    ----------
+    inputs : sequence of (str, np.ndarray, np.ndarray) [shape=(mel bands, frames, channels)]
+        For each input of the network: its name, its log-mel patch, and its attributions.
+    start : float
+        Seconds into the recording where the patch begins.
+    parameters : FeatureParameters
+        What the patch is made with.
+    title : str
+        Above the figure.
+    """
+    names, patches, maps = zip(*inputs, strict=True)
+    patches = [patch.mean(axis=-1) for patch in patches]
+    maps = [cells.sum(axis=-1) for cells in maps]
+    # A silent patch is dark, though its loudest cell is as loud as all others.
+    top = max(*(patch.max() for patch in patches), np.log(features.EPSILON) + DYNAMIC_RANGE / DB)
+    looks, rate = _signed_colours(np.abs(maps)), parameters.sample_rate
+    span = (start, start + parameters.patch_frames * parameters.hop_length / rate)
+    figure = new_figure(2.2 + 4.8 * len(inputs), 6.8, title)
+    rows = figure.subplots(2, 2 * len(inputs), sharey=True, width_ratios=(2.6, 1) * len(inputs))
+    for column, (name, patch, cells) in enumerate(zip(names, patches, maps, strict=True)):
+        (sound, level), (used, by_band) = rows[:, 2 * column : 2 * column + 2]
+        decibels, sums = _decibels(patch, top), cells.sum(axis=1)
+        levels = _mel_map(sound, decibels, span, rate, **LEVELS)
+        shown = _mel_map(used, cells, span, rate, **looks)
+        _band_profile(level, decibels.mean(axis=1), GREY, left=-DYNAMIC_RANGE)
+        _band_profile(by_band, sums, np.where(sums < 0, BLUE, ORANGE))
+        by_band.axvline(0, color="black", linewidth=0.8)
+        sound.set_title(f"log-mel spectrogram of {name}", loc="left")
+        level.set(title="mean level in dB", xlim=(-DYNAMIC_RANGE, 0))
+        used.set_title(f"attributions in {name}", loc="left")
+        used.set_xlabel("time in seconds")
+        by_band.set_title("sum over time")
+    limits = [axes.get_xlim() for axes in rows[1, 1::2]]
+    for axes in rows[1, 1::2]:  # the inputs on one scale
+        axes.set_xlim(np.min(limits), np.max(limits))
+    figure.supylabel("frequency in Hz, on the mel scale", fontsize="medium")
+    figure.colorbar(levels, ax=rows[0], label="dB below the loudest", aspect=30, pad=0.02)
+    label = "attribution of a cell\n(orange: for the label, blue: against)"
+    figure.colorbar(shown, ax=rows[1], label=label, extend="both", aspect=30, pad=0.02)
+    return figure
+
+
+def _signed_colours(strengths: np.ndarray) -> dict:
+    """Return blue, white and orange as `imshow` takes them, 0 being white, for these strengths."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = LinearSegmentedColormap.from_list("signed", (BLUE, "white", ORANGE))
+    heard = strengths[strengths > 0]
+    # The strongest hundredth is as dark as the limit, so as not to pale all others.
+    limit = np.percentile(heard, 99) if len(heard) else 1.0
+    return {"cmap": colours, "vmin": -limit, "vmax": limit}
+
+
+def _decibels(spectrogram: np.ndarray, top: float) -> np.ndarray:
+    """Turn natural logarithms into dB below `top`."""
+    return DB * (spectrogram - top)
+
+
+def _mel_map(
+    axes: "Axes",
+    values: np.ndarray,
+    span: tuple[float, float],
+    sample_rate: int,
+    **colours: object,
+) -> "AxesImage":
+    """Draw [mel bands x frames] over seconds, with the bands marked in Hz."""
+    import librosa
+
+    bands = len(values)
+    image = axes.imshow(
+        values, origin="lower", aspect="auto", extent=(*span, -0.5, bands - 0.5), **colours
+    )
+    # The filters peak between the two ends of the scale.
+    centres = librosa.mel_frequencies(n_mels=bands + 2, fmin=0, fmax=sample_rate / 2)[1:-1]
+    ticks = [f for f in (125, 500, 2000, 8000) if centres[0] <= f <= centres[-1]]  # Hz
+    axes.set_yticks(np.interp(ticks, centres, np.arange(bands)), [f"{f:,}" for f in ticks])
+    axes.grid(visible=False)
+    return image
+
+
+def _band_profile(
+    axes: "Axes", values: np.ndarray, colours: str | np.ndarray, left: float = 0
+) -> None:
+    """Draw a value a mel band as bars from `left` on, to the side of a map of the same bands."""
+    axes.barh(range(len(values)), values - left, height=1, left=left, color=colours)
+    axes.locator_params(axis="x", nbins=3)
+    axes.ticklabel_format(axis="x", scilimits=(-2, 3))
+    axes.tick_params(axis="y", length=0)
+
+
+@styled
+def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Figure":
+    """Draw what was found in a recording: spectrogram, outputs over time, strengths (thesis 5.23).
+
+    Parameters
+    ----------
+    found : Recognition
+        Of `recognition.Recogniser`.
+    labels : sequence of str
+        Names of the labels, in the order of the outputs.
+    title : str
+        Above the figure.
+    """
+    from matplotlib.ticker import FuncFormatter
+
+    figure = new_figure(10, 3.4 + 0.22 * len(labels), title)
+    heights = (1.6, 0.4 + 0.22 * len(labels))
+    grid = figure.add_gridspec(2, 2, width_ratios=(4, 1), height_ratios=heights)
+    sound, over_time, strengths = (
+        figure.add_subplot(place) for place in (grid[0, 0], grid[1, 0], grid[1, 1])
+    )
+    levels = _decibels(found.spectrogram, found.spectrogram.max())
+    _mel_map(sound, levels, (0, found.seconds), found.sample_rate, **LEVELS)
+    sound.set(ylabel="frequency in Hz", title="log-mel spectrogram")
+    rows = [list(labels).index(name) for name in found.table.index]  # the strongest on top
+    image = over_time.imshow(
+        found.predictions[:, rows].T,
+        aspect="auto",
+        cmap="viridis",
+        vmin=0,
+        vmax=1,
+        extent=(0, found.seconds, len(rows) - 0.5, -0.5),
+        interpolation="nearest",
+    )
+    over_time.set_yticks(range(len(rows)), found.table.index)
+    over_time.set(xlabel="time in minutes and seconds", title="outputs of the network, by patch")
+    figure.colorbar(image, ax=over_time, location="bottom", aspect=50, shrink=0.6)
+    for axes in (sound, over_time):
+        axes.grid(visible=False)
+        axes.set_xlim(0, found.seconds)
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(
+                lambda s, _: (
+                    f"{int(s // 60)}:{s % 60:04.1f}"
+                    if s % 1
+                    else f"{int(s // 60)}:{int(s % 60):02d}"
+                )
+            )
+        )
+    places = np.arange(len(rows))
+    colours = [BLUE if present else GREY for present in found.table["present"]]
+    strengths.barh(places, found.table["strength"], color=colours, height=0.7)
+    strengths.plot(found.table["threshold"], places, "|", color=ORANGE, markersize=12, mew=2)
+    strengths.set(xlim=(0, 1.02), ylim=(len(rows) - 0.5, -0.5), title="strength, threshold")
+    strengths.set_yticks(places, [])
+    strengths.grid(visible=False, axis="y")
+    return figure

@@ -1,0 +1,131 @@
+"""The style of all figures, one way to save them, and what several of them draw.
+
+Drawing functions return a figure and know no disk; matplotlib is imported when they are called, and
+needs no display. What is drawn is the mean over the trainings, with a band or bar of one standard
+deviation. Colours are those of Okabe and Ito, which colour-blind readers can tell apart.
+"""
+
+import functools
+import io
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from instrec.common import storage
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 200
+CHARACTERS_AN_INCH = 11  # of a title
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
+STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "figure.titlesize": 11,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.5,
+    "axes.linewidth": 0.8,
+    "lines.linewidth": 1.8,
+    "figure.constrained_layout.use": True,
+    "pdf.fonttype": 42,  # text stays text
+}
+
+
+def save(figure: "Figure", path: Path) -> list[Path]:
+    """Write a figure as PNG and PDF, each whole or not at all; equal figures give equal files.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        What to write.
+    path : Path
+        Where to, without the ending.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    metadata = {".png": {"Software": None}, ".pdf": {"CreationDate": None}}
+    paths = [path.with_name(path.name + ending) for ending in metadata]
+    for target in paths:
+        # Not straight to the disk: where it is full, Matplotlib fails in ways that do not say so.
+        content, ending = io.BytesIO(), target.suffix
+        figure.savefig(content, format=ending[1:], dpi=DPI, metadata=metadata[ending])
+        with storage.whole(target) as partial:
+            partial.write_bytes(content.getbuffer())
+    return paths
+
+
+def styled(draw: Callable[..., "Figure"]) -> Callable[..., "Figure"]:
+    """Draw in the style of this module, whatever the user's matplotlibrc says."""
+
+    @functools.wraps(draw)
+    def in_style(*args: object, **kwargs: object) -> "Figure":
+        import matplotlib.style
+
+        with matplotlib.style.context(["default", STYLE]):
+            return draw(*args, **kwargs)
+
+    return in_style
+
+
+def new_figure(width: float, height: float, title: str) -> "Figure":
+    """Return an empty figure, of that many inches; it belongs to no window and needs no closing."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    lines = [textwrap.fill(line, int(width * CHARACTERS_AN_INCH)) for line in title.splitlines()]
+    figure.suptitle("\n".join(lines))
+    return figure
+
+
+def legend_below(figure: "Figure", axes: "Axes") -> None:
+    """Put one legend, that of `axes`, below all panels."""
+    handles, texts = axes.get_legend_handles_labels()
+    figure.legend(handles, texts, loc="outside lower center", ncols=len(handles))
+
+
+def band(
+    axes: "Axes",
+    x: np.ndarray,
+    values: np.ndarray,
+    colour: str,
+    line: str = "-",
+    label: str | None = None,
+) -> None:
+    """Draw the mean of [iterations x ...] as a line, and the deviation as a band around it."""
+    values = np.ma.masked_invalid(values)  # what a run did not reach, or a loss that diverged
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    marker = "o" if len(x) <= 12 else None  # a short line is seen, and a single point at all
+    axes.plot(x, mean, line, color=colour, label=label, marker=marker, markersize=4)
+    axes.fill_between(x, mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
+
+
+def mark(
+    axes: "Axes",
+    x: float,
+    y: float,
+    colour: str,
+    line: str = "-",
+    marker: str = "o",
+    size: float = 7,
+    label: str | None = None,
+) -> None:
+    """Mark a point, and where it is on the x axis; the legend shows `line` and `marker`."""
+    axes.plot([x, x], [0, y], ":", color=colour, linewidth=1)
+    point = {"marker": marker, "markersize": size, "markeredgecolor": "white", "zorder": 3}
+    # Not cut off where it lies on the edge.
+    axes.plot(x, y, line, color=colour, label=label, clip_on=False, **point)

@@ -1,0 +1,128 @@
+"""The scores of a model as one tidy table: written by evaluate.py, read by everything else.
+
+A table is a pandas frame with the columns `COLUMNS`. `kind` says what is scored, and with which
+thresholds:
+
+    global            all labels together, with one threshold; `name` is the average
+    classwise         a label by itself, with a threshold of its own; `name` is the label
+    global_classwise  all labels together, each with its own threshold; `name` is the average
+
+Rankings, which need no threshold, have a table of their own.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from instrec.common import storage
+from instrec.scoring import metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MEASURES = ("precision", "recall", "f-score")
+KEYS = ("data set", "model", "optimizer", "training", "strategy", "kind", "name")
+COLUMNS = (*KEYS, "threshold", *MEASURES)
+RANKING_COLUMNS = ("data set", "model", "optimizer", "training", "strategy", *metrics.RANKING)
+
+
+def rows(keys: dict, thresholds: np.ndarray | float | None, score: metrics.Score) -> list[dict]:
+    """Make rows of a table, one a threshold.
+
+    Parameters
+    ----------
+    keys : dict
+        What stands in the columns `KEYS`.
+    thresholds : np.ndarray [shape=(n,)], float or None
+        Where the scores were taken; None where each label had its own.
+    score : metrics.Score
+        Numbers, or arrays of the shape of `thresholds`.
+
+    Returns
+    -------
+    list of dict
+    """
+    thresholds = np.atleast_1d(np.nan if thresholds is None else thresholds).tolist()
+    values = zip(thresholds, *(np.atleast_1d(x).tolist() for x in score), strict=True)
+    return [keys | dict(zip(COLUMNS[len(KEYS) :], row, strict=True)) for row in values]
+
+
+def save(path: Path, record: dict, table: "pd.DataFrame", ranking: "pd.DataFrame") -> None:
+    """Write a table, and the record of what made it, as JSON.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    record : dict
+        What made the scores, and what they are of.
+    table, ranking : pandas.DataFrame
+        With the columns `COLUMNS` and `RANKING_COLUMNS`.
+    """
+    tables = {
+        name: {"columns": list(frame.columns), "data": frame.astype(object).values.tolist()}
+        for name, frame in (("scores", table.replace({np.nan: None})), ("ranking", ranking))
+    }
+    storage.save_json(path, record | tables)
+
+
+def load(path: Path, remedy: str) -> tuple[dict, "pd.DataFrame"]:
+    """Read a table and its record.
+
+    Parameters
+    ----------
+    path : Path
+        What `save` wrote.
+    remedy : str
+        The command that makes it.
+
+    Returns
+    -------
+    record : dict
+        With 'made_of', 'half', 'clips', 'absent' (labels that no clip has), 'iterations' (how many
+        trainings), and 'ranking', a frame with the columns `RANKING_COLUMNS`.
+    table : pandas.DataFrame
+        With the columns `COLUMNS`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+    import pandas as pd
+
+    expected = {"made_of": dict, "half": str, "clips": int, "iterations": int, "absent": list}
+    record = storage.load_json(path, remedy, expected=expected)
+    with storage.parsing(path, remedy):
+        tables = []
+        for name, columns in (("scores", COLUMNS), ("ranking", RANKING_COLUMNS)):
+            content = record.pop(name)
+            if tuple(content["columns"]) != columns:
+                raise ValueError(f"unexpected columns {content['columns']}")
+            tables.append(pd.DataFrame(content["data"], columns=list(columns)))
+        numbers = ["threshold", *MEASURES]
+        table, ranking = tables
+        table[numbers] = table[numbers].astype(float)
+        if not table[list(MEASURES)].stack().between(0, 1).all():
+            raise ValueError("scores that are no shares of 1")
+    return record | {"ranking": ranking}, table
+
+
+def f_scores(table: "pd.DataFrame", strategy: str, kind: str, name: str) -> np.ndarray:
+    """Return the f-scores of an average or a label at each threshold.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of mode 2.
+    strategy, kind, name : str
+        Which rows.
+
+    Returns
+    -------
+    np.ndarray [shape=(trainings, thresholds)]
+    """
+    chosen = (table["strategy"] == strategy) & (table["kind"] == kind) & (table["name"] == name)
+    wide = table[chosen].pivot(index="training", columns="threshold", values="f-score")
+    return wide.to_numpy()
