@@ -9,16 +9,17 @@ output for it is highest. Writes attribution_<name>_<label>.png and .pdf: the lo
 that patch, and how much each cell of it raises (orange) or lowers (blue) the output, compared with
 silence: integrated gradients (M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for deep
 networks", ICML 2017). Attributions add up to the output for the patch minus that for silence. All
-trained iterations are averaged, and a model of separated audio separates first, by itself.
+trainings are averaged, and a model of separated audio separates first, by itself.
 """
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instrec.common import command, storage
 from instrec.errors import InputError
-from instrec.figures import drawing as figures
+from instrec.figures import sound, style
+from instrec.learning import model_files
 from instrec.scoring import attribution
 from instrec.scoring.recognition import Recogniser, StrongestPatch
 
@@ -54,46 +55,46 @@ def draw(
     separated = recogniser.is_separated
     names = recogniser.folders if separated else ["the recording"] * len(recogniser.folders)
     label = recogniser.labels[patch.label]
-    return figures.attribution(
+    return sound.attribution(
         list(zip(names, patch.inputs, explanation.attributions, strict=True)),
         patch.start,
         recogniser.parameters,
         f"{file_name} · what speaks for {label}\n"
         f"output of {recogniser.files.model}: {explanation.output:.2f}, "
-        f"for silence {explanation.of_baseline:.2f}",
+        f"for silence {explanation.baseline:.2f}",
     )
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Explain and draw what the command line names."""
     parser = command.new_parser(__doc__)
     parser.add_argument("file", type=Path, metavar="FILE", help="audio file")
     command.add_model_options(parser)
     parser.add_argument("--label", help="instrument to explain (the strongest of the recording)")
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder (here)")
-    with command.parsed(parser) as arguments:
-        _run(arguments)
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    recogniser = Recogniser(command.model_to_recognise_with(arguments))
+    arguments, config = command.parse(parser, argv)
+    recogniser = Recogniser(model_files.to_recognise_with(config, arguments.model))
     wanted = index_of(arguments.label, recogniser)
     recogniser.warn_of_untrained()
-    trained = recogniser.networks  # what is wrong with the model is no fault of the recording
+    networks = recogniser.networks  # what is wrong with the model is no fault of the recording
     try:
         patch = recogniser.strongest_patch(arguments.file, wanted)
     except InputError as error:
         raise InputError(f"{arguments.file}: {error}") from None
-    moments = recogniser.records[0].get("moments")
-    found = attribution.against_silence(trained, patch.inputs, patch.label, moments=moments)
+    found = attribution.against_silence(
+        networks,
+        patch.inputs,
+        patch.label,
+        means_and_stds=recogniser.records[0].get("moments"),
+    )
     label = recogniser.labels[patch.label]
-    total = sum(float(of_input.sum()) for of_input in found.attributions)
+    total = sum(float(cells.sum()) for cells in found.attributions)
     print(
         f"{arguments.file}: {label} is strongest from second {patch.start:.2f} on, with an output "
         f"of {found.output:.3f}\n"
-        f"silence has {found.of_baseline:.3f}; the attributions add up to {total:+.3f}"
+        f"silence has {found.baseline:.3f}; the attributions add up to {total:+.3f}"
     )
-    if found.of_baseline > found.output / 2:
+    if found.baseline > found.output / 2:
         print(
             f"note: this model hears {label} in silence, too: the figure shows what changes its "
             "output from there, not all that it takes for the instrument"
@@ -101,7 +102,7 @@ def _run(arguments: argparse.Namespace) -> None:
     figure = draw(recogniser, patch, found, arguments.file.name)
     name = f"attribution_{arguments.file.stem}_{label}"
     with storage.lock(arguments.out, "figures", wait=60):
-        paths = figures.save(figure, arguments.out / name)
+        paths = style.save(figure, arguments.out / name)
     print(f"figure: {paths[0]} (and .pdf)")
 
 

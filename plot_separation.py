@@ -9,14 +9,15 @@ percussive parts, and of its solo and accompaniment.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from instrec.common import command, storage
-from instrec.data import features
+from instrec.data import audio, features
 from instrec.errors import InputError
-from instrec.figures import drawing as figures
+from instrec.figures import sound, style
 
 SAMPLE_RATE = 44100  # Hz, of the separations in the thesis
 
@@ -29,15 +30,15 @@ def excerpt_of(path: Path, start: float, seconds: float) -> np.ndarray:
     InputError
         If the file cannot be used, or ends before the excerpt starts.
     """
-    y = features.load_audio(path, SAMPLE_RATE)
+    y = audio.load_audio(path, SAMPLE_RATE)
     y = y[int(start * SAMPLE_RATE) : int((start + seconds) * SAMPLE_RATE)]
     if not np.any(y):
         raise InputError(f"nothing sounds from second {start:g} on")
     return y
 
 
-def parts_of(y: np.ndarray) -> dict[str, np.ndarray]:
-    """Separate audio [n] in both ways; every part has the shape of `y`."""
+def separate(y: np.ndarray) -> dict[str, np.ndarray]:
+    """Separate audio [n] in both ways; all have the shape of `y`."""
     import separation  # deferred: `--help` needs no scipy
 
     harmonic, percussive = separation.harmonic_percussive(y, SAMPLE_RATE)
@@ -51,7 +52,7 @@ def parts_of(y: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Separate and draw what the command line names."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--start", type=float, default=0, help="seconds into the file (0)")
     parser.add_argument("--seconds", type=float, default=6, help="length of the excerpt (6)")
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder (here)")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if arguments.start < 0 or arguments.seconds <= 0:
         raise InputError("expected --start of 0 or more and --seconds above 0")
     try:
@@ -68,12 +69,12 @@ def main() -> None:
     except InputError as error:
         raise InputError(f"{arguments.file}: {error}") from None
     spectrograms = {
-        name: features.log_mel(features.resample(part, SAMPLE_RATE, 22050))
-        for name, part in parts_of(y).items()
+        name: features.log_mel(audio.resample(separated, SAMPLE_RATE, 22050))
+        for name, separated in separate(y).items()
     }
-    figure = figures.spectrograms(spectrograms, f"Separation of {arguments.file.name}")
+    figure = sound.spectrograms(spectrograms, f"Separation of {arguments.file.name}")
     with storage.lock(arguments.out, "figures", wait=60):
-        paths = figures.save(figure, arguments.out / f"separation_{arguments.file.stem}")
+        paths = style.save(figure, arguments.out / f"separation_{arguments.file.stem}")
     print(f"figure: {paths[0]} (and .pdf)")
 
 

@@ -7,9 +7,9 @@
 
 Prints a table a file: how strong each instrument is (1: the strongest), whether that passes the
 threshold that was best for it on the development data, and when it plays. Files may be of any
-length and of any format that libsndfile reads (others where audioread can). All trained iterations
-are averaged. Labels, features, standardisation, thresholds and separation are those of the model:
-one of separated audio separates first, by itself.
+length and of any format that libsndfile reads (others where audioread can). All trainings of
+the model are averaged. Labels, features, standardisation, thresholds and separation are those of
+the model: one of separated audio separates first, by itself.
 """
 
 import argparse
@@ -22,27 +22,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import create_encoding
-import settings
 from instrec.common import command, storage
 from instrec.common.parallel import ordered_map
+from instrec.config import Config, read
+from instrec.data import metadata
 from instrec.errors import InputError
-from instrec.learning import model_files as results
+from instrec.learning import model_files
 from instrec.scoring import metrics, recognition
 from instrec.scoring.recognition import Recogniser, Recognition
 
 if TYPE_CHECKING:
     import pandas as pd
 
-AUDIO = create_encoding.AUDIO_SUFFIXES | {".au", ".m4a", ".aac", ".wma", ".opus"}
+AUDIO = metadata.AUDIO_SUFFIXES | {".au", ".m4a", ".aac", ".wma", ".opus"}
 
 
 def predict(
     path: str | Path,
     model: str | None = None,
     optimizer: str | None = None,
-    data_set: settings.DataSet | None = None,
     *,
+    config: Config | None = None,
     strategy: str = recognition.STRATEGY,
 ) -> "pd.DataFrame":
     """Recognise the instruments of one recording.
@@ -54,8 +54,8 @@ def predict(
     model, optimizer : str
         The trained model ('adam' if no optimizer is named); by default the one that comes along,
         of 11 labels (docs/recognise.md), whatever settings.py says.
-    data_set : settings.DataSet, optional
-        What it was trained on; by default the data set that settings.py selects.
+    config : Config, optional
+        It names the data set that the model was trained on; by default what settings.py says.
     strategy : {'s1', 's2'}
         How the patches of a recording are aggregated.
 
@@ -68,15 +68,15 @@ def predict(
     Raises
     ------
     InputError
-        If the model is not trained, the file cannot be used, or a data set or an optimizer is named
-        without a model.
+        If the model is not trained, the file cannot be used, or an optimizer is named without a
+        model.
     """
     if model is None:
-        if data_set is not None or optimizer is not None:
-            raise InputError("which model? name it, or neither data_set nor optimizer")
-        files = results.pretrained_files()
+        if config is not None or optimizer is not None:
+            raise InputError("which model? name it, or neither config nor optimizer")
+        files = model_files.pretrained_files()
     else:
-        files = results.model_files(data_set or settings.selected(), model, optimizer or "adam")
+        files = model_files.model_files(config or read(), model, optimizer or "adam")
     return Recogniser(files, strategy).predict(path).table
 
 
@@ -164,7 +164,7 @@ def as_jams(recogniser: Recogniser, name: str, found: Recognition) -> dict:
     annotation = {
         "annotation_metadata": metadata,
         "namespace": "tag_open",
-        "data": sorted(data, key=lambda one: (one["time"], one["value"])),
+        "data": sorted(data, key=lambda tag: (tag["time"], tag["value"])),
         "sandbox": {},
         "time": 0,
         "duration": found.seconds,
@@ -209,7 +209,7 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Recognise the instruments of the files that the command line names."""
     parser = command.new_parser(__doc__)
     parser.add_argument("paths", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="audio")
@@ -228,26 +228,23 @@ def main() -> None:
     ):
         name, metavar = option.split()
         parser.add_argument(name, type=Path, metavar=metavar, help=f"write {what}")
-    with command.parsed(parser) as arguments, contextlib.ExitStack() as held:
-        for folder in sorted(_folders_of(arguments)):
+    arguments, config = command.parse(parser, argv)
+    folders = {path.absolute() for path in (arguments.jams, arguments.figures) if path}
+    folders |= {path.absolute().parent for path in (arguments.csv, arguments.json) if path}
+    with contextlib.ExitStack() as held:
+        for folder in sorted(folders):
             held.enter_context(storage.lock(folder, "predictions", name="predict."))
-        _run(arguments)
+        _run(config, arguments)
 
 
-def _folders_of(arguments: argparse.Namespace) -> set[Path]:
-    """Return the folders that are written to."""
-    folders = {one.absolute() for one in (arguments.jams, arguments.figures) if one}
-    return folders | {one.absolute().parent for one in (arguments.csv, arguments.json) if one}
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    files = command.model_to_recognise_with(arguments)
+def _run(config: Config, arguments: argparse.Namespace) -> None:
+    files = model_files.to_recognise_with(config, arguments.model)
     paths = audio_files(arguments.paths)
     model = (files, arguments.strategy, recognition.contents(files))
     recogniser = recognition.recogniser(*model)
     record = recogniser.records[0]
     print(
-        f"{files.model}.{files.optimizer}: {len(recogniser.records)} runs, trained on "
+        f"{files.model}.{files.optimizer}: {len(recogniser.records)} trainings, on "
         f"{record.get('trained_on', 'training data')} of {record['made_of']['data_set']}"
     )
     if not recogniser.has_thresholds:
@@ -262,10 +259,9 @@ def _run(arguments: argparse.Namespace) -> None:
     everything: dict[str, Recognition] = {}
     left_out = []
     # One process here, as a network takes all its cores; a bar for each file where it is at work.
-    tasks = [(path.absolute(), model, not settings.SCHEDULER) for path in paths]
-    for path, found in zip(
-        paths, ordered_map(recognition.recognise, tasks, workers=1), strict=True
-    ):
+    tasks = [(path.absolute(), model, not config.scheduler) for path in paths]
+    results = ordered_map(recognition.recognise, tasks, workers=1, scheduler=config.scheduler)
+    for path, found in zip(paths, results, strict=True):
         if isinstance(found, str):
             left_out.append(path)
             print(f"left out: {path}: {found}", file=sys.stderr)
@@ -297,12 +293,12 @@ def _write_each(
         document = as_jams(recogniser, str(path), found)
         storage.save_json(arguments.jams / f"{name}.jams", document)
     if arguments.figures:
-        from instrec.figures import drawing as figures
+        from instrec.figures import sound, style
 
-        drawn = figures.recognition(
+        drawn = sound.recognition(
             found, recogniser.labels, f"{path.name} · {recogniser.files.model}"
         )
-        for target in figures.save(drawn, arguments.figures / f"{name}.instruments"):
+        for target in style.save(drawn, arguments.figures / f"{name}.instruments"):
             print(f"figure: {target}")
 
 

@@ -181,34 +181,47 @@ def patches_of_file(path: str | Path, parameters: FeatureParameters, step: int) 
     return np.ascontiguousarray(patches)
 
 
-def network_input(
+def standardise(
     inputs: Sequence[np.ndarray], means_and_stds: Sequence[tuple[float, float]] | None
-) -> np.ndarray | tuple[np.ndarray, ...]:
-    """Standardise patches and pack them as a network takes them.
+) -> tuple[np.ndarray, ...]:
+    """Subtract the mean of each input and divide by its standard deviation.
 
     Parameters
     ----------
-    inputs : sequence of np.ndarray [shape=(patches, bands, frames, channels)]
+    inputs : sequence of np.ndarray [shape=(..., bands, frames, channels)]
         Patches of each input of the network.
     means_and_stds : sequence of (float, float), or None
-        Mean to subtract and standard deviation to divide by, of each input; None leaves the patches
-        as they are.
+        Mean and standard deviation of each input; None leaves the patches as they are.
 
     Returns
     -------
-    np.ndarray, or tuple of np.ndarray
-        The patches; a tuple for several inputs.
+    tuple of np.ndarray
+        Of the shapes of `inputs`.
 
     Examples
     --------
-    >>> patches = np.array([[[[1.0], [5.0]]]])
-    >>> network_input([patches], [(3.0, 2.0)]).ravel()
-    array([-1.,  1.])
+    >>> standardise([np.array([1.0, 5.0])], [(3.0, 2.0)])
+    (array([-1.,  1.]),)
     """
-    x = tuple(inputs)
-    if means_and_stds is not None:
-        pairs = zip(inputs, means_and_stds, strict=True)
-        x = tuple((patches - mean) / std for patches, (mean, std) in pairs)
+    if means_and_stds is None:
+        return tuple(inputs)
+    pairs = zip(inputs, means_and_stds, strict=True)
+    return tuple((patches - mean) / std for patches, (mean, std) in pairs)
+
+
+def network_input(
+    inputs: Sequence[np.ndarray], means_and_stds: Sequence[tuple[float, float]] | None
+) -> np.ndarray | tuple[np.ndarray, ...]:
+    """Standardise patches as a network takes them: as `standardise`, but one input by itself.
+
+    Parameters and errors are those of `standardise`.
+
+    Examples
+    --------
+    >>> network_input([np.array([1.0, 5.0])], None)
+    array([1., 5.])
+    """
+    x = standardise(inputs, means_and_stds)
     return x if len(x) > 1 else x[0]
 
 

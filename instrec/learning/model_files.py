@@ -177,3 +177,26 @@ def source_files(source: str, root: Path) -> ModelFiles:
 def pretrained_files() -> ModelFiles:
     """Return the files of the model that comes with the code."""
     return source_files(PRETRAINED, PRETRAINED_ROOT)
+
+
+def to_recognise_with(config: Config, name: str | None) -> ModelFiles:
+    """Return the files of the model that is meant, or of the one that comes along if none is.
+
+    Parameters
+    ----------
+    config : Config
+        It says which model, if `name` does not.
+    name : str or None
+        What `-m` says.
+
+    Raises
+    ------
+    InputError
+        If an optimizer is named, or a data set on the command line, but no model.
+    """
+    if name is None and config.model is None:
+        if config.dataset is not None or config.optimizer is not None:
+            raise InputError("which model? give -m MODEL_NAME, or neither -d nor -o")
+        return pretrained_files()
+    model, optimizer = trained_model(config, name)
+    return model_files(config, model, optimizer)

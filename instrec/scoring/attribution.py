@@ -1,4 +1,4 @@
-"""Which parts of its input a network used: integrated gradients.
+"""Which cells of its input a network used: integrated gradients.
 
 After M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for deep networks", ICML 2017,
 PMLR 70, 3319-3328.
@@ -33,13 +33,13 @@ class Explanation(NamedTuple):
         By input of the network: above 0 where it speaks for the label, below 0 where against it.
     output : float
         What the networks say of the patch.
-    of_baseline : float
+    baseline : float
         What they say of silence.
     """
 
     attributions: tuple[np.ndarray, ...]
     output: float
-    of_baseline: float
+    baseline: float
 
 
 def integrated_gradients(
@@ -104,7 +104,7 @@ def against_silence(
     patches: Sequence[np.ndarray],
     label: int,
     *,
-    moments: Sequence[tuple[float, float]] | None = None,
+    means_and_stds: Sequence[tuple[float, float]] | None = None,
     steps: int = STEPS,
 ) -> Explanation:
     """Explain the mean output of several networks for one patch, compared with digital silence.
@@ -112,22 +112,25 @@ def against_silence(
     Parameters
     ----------
     networks : sequence of keras.Model
-        Iterations of one model. The attributions of their mean are the mean of theirs.
+        Trainings of one model. The attributions of their mean are the mean of theirs.
     patches : sequence of np.ndarray [shape=(mel bands, frames, channels)]
         Log-mel patch of each input, not standardised.
     label : int
         Index of the output.
-    moments : sequence of (float, float), optional
-        Mean and deviation of each input that the networks were trained with.
+    means_and_stds : sequence of (float, float), optional
+        Mean and standard deviation of each input that the networks were trained with.
     steps : int
         Points on the path from silence to the patch.
     """
     silence = [np.full_like(patch, np.log(features.EPSILON)) for patch in patches]
-    x, x0 = features.standardise(patches, moments), features.standardise(silence, moments)
-    of_networks = [
+    x, x0 = (
+        features.standardise(patches, means_and_stds),
+        features.standardise(silence, means_and_stds),
+    )
+    found = [
         integrated_gradients(network, x, label, baseline=x0, steps=steps) for network in networks
     ]
-    means = tuple(np.mean(of_input, axis=0) for of_input in zip(*of_networks, strict=True))
+    means = tuple(np.mean(maps, axis=0) for maps in zip(*found, strict=True))
     both = [np.stack(pair) for pair in zip(x, x0, strict=True)]  # [patch and silence x ...]
     both = both if len(both) > 1 else both[0]
     outputs = np.mean([network.predict_on_batch(both)[:, label] for network in networks], axis=0)
@@ -145,13 +148,13 @@ def _check(
         raise ValueError(f"expected steps of 1 or more, found {steps}")
     if not 0 <= label < network.output_shape[-1]:
         raise ValueError(f"expected a label below {network.output_shape[-1]}, found {label}")
-    shapes, of_baseline = [list(map(np.shape, arrays)) for arrays in (patch, origin)]
-    if shapes != of_baseline:
-        raise ValueError(f"expected a baseline of the shapes {shapes}, found {of_baseline}")
+    expected, found = [list(map(np.shape, arrays)) for arrays in (patch, origin)]
+    if expected != found:
+        raise ValueError(f"expected a baseline of the shapes {expected}, found {found}")
 
 
 def _midpoints(steps: int) -> Iterator[np.ndarray]:
-    """Yield the middles of `steps` equal parts of 0 to 1, in blocks that bound the memory."""
+    """Yield the middles of `steps` equal stretches of 0 to 1, in blocks that bound the memory."""
     shares = (np.arange(steps) + 0.5) / steps
     for start in range(0, steps, POINTS_A_BLOCK):
         yield shares[start : start + POINTS_A_BLOCK]
@@ -165,7 +168,7 @@ def _gradients(network: "keras.Model", points: list[np.ndarray], label: int) -> 
     with tf.GradientTape() as tape:
         tape.watch(tensors)
         outputs = network(tensors if len(tensors) > 1 else tensors[0], training=False)
-        chosen = outputs[:, label]  # of all points: no point's gradient depends on another one
+        chosen = outputs[:, label]  # of all points: no point's gradient depends on another's
     # An input that the output does not depend on has a gradient of zero, and not none.
     found = tape.gradient(chosen, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return [gradient.numpy().astype(np.float64) for gradient in found]

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from instrec.common import command, storage
-from instrec.data import features
+from instrec.config import FeatureParameters
+from instrec.data import audio, features, separated
 from instrec.errors import InputError
-from instrec.learning import model_files as results
-from instrec.learning import trained as networks
+from instrec.learning import trained
+from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_THRESHOLD = 0.5  # where a model has no thresholds of its own
 STRATEGY = "s2"
+BATCH = 256  # patches that the networks are given at once
 FIGURE_FRAMES = 4000  # columns of a spectrogram, about; more than a page has pixels
 
 
@@ -34,7 +36,7 @@ class Recognition(NamedTuple):
         By instrument, the strongest first: strength, threshold, present, and segments, a tuple of
         (start, end) in seconds.
     predictions : np.ndarray [shape=(patches, labels)]
-        Outputs of the network, averaged over the iterations.
+        Outputs of the network, averaged over the trainings.
     spectrogram : np.ndarray [shape=(mel bands, columns)]
         Log-mel spectrogram, with as many columns as a figure needs.
     seconds : float
@@ -58,7 +60,7 @@ class StrongestPatch(NamedTuple):
     label : int
         Index of the label.
     output : float
-        Output of the networks, averaged over the iterations.
+        Output of the networks, averaged over the trainings.
     start : float
         Seconds into the recording where the patch begins.
     inputs : list of np.ndarray [shape=(mel bands, frames, channels)]
@@ -76,8 +78,8 @@ class Recogniser:
 
     Parameters
     ----------
-    files : results.ModelFiles
-        The model; all its finished iterations are taken.
+    files : ModelFiles
+        The model; all its finished trainings are taken.
     strategy : {'s1', 's2'}
         How the patches of a recording are aggregated.
 
@@ -87,35 +89,32 @@ class Recogniser:
         If nothing is trained, or its files are damaged.
     """
 
-    def __init__(self, files: results.ModelFiles, strategy: str = STRATEGY) -> None:
+    def __init__(self, files: ModelFiles, strategy: str = STRATEGY) -> None:
         if strategy not in metrics.STRATEGIES:
             raise InputError(f"expected strategy 's1' or 's2', found {strategy!r}")
         self.files, self.strategy = files, strategy
         needed = ("made_of", "weights", "settings", "folders", "separated", "best_accuracy")
         needed += ("chance", "validation_patches")
         self.records = [
-            networks.load_record(files, i, "train.py", *needed) for i in files.finished()
+            trained.load_record(files, i, "train.py", *needed) for i in files.finished()
         ]
         if not self.records:
             raise InputError(
                 f"expected a trained model in {files.folder}, found none: run train.py"
             )
         path = files.run_record(0)
-        with storage.refuse_damaged(path, "train.py"):
-            made_of = self.records[0]["made_of"]
-            names = [field.name for field in dataclasses.fields(features.FeatureParameters)]
-            values = {name: made_of[name] for name in names}
-            self.parameters = features.FeatureParameters(
-                **values | {"windows": tuple(values["windows"])}
-            )
-            self.labels: tuple[str, ...] = tuple(made_of["labels"])
+        with storage.parsing(path, "train.py"):
+            recipe = self.records[0]["made_of"]
+            values = {f.name: recipe[f.name] for f in dataclasses.fields(FeatureParameters)}
+            self.parameters = FeatureParameters(**values | {"windows": tuple(values["windows"])})
+            self.labels: tuple[str, ...] = tuple(recipe["labels"])
             self.folders: list[str] = self.records[0]["folders"]
             self.is_separated: bool = self.records[0]["separated"]
             overlap = self.records[0]["settings"]["test_overlap"]
             if not 0 <= overlap < 1:
                 raise ValueError(f"test_overlap {overlap!r}")
             self.step = max(1, int(self.parameters.patch_frames * (1 - overlap)))
-        networks.check_alike(files, self.records)
+        trained.check_alike(files, self.records)
         self.thresholds, self.has_thresholds = self._thresholds()
         self._networks: list = []
 
@@ -125,25 +124,27 @@ class Recogniser:
             return np.full(len(self.labels), DEFAULT_THRESHOLD), False
         remedy = "evaluate.py -O 2 and plot_perf_metrics.py"
         optima = storage.load_json(self.files.optima, remedy, expected={"optima": dict})
-        with storage.refuse_damaged(self.files.optima, remedy):
+        with storage.parsing(self.files.optima, remedy):
             if not set(optima["made_of"]["weights"]) <= {r["weights"] for r in self.records}:
                 raise InputError(f"{self.files.optima} is of other networks: run {remedy}")
-            of_label = optima["optima"][self.strategy]["classwise"]
-            return np.array([float(of_label[label]) for label in self.labels]), True
+            classwise = optima["optima"][self.strategy]["classwise"]
+            return np.array([float(classwise[label]) for label in self.labels]), True
 
     def warn_of_untrained(self) -> None:
         """Print which trainings have not learnt."""
         for iteration, record in enumerate(self.records):
-            if not networks.has_learnt(record):
-                print(f"warning: run {iteration} of this model has not learnt: do not trust it")
+            if not trained.has_learnt(record):
+                print(
+                    f"warning: training {iteration} of this model has not learnt: do not trust it"
+                )
 
     @property
     def networks(self) -> list:
         """The networks, loaded when they are needed."""
         if not self._networks:
             for iteration, record in enumerate(self.records):
-                networks.check_weights(self.files, iteration, record, "train.py")
-                self._networks.append(networks.load_network(self.files, iteration, "train.py"))
+                trained.check_weights(self.files, iteration, record, "train.py")
+                self._networks.append(trained.load_network(self.files, iteration, "train.py"))
         return self._networks
 
     def predict(self, path: str | Path, *, show_progress: bool = False) -> Recognition:
@@ -161,31 +162,16 @@ class Recogniser:
         InputError
             If the file cannot be used, with the reason.
         """
-        with tempfile.TemporaryDirectory() as folder, self._inputs(Path(path), folder) as inputs:
-            seconds = _seconds(inputs[0])
-            frames = seconds * self.parameters.sample_rate / self.parameters.hop_length
-            pool = max(1, int(frames / FIGURE_FRAMES))  # frames a column of the spectrogram
-            predictions, columns, rest = [], [], None
-            bar = command.progress(
-                total=round(seconds), unit="s", desc=Path(path).name, disable=not show_progress
-            )
-            with bar:
-                for blocks in self._blocks(inputs):
-                    predictions.append(self._outputs(blocks))
-                    new = blocks[0][:, :, : self.step, 0].transpose(1, 0, 2)
-                    new = new.reshape(len(new), -1)  # [bands x frames]
-                    rest = new if rest is None else np.concatenate([rest, new], axis=1)
-                    whole = rest.shape[1] // pool * pool
-                    columns.append(rest[:, :whole].reshape(len(rest), -1, pool).mean(axis=-1))
-                    rest = rest[:, whole:]
-                    done = sum(map(len, predictions)) * self.step * self.parameters.hop_length
-                    bar.update(round(done / self.parameters.sample_rate) - bar.n)
-                bar.update(bar.total - bar.n)
-        outputs = np.concatenate(predictions)
+        spectrograms, seconds = self._spectrograms(Path(path))
+        inputs = [self._patches(spectrogram) for spectrogram in spectrograms]
+        outputs = self._outputs(inputs, Path(path).name if show_progress else None)
+        shown = spectrograms[0][..., 0]
+        pool = max(1, shown.shape[1] // FIGURE_FRAMES)  # frames a column of the figure
+        whole = shown[:, : shown.shape[1] // pool * pool]
         return Recognition(
             self._table(outputs, seconds),
             outputs,
-            np.concatenate(columns, axis=1),
+            whole.reshape(len(whole), -1, pool).mean(axis=-1),
             seconds,
             self.parameters.sample_rate,
         )
@@ -205,35 +191,51 @@ class Recogniser:
         InputError
             If the file cannot be used, with the reason.
         """
-        hop = self.step * self.parameters.hop_length / self.parameters.sample_rate
-        found: dict[int, StrongestPatch] = {}  # of each label until now, and no other patch
-        predictions, done = [], 0
-        with tempfile.TemporaryDirectory() as folder, self._inputs(Path(path), folder) as inputs:
-            for blocks in self._blocks(inputs):
-                outputs = self._outputs(blocks)
-                for one, row in enumerate(outputs.argmax(axis=0)):
-                    output = float(outputs[row, one])
-                    if one not in found or output > found[one].output:
-                        patch = [block[row].copy() for block in blocks]  # not all of its block
-                        found[one] = StrongestPatch(one, output, float((done + row) * hop), patch)
-                predictions.append(outputs)
-                done += len(outputs)
+        spectrograms, _ = self._spectrograms(Path(path))
+        inputs = [self._patches(spectrogram) for spectrogram in spectrograms]
+        outputs = self._outputs(inputs)
         if label is None:
-            strengths = metrics.STRATEGIES[self.strategy](np.concatenate(predictions))
-            label = int(strengths.argmax())
-        return found[label]
+            label = int(metrics.STRATEGIES[self.strategy](outputs).argmax())
+        row = int(outputs[:, label].argmax())
+        return StrongestPatch(
+            label,
+            float(outputs[row, label]),
+            row * self.step * self.parameters.hop_length / self.parameters.sample_rate,
+            [patches[row].copy() for patches in inputs],
+        )
 
-    def _blocks(self, inputs: list[Path]) -> Iterator[list[np.ndarray]]:
-        """Yield the patches of all inputs block by block; separated parts may differ in length."""
-        streams = (features.patches_in_blocks(one, self.parameters, self.step) for one in inputs)
-        for blocks in zip(*streams, strict=False):
-            shortest = min(map(len, blocks))
-            yield [block[:shortest] for block in blocks]
+    def _spectrograms(self, path: Path) -> tuple[list[np.ndarray], float]:
+        """Return [bands x frames x channels] for each input of the networks, and the seconds."""
+        with tempfile.TemporaryDirectory() as folder, self._inputs(path, folder) as paths:
+            sounds = [audio.load_audio(name, self.parameters.sample_rate) for name in paths]
+        shortest = min(map(len, sounds))  # separated sounds may differ in length
+        sounds = [y[:shortest] for y in sounds]
+        return (
+            [features.log_mel_channels(y, self.parameters) for y in sounds],
+            shortest / self.parameters.sample_rate,
+        )
 
-    def _outputs(self, inputs: list[np.ndarray]) -> np.ndarray:
-        """Average what all networks say of a block of patches, one array an input."""
-        x = features.network_input(inputs, self.records[0].get("moments"))
-        return np.mean([network.predict_on_batch(x) for network in self.networks], axis=0)
+    def _patches(self, spectrogram: np.ndarray) -> np.ndarray:
+        """Cut a spectrogram into patches, as a view."""
+        patches = features.cut_patches(spectrogram, self.parameters.patch_frames, self.step)
+        if len(patches) == 0:
+            hop = self.parameters.hop_length / self.parameters.sample_rate
+            raise InputError(
+                f"too short: {(spectrogram.shape[1] - 1) * hop:.2f} s, and one patch takes "
+                f"{self.parameters.patch_seconds:.2f} s"
+            )
+        return patches
+
+    def _outputs(self, inputs: list[np.ndarray], title: str | None = None) -> np.ndarray:
+        """Average what all networks say of patches, one array an input: [patches x labels]."""
+        means_and_stds, found = self.records[0].get("moments"), []
+        starts = range(0, len(inputs[0]), BATCH)
+        for start in command.progress(starts, unit="batch", desc=title, disable=title is None):
+            batch = [np.ascontiguousarray(x[start : start + BATCH]) for x in inputs]
+            x = features.network_input(batch, means_and_stds)
+            outputs = [network.predict_on_batch(x) for network in self.networks]
+            found.append(np.mean(outputs, axis=0))
+        return np.concatenate(found)
 
     @contextlib.contextmanager
     def _inputs(self, path: Path, folder: str) -> Iterator[list[Path]]:
@@ -242,12 +244,10 @@ class Recogniser:
         if not self.is_separated:
             yield [path] * len(self.folders)
             return
-        import separate_sources
-
-        wave = Path(folder) / "decoded.wav"  # in floating point, so that no part is clipped
+        wave = Path(folder) / "decoded.wav"  # in floating point, so that nothing is clipped
         _write_wave(_blocks_of(path), wave)
         targets = {name: Path(folder) / f"{name}.wav" for name in self.folders}
-        outcome = separate_sources.separate_file(wave, targets)
+        outcome = separated.separate_file(wave, targets)
         if outcome.reason:
             raise InputError(outcome.reason)
         yield list(targets.values())
@@ -278,19 +278,19 @@ class Recogniser:
 
 
 @functools.lru_cache(maxsize=1)  # a process loads the networks of a model once, for all recordings
-def recogniser(files: results.ModelFiles, strategy: str, _contents: tuple[str, ...]) -> Recogniser:
+def recogniser(files: ModelFiles, strategy: str, _contents: tuple[str, ...]) -> Recogniser:
     """Return the recogniser of a model whose files have these `contents`."""
     return Recogniser(files, strategy)
 
 
-def contents(files: results.ModelFiles) -> tuple[str, ...]:
+def contents(files: ModelFiles) -> tuple[str, ...]:
     """Digests of the records of a model; other weights or thresholds make others."""
     paths = [files.run_record(iteration) for iteration in files.finished()] + [files.optima]
     return tuple(storage.digest_of_file(path) for path in paths if path.exists())
 
 
 def recognise(
-    path: Path, model: tuple[results.ModelFiles, str, tuple[str, ...]], show_progress: bool
+    path: Path, model: tuple[ModelFiles, str, tuple[str, ...]], show_progress: bool
 ) -> Recognition | str:
     """Recognise the instruments of one recording, or return the reason why it cannot be used.
 
@@ -348,7 +348,7 @@ def segments(
 def _readable(path: Path, folder: Path) -> Path:
     """Return the file, or a copy that libsndfile can read if audioread can read the file."""
     try:
-        with features.open_audio(path):
+        with audio.open_audio(path):
             return path
     except InputError as error:
         if not path.is_file():
@@ -373,7 +373,7 @@ def _audioread_blocks(path: Path) -> Iterator[tuple[np.ndarray, int]]:
 
 
 def _blocks_of(path: Path) -> Iterator[tuple[np.ndarray, int]]:
-    with features.open_audio(path) as file, features.reading(path):
+    with audio.open_audio(path) as file, audio.reading(path):
         for block in file.blocks(blocksize=1 << 20, dtype="float32", always_2d=True):
             yield block, file.samplerate
 
@@ -382,7 +382,7 @@ def _write_wave(blocks: Iterator[tuple[np.ndarray, int]], target: Path) -> None:
     """Write blocks [n x channels] of audio and their rate as floating-point WAV."""
     import soundfile
 
-    with features.writing(target), contextlib.ExitStack() as opened:
+    with audio.writing(target), contextlib.ExitStack() as opened:
         file = None
         for block, rate in blocks:
             if file is None:
@@ -392,8 +392,3 @@ def _write_wave(blocks: Iterator[tuple[np.ndarray, int]], target: Path) -> None:
             file.write(block)
         if file is None:
             raise InputError("holds no audio")
-
-
-def _seconds(path: Path) -> float:
-    with features.open_audio(path) as file:
-        return file.frames / file.samplerate
