@@ -1,0 +1,253 @@
+"""All models beside each other: their final scores as frames, and how much better one is."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from instrec.common import storage
+from instrec.config import read
+from instrec.errors import InputError
+from instrec.scoring import metrics, scores
+from settings import DATA_SETS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVELS = ("data set", "model", "strategy")
+THRESHOLDS = {"one": "global", "classwise": "global_classwise"}
+DEFAULT_OPTIMIZER = "adam"  # not named in the index
+HOW_TO = (
+    "train.py, evaluate.py -O 2, plot_perf_metrics.py and evaluate.py -O 3 make them, "
+    "each with -m MODEL_NAME -o OPTIMIZER -d ID"
+)
+
+
+class Results(NamedTuple):
+    """The scores of all models: means over the trainings, and their deviations."""
+
+    global_res: "pd.DataFrame"
+    class_res: "pd.DataFrame"
+    global_class_res: "pd.DataFrame"
+    ranking_res: "pd.DataFrame"
+    global_dev: "pd.DataFrame"
+    class_dev: "pd.DataFrame"
+    global_class_dev: "pd.DataFrame"
+    ranking_dev: "pd.DataFrame"
+
+
+def load_tables(models_root: Path) -> tuple["pd.DataFrame", "pd.DataFrame", set[tuple[str, str]]]:
+    """Read the final scores of all models as they are stored; what is damaged is named.
+
+    Returns
+    -------
+    table, ranking : pandas.DataFrame
+        With the columns of `scores`; a model is named by its folder, and by its optimizer unless
+        that is adam.
+    rendered : set of (str, str)
+        Result key and model of the scores on rendered audio.
+
+    Raises
+    ------
+    InputError
+        If nothing is found.
+    """
+    import pandas as pd
+
+    tables, rankings, rendered = [], [], set()
+    for path in sorted(models_root.glob("*/*/*.scores.json")):
+        try:
+            record, table = scores.load(path, "evaluate.py -O 3")
+            ranking, recipe = record["ranking"], record["made_of"]
+            key, model = path.parts[-3:-1]
+            if (recipe.get("data_set"), recipe.get("model")) != (key, model):
+                raise InputError(f"{path} has scores of another model")
+        except InputError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        if recipe["optimizer"] != DEFAULT_OPTIMIZER:
+            model = f"{model}.{recipe['optimizer']}"
+        tables.append(table.assign(model=model))
+        rankings.append(ranking.assign(model=model))
+        if "rendered " in record["half"]:
+            rendered.add((key, model))
+    if not tables:
+        raise InputError(f"expected final scores in {models_root}, found none: {HOW_TO}")
+    return pd.concat(tables), pd.concat(rankings), rendered
+
+
+def load_results(models_root: Path | None = None) -> Results:
+    """Read the final scores of all models.
+
+    Parameters
+    ----------
+    models_root : Path, optional
+        Folder of `<result key>/<model>/*.scores.json`; that of settings.py by default.
+
+    Returns
+    -------
+    Results
+        Frames with columns precision, recall and f-score, and a sorted index of four levels:
+        data set, model, strategy, and averaging or label. The frames of labels have every label of
+        every data set: one that a data set lacks is NaN. Those of rankings have columns lrap and
+        map, and no fourth level.
+
+    Raises
+    ------
+    InputError
+        If nothing is found.
+    """
+    import pandas as pd
+
+    table, ranking, _ = load_tables(models_root or read().models_root)
+    frames = []
+    for summary in ("mean", lambda values: values.std(ddof=0)):
+        for kind in ("global", "classwise", "global_classwise"):
+            level = "label" if kind == "classwise" else "averaging"
+            chosen = table[table["kind"] == kind].rename(columns={"name": level})
+            frame = chosen.groupby([*LEVELS, level])[list(scores.MEASURES)].agg(summary)
+            if level == "label":
+                every = sorted({label for row in DATA_SETS.values() for label in row.labels})
+                index = [
+                    (*key, label) for key in frame.index.droplevel(3).unique() for label in every
+                ]
+                frame = frame.reindex(pd.MultiIndex.from_tuples(index, names=frame.index.names))
+            frames.append(frame.sort_index())
+        frames.append(ranking.groupby(list(LEVELS))[list(metrics.RANKING)].agg(summary))
+    return Results(*frames)
+
+
+def plot_improvement(
+    model: str,
+    baseline: str,
+    *,
+    data_set: str,
+    baseline_data_set: str | None = None,
+    thresholds: str = "one",
+    baseline_thresholds: str = "one",
+) -> list[Path]:
+    """Draw how many points of f-score one model is better than another, and save the bar charts.
+
+    The error bars add the variances of both: exact if the runs of the two are independent.
+
+    Parameters
+    ----------
+    model, baseline : str
+        Names as in the frames. They may be the same if the data sets or thresholds differ.
+    data_set : str
+        Result key, such as 'irmas_1024'.
+    baseline_data_set : str, optional
+        Result key of the baseline, such as the data set before separation; `data_set` by default.
+    thresholds, baseline_thresholds : {'one', 'classwise'}
+        For the global scores: one threshold for all labels, or the best of each label.
+
+    Returns
+    -------
+    list of Path
+        The figures: PNG and PDF in `<models root>/<data_set>/figures`. Scores of single labels are
+        shown too, unless both sides have the same ones.
+
+    Raises
+    ------
+    InputError
+        If there are no scores of that name, or both sides are the same.
+    """
+    from instrec.figures import scores as figures
+    from instrec.figures import style
+
+    sides = (
+        Side(data_set, model, thresholds),
+        Side(baseline_data_set or data_set, baseline, baseline_thresholds),
+    )
+    if sides[0] == sides[1]:
+        raise InputError(f"expected two different things to compare, found {model} twice")
+    frames = load_results()
+    names = {"all labels": list(figures.AVERAGES)}
+    panels = {"all labels": _improvements(frames, sides, names["all labels"], by_label=False)}
+    if sides[0][:2] != sides[1][:2]:
+        panel = "single labels, each with its own threshold"
+        names[panel] = _common_labels(frames, sides)
+        panels[panel] = _improvements(frames, sides, names[panel], by_label=True)
+    root = read().models_root
+    _, _, rendered = load_tables(root)
+    title = f"{sides[0].title(rendered)}\nover {sides[1].title(rendered)}"
+    drawn = figures.improvement_bars(panels, names, title)
+    folder = root / data_set / "figures"
+    with storage.lock(folder, "figures"):
+        paths = style.save(drawn, folder / f"{sides[0].file_name}_over_{sides[1].file_name}")
+    print(f"figure: {paths[0]} (and .pdf)")
+    return paths
+
+
+class Side(NamedTuple):
+    """One side of a comparison, named as in the frames."""
+
+    data_set: str
+    model: str
+    thresholds: str
+
+    def title(self, rendered: set[tuple[str, str]]) -> str:
+        """Name it in a title, and say if its audio was rendered."""
+        kind = "one threshold" if self.thresholds == "one" else "class-wise thresholds"
+        note = " (rendered audio)" if (self.data_set, self.model) in rendered else ""
+        return f"{self.data_set}{note} · {self.model} · {kind}"
+
+    @property
+    def file_name(self) -> str:
+        """Name it in the name of a file."""
+        return "-".join(self)
+
+    def f_scores(
+        self, results: Results, strategy: str, names: list[str], *, by_label: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the means and deviations of the f-scores of averages or labels: [names] each."""
+        kind = "classwise" if by_label else _choose("thresholds", self.thresholds, THRESHOLDS)
+        frames = {
+            "global": (results.global_res, results.global_dev),
+            "classwise": (results.class_res, results.class_dev),
+            "global_classwise": (results.global_class_res, results.global_class_dev),
+        }
+        return tuple(
+            self._rows(frame).loc[strategy].loc[names, "f-score"].to_numpy()
+            for frame in frames[kind]
+        )
+
+    def labels(self, results: Results) -> list[str]:
+        """Return the labels that have scores."""
+        scores = self._rows(results.class_res).dropna()
+        return list(scores.index.get_level_values("label").unique())
+
+    def _rows(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        rows = frame.loc[_choose("data set", self.data_set, _level(frame, "data set"))]
+        return rows.loc[_choose("model", self.model, _level(rows, "model"))]
+
+
+def _level(frame: "pd.DataFrame", name: str) -> list[str]:
+    return list(frame.index.get_level_values(name).unique())
+
+
+def _choose(what: str, name: str, among: Any) -> Any:  # noqa: ANN401
+    """Return `name`, or what a dictionary has for it; refuse a name that is not there."""
+    if name not in among:
+        raise InputError(f"expected a {what} among {', '.join(among)}, found {name!r}")
+    return among[name] if isinstance(among, dict) else name
+
+
+def _common_labels(results: Results, sides: tuple[Side, Side]) -> list[str]:
+    shared = sides[1].labels(results)
+    return [label for label in sides[0].labels(results) if label in shared]
+
+
+def _improvements(
+    results: Results, sides: tuple[Side, Side], names: list[str], *, by_label: bool
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Subtract f-scores, in points, and combine their deviations, by strategy: [names] each."""
+    improvements = {}
+    for strategy in metrics.STRATEGIES:
+        (mean, deviation), (base_mean, base_deviation) = (
+            side.f_scores(results, strategy, names, by_label=by_label) for side in sides
+        )
+        points = 100 * (mean - base_mean), 100 * np.hypot(deviation, base_deviation)
+        improvements[strategy] = points
+    return improvements
