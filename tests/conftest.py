@@ -1,5 +1,6 @@
 """Shared fixtures: a place of its own for every test, and small data sets of plain tones."""
 
+import contextlib
 import dataclasses
 import importlib
 import multiprocessing
@@ -14,7 +15,8 @@ import soundfile
 
 import settings
 from instrec.common import command
-from instrec.config import Config
+from instrec.config import Config, FeatureParameters, read
+from instrec.data import audio, features
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 44100
@@ -47,6 +49,8 @@ def call():
     """Run a script in this process, as `call("train.py", "-d", 1)`."""
 
     def call_script(script, *arguments):
+        if "-d" in arguments:  # what the test does next is on the same data set
+            settings.dataset = int(arguments[arguments.index("-d") + 1])
         module = importlib.import_module(Path(script).stem)
         command.run(lambda: module.main([*map(str, arguments)]))
 
@@ -72,6 +76,31 @@ def run_script(tmp_path):
         return result
 
     return run
+
+
+@contextlib.contextmanager
+def changed(values):
+    """Edit settings.py, as it were, within a block."""
+    before = {name: getattr(settings, name) for name in values}
+    try:
+        vars(settings).update(values)
+        yield
+    finally:
+        vars(settings).update(before)
+
+
+def config_of(data_set, **changes):
+    """Return what counts for a data set, a row of DATA_SETS."""
+    (id_,) = [id_ for id_, row in settings.DATA_SETS.items() if row == data_set]
+    return read(dataset=id_, **changes)
+
+
+def patches_of(path, parameters: FeatureParameters, step):
+    """Return the patches of an audio file."""
+    spectrogram = features.log_mel_channels(
+        audio.load_audio(path, parameters.sample_rate), parameters
+    )
+    return features.cut_patches(spectrogram, parameters.patch_frames, step)
 
 
 def script_environment(tmp_path, **more):

@@ -6,18 +6,17 @@ import re
 
 import numpy as np
 import pytest
-from conftest import make_folders, write_tone
+from conftest import changed, config_of, make_folders, patches_of, write_tone
 from test_evaluate import SINGLE
 from test_predict import MODEL, train_on
 from test_train import tiny_network
 
 import settings
 import train
+from instrec.config import FeatureParameters
 from instrec.data import features
 from instrec.errors import InputError
-from instrec.figures import drawing as figures
-from instrec.learning import model_files as results
-from instrec.learning import trained as networks
+from instrec.learning import model_files, trained
 from instrec.scoring import attribution, recognition
 
 BOTH = settings.DataSet(
@@ -190,7 +189,7 @@ def test_several_networks_are_averaged_against_standardised_silence():
 
 
 # --- the picture ----------------------------------------------------------------------------------
-PARAMETERS = features.FeatureParameters(8000, (1024, 2048), 512, *SHAPE[:2])
+PARAMETERS = FeatureParameters(8000, (1024, 2048), 512, *SHAPE[:2])
 
 
 def test_the_map_is_symmetric_around_white_and_channels_are_added():
@@ -249,7 +248,7 @@ def test_the_command_explains_the_strongest_label(data, paths, call, capsys, mon
     # It is the patch where the output is highest, also where a file comes in several blocks.
     in_blocks = functools.partial(features.patches_in_blocks, seconds=1.5)
     monkeypatch.setattr(features, "patches_in_blocks", in_blocks)
-    whole = features.patches_of_file(data, recogniser.parameters, recogniser.step)
+    whole = patches_of(data, recogniser.parameters, recogniser.step)
     hop = recogniser.step * settings.hop_length / settings.sample_rate
     for label in range(3):
         best = recogniser.strongest_patch(data, label)
@@ -283,7 +282,7 @@ def test_a_standardised_model_of_two_separated_inputs(data, paths, call, monkeyp
     call("separate_sources.py", "-d", 23)
     call("create_encoding.py", "-d", 23)
     call("generate_dataset.py", "-d", 23)
-    with settings.overridden({"standardise": True, "name": "std"}, "test"):
+    with changed({"standardise": True, "name": "std"}):
         trainer = train.Trainer(tiny_network(inputs=2), "adam", None)
         trainer.load_multi_data()
         trainer.train(2, 8, 1)
@@ -302,7 +301,7 @@ def test_a_standardised_model_of_two_separated_inputs(data, paths, call, monkeyp
         [(x - mean) / deviation for x, (mean, deviation) in zip(those, moments, strict=True)]
         for those in (patches, silence)
     )
-    network = networks.load_network(trainer.files, 0, "")
+    network = trained.load_network(trainer.files, 0, "")
     output = network.predict([x[None] for x in now], verbose=0)[0, 2]
     assert f"output of {trainer.files.model}: {output:.2f}" in title
     expected = attribution.integrated_gradients(network, now, 2, baseline=before)
@@ -315,7 +314,7 @@ def test_a_label_is_found_by_its_name(data, call):
 
     class Model:
         labels = SINGLE.labels
-        files = results.model_files(SINGLE, "model_tiny", "adam")
+        files = model_files.model_files(config_of(SINGLE), "model_tiny", "adam")
 
     assert plot_attribution.index_of(None, Model) is None
     assert [plot_attribution.index_of(name, Model) for name in SINGLE.labels] == [0, 1, 2]

@@ -2,8 +2,8 @@ import itertools
 
 import numpy as np
 import pytest
+from conftest import changed
 
-import settings
 from instrec.errors import InputError
 from instrec.learning import augmentation, patches
 from instrec.learning.augmentation import AUGMENTATIONS, NEPERS
@@ -101,7 +101,7 @@ def test_what_is_named_is_done_in_the_order_of_the_list():
 def test_unknown_names_are_refused_by_settings():
     with (
         pytest.raises(InputError, match="^test: expected augmentation to name .*found 'rome'"),
-        settings.overridden({"augmentation": "noise rome"}, "test"),
+        changed({"augmentation": "noise rome"}),
     ):
         pass
     augmentation.check("room noise")

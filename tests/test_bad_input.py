@@ -18,15 +18,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import RATE, ROOT, make_folders, make_irmas, script_environment, tone, write_tone
+from conftest import (
+    RATE,
+    ROOT,
+    config_of,
+    make_folders,
+    make_irmas,
+    patches_of,
+    script_environment,
+    tone,
+    write_tone,
+)
 
 import create_encoding
 import generate_dataset
 import settings
 from instrec.common import storage
+from instrec.config import read
 from instrec.data import features, splits, tensors
+from instrec.data.patch_writer import PatchWriter
 from instrec.errors import InputError
-from instrec.learning import model_files as results
+from instrec.learning import model_files
 
 WIND = 7  # data set with IRMAS' layout and the fewest labels
 JAZZ = -1  # data set of one folder a label
@@ -90,7 +102,7 @@ def made(prepared, paths, monkeypatch):
     """The tensors of `jazz`; returns their folder."""
     shutil.copytree(prepared, paths, dirs_exist_ok=True)
     monkeypatch.setattr(settings, "dataset", JAZZ)
-    return settings.selected().feature_path
+    return read().feature_folder
 
 
 def content(folder):
@@ -108,8 +120,8 @@ def arrays(folder):
 
 
 def patches_of(path):
-    step = settings.patch_frames
-    found = generate_dataset.extract([path], features.parameters_of(settings.selected()), step)
+    step = read().patch_frames
+    found = generate_dataset.extract([path], features.parameters_of(read().data_set), step)
     return (None if found[0] is None else found[0][0]), found[1]
 
 
@@ -229,7 +241,7 @@ def test_unusable_files_are_left_out_and_counted(call, capsys, jazz):
     call("generate_dataset.py", "-d", JAZZ)
     told, left_out = capsys.readouterr().out, {}
     for part in tensors.PARTS:
-        made = tensors.load(settings.selected(), part)
+        made = tensors.load(read(), part)
         of_part = made.record["left_out"]
         assert f"left out {len(of_part)} of {len(made.files)} files in all" in told
         used = {made.files[i] for i in np.unique(made.file_id)}
@@ -311,8 +323,10 @@ def test_bad_label_file(call, capsys, wind, label_file, reason):
 
 
 def read_csv(part):
-    data_set = settings.selected()
-    return create_encoding.read_metadata(data_set.feature_path / f"{part}.csv", data_set.labels)
+    data_set = read().data_set
+    return create_encoding.read_metadata(
+        config_of(data_set).feature_folder / f"{part}.csv", data_set.labels
+    )
 
 
 def test_label_file_of_windows(tmp_path):
@@ -341,7 +355,7 @@ def test_file_names(call, capsys, jazz):
         write_text(jazz / "as" / f"{name} bad.wav")
     for script in STEPS:
         call(script, "-d", JAZZ)
-    parts = [tensors.load(settings.selected(), part) for part in tensors.PARTS]
+    parts = [tensors.load(read(), part) for part in tensors.PARTS]
     used = {part.files[i] for part in parts for i in part.file_id}
     assert used >= {f"as/{name}.wav" for name in NAMES}
     left_out = {name for part in parts for name in part.record["left_out"]}
@@ -365,7 +379,7 @@ def test_two_files_of_one_name_in_different_parts(call, wind):
         stem.with_name("same.txt").write_text(label)
     for script in STEPS:
         call(script, "-d", WIND)
-    made = tensors.load(settings.selected(), "test")
+    made = tensors.load(read(), "test")
     same = {name: made.names_of(i) for i, name in enumerate(made.files) if "same" in name}
     assert same == {
         "IRMAS-TestingData-Part1/Part1/same.wav": ("cla",),
@@ -380,14 +394,14 @@ MODEL = ("-m", "model_leaky", "-o", "adam")
 
 
 def model_files():
-    return results.model_files(settings.selected(), "model_leaky", "adam")
+    return model_files.model_files(read(), "model_leaky", "adam")
 
 
 def write_model(**changes):
     """Write what evaluate.py reads of a trained network before it needs the weights."""
-    part = tensors.load(settings.selected(), "test")
+    part = tensors.load(read(), "test")
     trained_on = {
-        "tensors": tensors.load(settings.selected(), "train").fingerprint,
+        "tensors": tensors.load(read(), "train").fingerprint,
         "split": settings.val_split,
     }
     made_of = {**part.record["made_of"], **trained_on, **changes}
@@ -441,7 +455,7 @@ def test_tensors_made_with_other_settings(refused, call, made, monkeypatch, with
     assert "run python3 generate_dataset.py -d -1" in message
     assert content(made) == before
     call("generate_dataset.py", "-d", JAZZ)
-    assert tensors.load(settings.selected(), "train").inputs[0].shape[1] == 64
+    assert tensors.load(read(), "train").inputs[0].shape[1] == 64
 
 
 def test_a_model_trained_on_other_features(refused, made, without_tensorflow):
@@ -466,7 +480,7 @@ def empty(path):
 def refusal_of_tensors():
     """The message of whoever reads the training tensors and their split."""
     with pytest.raises(InputError) as error:
-        tensors.load(settings.selected(), "train").validation_mask(settings.val_split)
+        tensors.load(read(), "train").validation_mask(read(), settings.val_split)
     assert "delete it and run python3 generate_dataset.py -d -1" in str(error.value)
     return str(error.value)
 
@@ -590,7 +604,7 @@ def interrupted(jazz, call, capsys, monkeypatch):
         call("generate_dataset.py", "-d", JAZZ)
     assert error.value.code == 130
     assert "stopped: the same command goes on from here" in capsys.readouterr().err
-    return settings.selected().feature_path / f"train{storage.PARTIAL}"
+    return read().feature_folder / f"train{storage.PARTIAL}"
 
 
 def uninterrupted(paths, call):
@@ -599,7 +613,7 @@ def uninterrupted(paths, call):
         patch.setattr(settings, "FEATURE_PATH", paths / "reference")
         for script in STEPS:
             call(script, "-d", JAZZ)
-        return arrays(settings.selected().feature_path)
+        return arrays(read().feature_folder)
 
 
 def test_interrupt_and_resume(interrupted, call, capsys, paths):
@@ -610,7 +624,7 @@ def test_interrupt_and_resume(interrupted, call, capsys, paths):
 
 
 @pytest.mark.parametrize("damage", [cut, scramble, empty, Path.unlink])
-@pytest.mark.parametrize("name", [storage.PatchWriter.JOURNAL, "X_jazz_db.npy", tensors.RECORD])
+@pytest.mark.parametrize("name", [PatchWriter.JOURNAL, "X_jazz_db.npy", tensors.RECORD])
 def test_damage_to_what_an_interrupted_run_left(interrupted, call, capsys, paths, name, damage):
     damage(interrupted / name)
     call("generate_dataset.py", "-d", JAZZ)
@@ -634,7 +648,7 @@ def write(self, name, tensors, reason):
 
 if __name__ == "__main__":
     multiprocessing.cpu_count = lambda: 2
-    original, storage.PatchWriter.write = storage.PatchWriter.write, write
+    original, PatchWriter.write = PatchWriter.write, write
     sys.argv = ["generate_dataset.py", "-d", "{dataset}"]
     command.run(generate_dataset.main)
 """
@@ -685,7 +699,7 @@ def test_kill_and_resume(jazz, call, capsys, paths):
     code, errors = run_with_workers(paths, KILLED)
     assert code == -signal.SIGKILL
     assert "Traceback" not in errors
-    folder = settings.selected().feature_path
+    folder = read().feature_folder
     assert not (folder / "train").exists()
     call("generate_dataset.py", "-d", JAZZ)
     assert "going on after 3 of 6 files" in capsys.readouterr().out
@@ -720,7 +734,7 @@ def test_a_worker_is_killed(refused, call, jazz, paths, monkeypatch):
     assert "a worker process was killed at " in message
     assert "the same command goes on" in message
     call("generate_dataset.py", "-d", JAZZ)
-    assert arrays(settings.selected().feature_path) == uninterrupted(paths, call)
+    assert arrays(read().feature_folder) == uninterrupted(paths, call)
 
 
 # --- a full disk ---------------------------------------------------------------------------------
@@ -754,7 +768,7 @@ def full_disk(room):
     def fsync(_):
         use_up()
 
-    original = storage.PatchWriter.__init__
+    original = PatchWriter.__init__
 
     def init(self, *arguments):
         original(self, *arguments)
@@ -763,7 +777,7 @@ def full_disk(room):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", fsync)
-        patch.setattr(storage.PatchWriter, "__init__", init)
+        patch.setattr(PatchWriter, "__init__", init)
         yield
 
 
@@ -867,7 +881,7 @@ def test_two_trainings_that_need_the_same_new_split(made, monkeypatch):
         return original(*arguments, **options)
 
     monkeypatch.setattr(splits, "validation_mask", slow)
-    part, found = tensors.load(settings.selected(), "train"), []
+    part, found = tensors.load(read(), "train"), []
     threads = [
         threading.Thread(target=lambda: found.append(part.validation_mask(0.5))) for _ in range(2)
     ]
@@ -886,7 +900,7 @@ def test_reading_tensors_that_another_run_is_replacing(refused, made, without_te
         message = refused("train.py", *MODEL, "-d", JAZZ)
     assert "another run is writing tensors" in message
     assert content(made) == before
-    assert len(tensors.load(settings.selected(), "train").files) == 6  # once nobody works there
+    assert len(tensors.load(read(), "train").files) == 6  # once nobody works there
 
 
 # --- permissions; simulated, for root may do everything ------------------------------------------

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, make_folders, script_environment, write_tone
+from conftest import ROOT, config_of, make_folders, script_environment, write_tone
 from test_evaluate import SINGLE
 from test_predict import MODEL, train_on
 
@@ -18,10 +18,10 @@ import generate_dataset
 import settings
 import train
 from instrec.common import parallel, storage
+from instrec.config import read
 from instrec.data import tensors
 from instrec.errors import InputError
-from instrec.learning import model_files as results
-from instrec.learning import trained as networks
+from instrec.learning import model_files, trained
 
 distributed = pytest.importorskip("distributed")
 SEPARATED = settings.DataSet(
@@ -97,7 +97,7 @@ def made(folder):
 def extracted(call, id_, *options):
     """Fingerprints and files of the tensors of a data set that are made anew."""
     call("generate_dataset.py", "-d", id_, "--force", *options)
-    folder = settings.DATA_SETS[id_].feature_path
+    folder = read(dataset=id_).feature_folder
     records = [
         storage.load_json(folder / part / "record.json", "")["fingerprint"]
         for part in ("train", "test")
@@ -330,7 +330,7 @@ def train_in(folder, processes, **environment):
     for process, (_, errors) in zip(running, outputs, strict=True):
         assert process.returncode == 0, errors
     assert ["epoch 3" in out for out, _ in outputs] == [True] + [False] * (processes - 1)
-    return results.ModelFiles(folder / "single_1024" / "model_tiny", "model_tiny", "adam")
+    return model_files.ModelFiles(folder / "single_1024" / "model_tiny", "model_tiny", "adam")
 
 
 @pytest.fixture
@@ -388,9 +388,9 @@ def test_several_train_as_one(tensors_of_60, paths, processes, environment):
     assert [record["devices"] for record in records] == [1, 2]
     assert records[0]["made_of"] == records[1]["made_of"]
     # What JAX has trained is a model like any other.
-    network = networks.load_network(several, 0, "")
-    part = tensors.load(SINGLE, "train")
-    rows = np.flatnonzero(part.validation_mask(settings.val_split))
+    network = trained.load_network(several, 0, "")
+    part = tensors.load(config_of(SINGLE), "train")
+    rows = np.flatnonzero(part.validation_mask(read(), settings.val_split))
     found = network.predict(part.inputs[0][rows], verbose=0).argmax(axis=1)
     assert np.mean(found == part.class_id[rows]) == pytest.approx(records[1]["best_accuracy"])
 

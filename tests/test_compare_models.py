@@ -3,13 +3,13 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, script_environment
+from conftest import ROOT, config_of, script_environment
 
 import compare_models
 import settings
 from instrec.common import storage
 from instrec.errors import InputError
-from instrec.learning import model_files as results
+from instrec.learning import model_files
 from instrec.scoring import metrics
 
 
@@ -18,7 +18,7 @@ def write_scores(
 ):
     """Write scores whose micro row is given an iteration; class-wise thresholds add `gain`."""
     data_set = settings.DATA_SETS[id_]
-    files = results.model_files(data_set, model, optimizer)
+    files = model_files.model_files(config_of(data_set), model, optimizer)
     one = np.array(micro)
     averages = {"micro": one.tolist(), "macro": (one / 2).tolist(), "macro_sklearn": one.tolist()}
     of_strategy = {
@@ -116,7 +116,9 @@ def test_damaged_files_are_named_and_left_out(three_models, content, capsys):
 
 
 def test_scores_in_the_folder_of_another_model_are_left_out(three_models, capsys):
-    scores = results.model_files(settings.DATA_SETS[-1], "model_baseline", "adam").scores
+    scores = model_files.model_files(
+        config_of(settings.DATA_SETS[-1]), "model_baseline", "adam"
+    ).scores
     copy = settings.MODELS_ROOT / "jazz_old" / "model_baseline" / scores.name
     copy.parent.mkdir(parents=True)
     copy.write_bytes(scores.read_bytes())
@@ -148,7 +150,6 @@ def test_script_prints_the_frames(three_models, run_script):
 
 def bars(monkeypatch, *arguments, **options):
     """Call plot_improvement; return what was drawn: panels by title and strategy."""
-    from instrec.figures import drawing as figures
 
     drawn = []
     draw = figures.improvement_bars

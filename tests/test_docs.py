@@ -12,10 +12,11 @@ import yaml
 from conftest import ROOT, make_irmas
 
 import compare_models
-import create_encoding
 import models
 import settings
 from instrec import experiments
+from instrec.config import read
+from instrec.data import metadata
 
 PAGES = sorted(
     path for folder in (ROOT, ROOT / "docs", ROOT / "docs/report") for path in folder.glob("*.md")
@@ -162,7 +163,7 @@ def test_the_readme_s_commands_run_in_their_order(paths, call, monkeypatch):
             call(*words)
             ran.append(words[0])
     assert len(ran) == 9 and ran[-1] == "plot_history.py"
-    assert list(settings.selected().model_path.glob("model_leaky/figures/*.png"))
+    assert list(read().model_folder.glob("model_leaky/figures/*.png"))
 
     # What the prompt of the last line offers, as the page on evaluation prints it.
     frames = compare_models.load_results()._asdict()
@@ -211,7 +212,7 @@ def test_defaults_are_those_of_the_settings():
     found = dict(re.findall(pattern, text_of("docs/getting_started.md"), re.M))
     assert len(found) == 9
     assert {name: float(value) for name, value in found.items()} == {
-        name: settings.parameters()[name] for name in found
+        name: read().parameters()[name] for name in found
     }
 
 
@@ -230,7 +231,7 @@ def test_data_sets_are_those_of_the_settings():
 def test_the_counts_of_irmas_are_those_that_are_checked():
     tree = fences(ROOT / "docs/getting_data.md", "text")[0]
     found = re.findall(r"(IRMAS-[\w-]+)/.* ([\d,]+) clips", tree)
-    assert {part: int(n.replace(",", "")) for part, n in found} == create_encoding.IRMAS_CLIPS
+    assert {part: int(n.replace(",", "")) for part, n in found} == metadata.IRMAS_CLIPS
 
 
 def test_the_tutorial_s_table_is_the_readme_s():

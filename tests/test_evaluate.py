@@ -10,8 +10,9 @@ from test_train import TINY, tiny_network
 import evaluate
 import settings
 import train
+from instrec.config import read
 from instrec.errors import InputError
-from instrec.learning import model_files as results
+from instrec.learning import model_files
 from instrec.scoring import metrics
 
 SINGLE = settings.DataSet("single", "Single", ("cel", "cla", "flu"), ("single",), "folders")
@@ -30,13 +31,13 @@ def trained(paths, monkeypatch, call):
             make_irmas(paths, TINY.labels, train=6, test=12)
         else:
             make_folders(paths, SINGLE.labels, files=8, folder="single")
-        if not settings.selected().feature_path.exists():
+        if not read().feature_folder.exists():
             call("create_encoding.py", "-d", dataset)
             call("generate_dataset.py", "-d", dataset)
         trainer = train.Trainer(tiny_network(), "adam", None, split=split)
         trainer.load_data()
         trainer.train(epochs=10, batch=8, iter_num=2, overwrite=overwrite)
-        return results.model_files(settings.selected(), "model_tiny", "adam")
+        return model_files.model_files(read(), "model_tiny", "adam")
 
     return train_on
 

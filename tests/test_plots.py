@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_tone
+from conftest import config_of, write_tone
 
 import plot_conf_mat
 import plot_history
@@ -14,9 +14,8 @@ import plot_perf_metrics
 import settings
 from instrec.common import storage
 from instrec.errors import InputError
-from instrec.figures import drawing as figures
 from instrec.figures import launchers, plotting
-from instrec.learning import model_files as results
+from instrec.learning import model_files
 from instrec.scoring import metrics
 from train import HISTORY_TYPE
 
@@ -89,7 +88,7 @@ def write_history(files, lengths=(5, 3)):
 def files(monkeypatch):
     monkeypatch.setitem(settings.DATA_SETS, 20, THREE)
     monkeypatch.setattr(settings, "dataset", 20)
-    return results.model_files(THREE, "model_leaky", "adam")
+    return model_files.model_files(config_of(THREE), "model_leaky", "adam")
 
 
 def png_size(path):
@@ -204,7 +203,7 @@ def test_history_of_one_epoch_and_of_a_diverged_loss():
 @pytest.mark.filterwarnings("error")
 def test_fifteen_labels(files):
     data_set = settings.DATA_SETS[2]
-    files = replace(files, folder=data_set.model_path / "model_leaky")
+    files = replace(files, folder=config_of(data_set).model_folder / "model_leaky")
     f_scores = {label: np.zeros((2, 21)) for label in data_set.labels}
     optima = dict.fromkeys(data_set.labels, 0.5)
     panels = figures.classwise_panels(THRESHOLDS, f_scores, optima, ["egc"], "title")
@@ -242,13 +241,15 @@ def test_a_figure_is_whole_or_not_there(tmp_path, monkeypatch):
 def test_scripts_from_the_root_plot_all_optimizers(files, run_script):
     data_set = settings.DATA_SETS[7]
     for optimizer in ("adam", "sgd"):
-        of_optimizer = results.model_files(data_set, "model_leaky", optimizer)
+        of_optimizer = model_files.model_files(config_of(data_set), "model_leaky", optimizer)
         write_confusion(of_optimizer, data_set)
     run = run_script("plot_conf_mat.py", "-m", "model_leaky", "-d", 7)
     printed = run.stdout.splitlines()
     assert len(printed) == 4
     for optimizer in ("adam", "sgd"):
-        assert_figure(results.model_files(data_set, "model_leaky", optimizer), "confusion_s2")
+        assert_figure(
+            model_files.model_files(config_of(data_set), "model_leaky", optimizer), "confusion_s2"
+        )
     only = run_script("plot_conf_mat.py", "-m", "model_leaky", "-o", "sgd", "-d", 7)
     assert len(only.stdout.splitlines()) == 2
 
@@ -269,7 +270,7 @@ def test_only_finished_trainings_are_drawn(files, capsys):
 @pytest.mark.parametrize("script", launchers.SCRIPTS)
 def test_launchers_run_as_printed(script, run_script):
     data_set = settings.DATA_SETS[7]
-    files = results.model_files(data_set, "model_leaky", "adam")
+    files = model_files.model_files(config_of(data_set), "model_leaky", "adam")
     write_confusion(files, data_set)
     write_sweep(files, data_set)
     write_history(files)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from conftest import RATE, make_folders, tone, write_tone
+from conftest import RATE, changed, config_of, make_folders, patches_of, tone, write_tone
 from test_evaluate import SINGLE
 from test_train import tiny_network
 
@@ -17,10 +17,9 @@ import predict
 import settings
 import train
 from instrec.common import storage
-from instrec.data import features
+from instrec.config import read
 from instrec.errors import InputError
-from instrec.learning import model_files as results
-from instrec.learning import trained as networks
+from instrec.learning import model_files, trained
 from instrec.scoring import metrics, recognition
 
 SEPARATED = settings.DataSet(
@@ -58,9 +57,9 @@ def song(paths):
 
 def test_the_table_is_what_the_networks_say(model, song):
     found = recognition.Recogniser(model).predict(song)
-    parameters = features.parameters_of(SINGLE)
-    patches = features.patches_of_file(song, parameters, settings.test_step)
-    trained = [networks.load_network(model, i, "") for i in (0, 1)]
+    parameters = config_of(SINGLE).features
+    patches = patches_of(song, parameters, read().step("test"))
+    trained = [trained.load_network(model, i, "") for i in (0, 1)]
     outputs = np.mean([network.predict(patches, verbose=0) for network in trained], axis=0)
     np.testing.assert_allclose(found.predictions, outputs, atol=1e-5)
     strengths = dict(zip(SINGLE.labels, metrics.s2(outputs), strict=True))
@@ -90,13 +89,13 @@ def test_the_record_of_the_model_counts_and_not_the_settings(model, song):
 
 
 def test_a_standardised_model_standardises(model, song):
-    with settings.overridden({"standardise": True, "name": "std"}, "test"):
+    with changed({"standardise": True, "name": "std"}):
         trainer = train.Trainer(tiny_network(), "adam", None)
         trainer.load_data()
         trainer.train(2, 8, 1)
     mean, deviation = trainer.moments[0]
-    patches = features.patches_of_file(song, features.parameters_of(SINGLE), settings.test_step)
-    network = networks.load_network(trainer.files, 0, "")
+    patches = patches_of(song, config_of(SINGLE).features, read().step("test"))
+    network = trained.load_network(trainer.files, 0, "")
     expected = network.predict((patches - mean) / deviation, verbose=0)
     found = recognition.Recogniser(trainer.files).predict(song)
     np.testing.assert_allclose(found.predictions, expected, atol=1e-5)
@@ -115,10 +114,8 @@ def test_a_model_of_separated_audio_separates_first(paths, monkeypatch, call, so
     y, rate = soundfile.read(song, dtype="float32")
     harmonic, _ = separation.harmonic_percussive(y.T, rate)
     soundfile.write(paths / "harmonic.wav", harmonic.T, rate, subtype="FLOAT")
-    patches = features.patches_of_file(
-        paths / "harmonic.wav", features.parameters_of(SEPARATED), settings.test_step
-    )
-    trained = [networks.load_network(files, i, "") for i in (0, 1)]
+    patches = patches_of(paths / "harmonic.wav", config_of(SEPARATED).features, read().step("test"))
+    trained = [trained.load_network(files, i, "") for i in (0, 1)]
     outputs = np.mean([network.predict(patches, verbose=0) for network in trained], axis=0)
     np.testing.assert_allclose(found.predictions, outputs, atol=1e-3)
 
@@ -316,7 +313,7 @@ def test_swapped_weights_are_refused(model, song):
 
 
 def test_results_are_found_by_the_names_of_the_documentation(model):
-    assert model == results.model_files(SINGLE, "model_tiny", "adam")
+    assert model == model_files.model_files(config_of(SINGLE), "model_tiny", "adam")
 
 
 def test_without_a_model_the_one_that_comes_along_is_taken(model, song, monkeypatch, capsys):

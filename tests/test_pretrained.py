@@ -10,20 +10,19 @@ import predict
 import render_dataset
 import settings
 from instrec import experiments
-from instrec.learning import model_files as results
-from instrec.learning import trained as networks
+from instrec.learning import model_files, trained
 from instrec.scoring import recognition
 
-FILES = results.pretrained_files()
+FILES = model_files.pretrained_files()
 
 
 def test_it_is_small_and_says_how_it_was_made():
     assert sum(path.stat().st_size for path in FILES.folder.iterdir()) < 8e6
     record = json.loads(FILES.run_record(0).read_text())
-    networks.check_weights(FILES, 0, record, "")
+    trained.check_weights(FILES, 0, record, "")
     assert record["made_of"]["labels"] == list(settings.IRMAS)
     assert record["trained_on"] == "rendered training data"
-    recipe = experiments.load(str(results.PRETRAINED_ROOT / "recipe.py"))
+    recipe = experiments.load(str(model_files.PRETRAINED_ROOT / "recipe.toml"))
     assert {name: record["settings"][name] for name in recipe.overrides} == recipe.overrides
 
 

@@ -11,7 +11,7 @@ import separate_sources
 import separation
 import settings
 from instrec.common import storage
-from instrec.data import features, tensors
+from instrec.data import audio, tensors
 from instrec.errors import InputError
 
 WIND = settings.IRMAS_WIND
@@ -143,7 +143,7 @@ def test_every_separated_data_set_says_what_its_folders_hold():
 def test_a_file_is_read_where_it_is_sliced(tmp_path):
     write_tone(tmp_path / "a.wav", 3, seconds=1)
     whole, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
-    with features.open_audio(tmp_path / "a.wav") as file:
+    with audio.open_audio(tmp_path / "a.wav") as file:
         samples = separate_sources.AudioFile(file, tmp_path / "a.wav")
         assert samples.shape == whole.T.shape
         for start, stop in ((0, 100), (44000, 44100), (44000, 99999), (5, 5), (100, 44100)):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from instrec.common import storage
+from instrec.data.patch_writer import PatchWriter
 from instrec.errors import InputError
 
 SHAPE = (8, 3, 1)
@@ -34,7 +35,7 @@ def test_a_file_is_replaced_only_when_it_is_whole(tmp_path):
 
 def write(folder, files, *, until=None, names=("X",)):
     """Write files of 1, 2, 3 ... patches, or stop before file `until` as a killed process does."""
-    writer = storage.PatchWriter(folder, list(names), SHAPE)
+    writer = PatchWriter(folder, list(names), SHAPE)
     for i in range(len(writer.done), files):
         if i == until:
             writer.close(finished=False)
@@ -64,7 +65,7 @@ def test_writing_goes_on_after_a_kill(tmp_path, until):
     # What a kill can leave: patches without a journal line, and half a journal line.
     with (tmp_path / "cut" / "harm.npy").open("ab") as file:
         file.write(b"half a patch")
-    with (tmp_path / "cut" / storage.PatchWriter.JOURNAL).open("a") as file:
+    with (tmp_path / "cut" / PatchWriter.JOURNAL).open("a") as file:
         file.write('{"file": "half')
     resumed = write(tmp_path / "cut", 5, names=names)
     assert resumed.fingerprint() == whole.fingerprint()
@@ -77,7 +78,7 @@ def test_a_journal_ahead_of_its_tensors_is_not_believed(tmp_path):
     write(tmp_path, 5, until=3)
     tensor = tmp_path / "X.npy"
     tensor.write_bytes(tensor.read_bytes()[:-10])
-    assert len(storage.PatchWriter(tmp_path, ["X"], SHAPE).done) == 2
+    assert len(PatchWriter(tmp_path, ["X"], SHAPE).done) == 2
 
 
 def test_the_fingerprint_tells_other_patches(tmp_path):

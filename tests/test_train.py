@@ -10,13 +10,13 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, make_irmas, script_environment
+from conftest import ROOT, changed, config_of, make_irmas, script_environment
 
 import settings
 import train
 from instrec.data import splits, tensors
 from instrec.errors import InputError
-from instrec.learning import trained as networks
+from instrec.learning import model_files, trained
 
 TINY = settings.DataSet("tiny", "Tiny", ("cel", "cla", "flu"), ("irmas",), "irmas")
 
@@ -157,7 +157,7 @@ def test_killed_training_goes_on_to_the_same_history(tiny, tmp_path, epoch, seco
             break
     process.send_signal(signal.SIGKILL)
     process.wait()
-    files = train.results.model_files(TINY, "model_tiny", "adam")
+    files = model_files.model_files(config_of(TINY), "model_tiny", "adam")
     assert not files.run_record(0).exists()
 
     resumed = start_training(tmp_path)
@@ -191,7 +191,7 @@ def test_an_interrupted_training_with_all_variants_goes_on_alike(
         if epoch == 2:
             raise KeyboardInterrupt
 
-    with settings.overridden(VARIED, "test"):
+    with changed(VARIED):
         with monkeypatch.context() as patch:
             patch.setattr(callbacks.StateSaver, "on_epoch_end", interrupted)
             with pytest.raises(KeyboardInterrupt):
@@ -207,7 +207,7 @@ def test_an_interrupted_training_with_all_variants_goes_on_alike(
 def test_each_variant_changes_the_training_and_is_in_its_record(tiny, name):
     plain = np.load(trained(epochs=2).history(0), allow_pickle=False)
     values = {name: "noise" if name == "augmentation" else VARIED[name]}
-    with settings.overridden(values | {"name": "varied"}, "test"):
+    with changed(values | {"name": "varied"}):
         files = trained(epochs=2)
         assert not np.array_equal(plain, np.load(files.history(0), allow_pickle=False))
     assert json.loads(files.run_record(0).read_text())["made_of"][name] == values[name]
@@ -307,7 +307,7 @@ def test_a_run_that_has_not_learnt_says_so(tiny, capsys):
 )
 def test_clearly_above_chance(accuracy, patches, learnt):
     record = {"best_accuracy": accuracy, "chance": 1 / 11, "validation_patches": patches}
-    assert networks.has_learnt(record) == learnt
+    assert trained.has_learnt(record) == learnt
 
 
 def test_class_weights_are_inverse_to_the_number_of_patches(tiny):
@@ -323,7 +323,7 @@ def test_class_weights_are_inverse_to_the_number_of_patches(tiny):
 
 
 def test_distribution_counts_training_patches(tiny):
-    part = train.tensors.load(TINY, "train")
+    part = tensors.load(config_of(TINY), "train")
     distribution = train.label_distribution(part, 0.85)
     assert distribution["patches"].to_dict() == {"cel": 15, "cla": 15, "flu": 15}
 

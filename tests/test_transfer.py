@@ -5,17 +5,18 @@ import re
 
 import numpy as np
 import pytest
-from conftest import make_folders
+from conftest import changed, config_of, make_folders
 from test_evaluate import SINGLE
 from test_train import TINY, tiny_network
 
 import evaluate
 import settings
 import train
+from instrec.config import read
 from instrec.data import tensors
 from instrec.errors import InputError
-from instrec.learning import model_files as results
-from instrec.learning import trained as networks
+from instrec.learning import model_files, trained
+from instrec.learning.transfer import TransferSource
 
 SOURCE = "single_1024/model_tiny.adam"
 TARGET = settings.DataSet("target", "Target", ("as", "ts"), ("target",), "folders")
@@ -54,8 +55,8 @@ def source(paths, monkeypatch, call):
 def transferred(optimizer="adam", **overrides):
     """Train on `target` from the tiny network; return the files."""
     values = {"transfer_from": SOURCE, "nb_epochs": 3, "batch_size": 8, "iter_num": 2}
-    with settings.overridden({**values, **overrides}, "test"):
-        source = networks.TransferSource(SOURCE, settings.selected(), settings.iter_num)
+    with changed({**values, **overrides}):
+        source = TransferSource(read())
         network = source.new_network(len(TARGET.labels))
         trainer = train.Trainer(network, optimizer, None, source=source)
         trainer.load_data()
@@ -65,7 +66,7 @@ def transferred(optimizer="adam", **overrides):
 
 def weights(files, iteration):
     """Weights of each layer that has some, from the first to the last."""
-    network = networks.load_network(files, iteration, "")
+    network = trained.load_network(files, iteration, "")
     return [layer.get_weights() for layer in network.layers if layer.get_weights()]
 
 
@@ -101,7 +102,7 @@ def test_the_second_pass_moves_weights_of_the_body(source, monkeypatch):
 
 def test_the_output_layer_is_new_and_its_activation_is_chosen(source):
     files = transferred(transfer_output="softmax")
-    network = networks.load_network(files, 0, "")
+    network = trained.load_network(files, 0, "")
     assert network.layers[-1].activation.__name__ == "softmax"
     assert network.output_shape == (None, 2)
     assert files.model == "model_tiny_from_single_1024_one_pass_softmax"
@@ -184,15 +185,15 @@ def test_a_kill_between_checkpoint_and_state_of_the_second_pass_changes_nothing(
 
 def test_a_transfer_never_replaces_its_source(source, monkeypatch):
     settings.dataset = 21
-    with settings.overridden({"transfer_from": SOURCE}, "test"):
-        start = networks.TransferSource(SOURCE, SINGLE, 1)
+    with changed({"transfer_from": SOURCE}):
+        start = TransferSource(read())
         with pytest.raises(InputError, match="cannot replace itself"):
             train.Trainer(start.new_network(3), "adam", None, source=start, name="model_tiny")
 
 
 def test_iterations_trained_otherwise_are_not_mixed(source):
     settings.dataset = 21
-    with settings.overridden({"learning_rate": 0.5}, "test"):
+    with changed({"learning_rate": 0.5}):
         trainer = train.Trainer(deep(), "adam", None)
         trainer.load_data()
         trainer.train(3, 8, 1, overwrite=True)
@@ -200,13 +201,13 @@ def test_iterations_trained_otherwise_are_not_mixed(source):
     with pytest.raises(InputError, match=message):
         evaluate.Evaluator("model_tiny", "adam", 3, 2, 2).run()
     with pytest.raises(InputError, match=message):
-        networks.TransferSource(SOURCE, TARGET, 2)
+        TransferSource(read())
 
 
 def test_standardising_what_starts_from_a_plain_model_is_refused(source):
     values = {"transfer_from": SOURCE, "standardise": True, "iter_num": 1}
     with (
-        settings.overridden(values, "test"),
+        changed(values),
         pytest.raises(InputError, match="was not standardised"),
     ):
         train.train_model("model_tiny", "adam")
@@ -223,10 +224,10 @@ def test_standardising_what_starts_from_a_plain_model_is_refused(source):
 )
 def test_a_source_that_does_not_fit_is_refused(source, values, message):
     with (
-        settings.overridden({"transfer_from": SOURCE, "iter_num": 2, **values}, "test"),
+        changed({"transfer_from": SOURCE, "iter_num": 2, **values}),
         pytest.raises(InputError, match=message),
     ):
-        networks.TransferSource(settings.transfer_from, settings.selected(), settings.iter_num)
+        TransferSource(read())
 
 
 def test_a_changed_source_is_refused(source):
@@ -238,7 +239,7 @@ def test_a_changed_source_is_refused(source):
 # --- variants -------------------------------------------------------------------------------------
 def standardised(name="", **options):
     settings.dataset = 21
-    with settings.overridden({"standardise": True, "name": name}, "test"):
+    with changed({"standardise": True, "name": name}):
         trainer = train.Trainer(tiny_network(), "adam", None, **options)
         trainer.load_data()
         trainer.train(3, 8, 1)
@@ -261,15 +262,15 @@ def test_evaluation_standardises_as_training_did(source):
     (predicted,) = evaluator.load_model("std", "adam")
     mean, deviation = trainer.moments[0]
     patches = (np.asarray(evaluator.tensors.inputs[0])[evaluator.rows] - mean) / deviation
-    network = networks.load_network(trainer.files, 0, "")
+    network = trained.load_network(trainer.files, 0, "")
     np.testing.assert_allclose(predicted, network.predict(patches, verbose=0), atol=1e-6)
 
 
 def test_a_transfer_keeps_the_standardisation_of_its_source(source):
     trainer = standardised("std")
     settings.dataset = 22
-    with settings.overridden({"transfer_from": "single_1024/std.adam"}, "test"):
-        found = networks.TransferSource(settings.transfer_from, settings.selected(), 1)
+    with changed({"transfer_from": "single_1024/std.adam"}):
+        found = TransferSource(read())
         assert found.moments == [list(moments) for moments in trainer.moments]
 
 
@@ -283,7 +284,7 @@ def test_an_ensemble_averages_outputs(source):
     single = evaluate.Evaluator("model_tiny", "adam", 3, 2, 2)
     single.run()
     runs = single.load_model("model_tiny", "adam")
-    with settings.overridden({"ensemble": True}, "test"):
+    with changed({"ensemble": True}):
         ensemble = evaluate.Evaluator("model_tiny", "adam", 3, 2, 2)
         ensemble.run()
         (mean,) = ensemble.load_model("model_tiny", "adam")
@@ -299,7 +300,7 @@ def test_several_models_are_an_ensemble_from_its_thresholds_to_its_figures(sourc
     call("evaluate.py", *both, "-O", 2)
     call("plot_perf_metrics.py", "-m", "ensemble_model_tiny+std", "-o", "adam", "-d", 21)
     call("evaluate.py", *both, "-O", 3)
-    files = results.model_files(SINGLE, "ensemble_model_tiny+std", "adam")
+    files = model_files.model_files(config_of(SINGLE), "ensemble_model_tiny+std", "adam")
     scores = json.loads(files.scores.read_text())
     assert len(scores["made_of"]["weights"]) == 2 and scores["iterations"] == 1
     import compare_models
@@ -313,7 +314,7 @@ def test_several_models_are_an_ensemble_from_its_thresholds_to_its_figures(sourc
 @pytest.mark.parametrize("name", ["ensemble_x", "a/b", "a.b", "a b", "model_baseline"])
 def test_names_that_files_cannot_have_are_refused(name):
     with (
-        settings.overridden({"name": name}, "test"),
+        changed({"name": name}),
         pytest.raises(InputError, match=re.escape(name)),
     ):
         results.trained_name("model_leaky")
@@ -339,12 +340,12 @@ def test_mode_1_trains_its_half_as_the_same_variant(paths, call, monkeypatch, va
     monkeypatch.setattr(models, "model_names", lambda: ["model_tiny"])
     monkeypatch.setattr(models, "get_model", lambda *_: tiny_network())
     few = ("-e", 1, "-b", 8, "-i", 1)
-    with settings.overridden(values, "test"):
+    with changed(values):
         call("train.py", "-m", "model_tiny", "--name", "variant", "-o", "adam", "-d", 20, *few)
     call("evaluate.py", "-m", "variant", "-o", "adam", "-d", 20, "-O", 1, *few)
-    half = results.model_files(TINY, "variant", "adam", evaluate.CONFUSION_SPLIT)
+    half = model_files.model_files(config_of(TINY), "variant", "adam", evaluate.CONFUSION_SPLIT)
     made_of = json.loads(half.run_record(0).read_text())["made_of"]
     assert {name: made_of[name] for name in values} == values
-    assert results.model_files(TINY, "variant", "adam").confusion.exists()
+    assert model_files.model_files(config_of(TINY), "variant", "adam").confusion.exists()
     with pytest.raises(SystemExit, match="trained with -c n: so is its half"):
         call("evaluate.py", "-m", "variant", "-o", "adam", "-d", 20, "-O", 1, *few, "-c", "y")
