@@ -2,9 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import changed
 
-from instrec.errors import InputError
 from instrec.learning import augmentation, patches
 from instrec.learning.augmentation import AUGMENTATIONS, NEPERS
 
@@ -97,15 +95,6 @@ def test_what_is_named_is_done_in_the_order_of_the_list():
     wet = augmentation.room(generator, x)
     np.testing.assert_array_equal(either, augmentation.noise(generator, wet))
 
-
-def test_unknown_names_are_refused_by_settings():
-    with (
-        pytest.raises(InputError, match="^test: expected augmentation to name .*found 'rome'"),
-        changed({"augmentation": "noise rome"}),
-    ):
-        pass
-    augmentation.check("room noise")
-    augmentation.check("")
 
 
 def test_batches_vary_from_epoch_to_epoch_and_go_on_alike():

@@ -41,7 +41,7 @@ def tiny_network(inputs=1, name="model_tiny"):
     return keras.Model(tensors, keras.layers.Dense(3, activation="sigmoid")(x), name=name)
 
 
-def trained(
+def train_tiny(
     epochs=3, iter_num=1, batch=8, data_dist=None, optimizer="adam", overwrite=False, **options
 ):
     trainer = train.Trainer(tiny_network(), optimizer, data_dist, **options)
@@ -51,7 +51,7 @@ def trained(
 
 
 def test_the_documented_files_and_no_others_are_written(tiny, capsys):
-    files = trained(iter_num=2)
+    files = train_tiny(iter_num=2)
     written = sorted(path.name for path in files.folder.iterdir() if path.name[0] != ".")
     assert files.folder == settings.MODEL_PATH / "model_tiny"
     assert written == sorted(
@@ -63,19 +63,19 @@ def test_the_documented_files_and_no_others_are_written(tiny, capsys):
 
 
 def test_files_do_not_tell_what_was_trained_before_in_the_same_process(tiny):
-    files = trained(epochs=1, iter_num=2)
+    files = train_tiny(epochs=1, iter_num=2)
     assert files.structure(0).read_bytes() == files.structure(1).read_bytes()
 
 
 def test_a_state_that_a_kill_left_behind_is_removed(tiny):
-    files = trained(epochs=1)
+    files = train_tiny(epochs=1)
     files.state(0).write_bytes(b"of a training that has finished since")
-    trained(epochs=1)
+    train_tiny(epochs=1)
     assert not files.state(0).exists()
 
 
 def test_the_history_is_a_plain_structured_array(tiny):
-    history = np.load(trained().history(0), allow_pickle=False)
+    history = np.load(train_tiny().history(0), allow_pickle=False)
     assert history.dtype.names == (
         *("loss", "accuracy", "val_loss", "val_accuracy"),
         "training_pass",
@@ -88,7 +88,7 @@ def test_the_history_is_a_plain_structured_array(tiny):
 def test_the_best_weights_are_those_of_the_best_epoch(tiny):
     from instrec.learning.backend import keras
 
-    files = trained(epochs=6)
+    files = train_tiny(epochs=6)
     record = json.loads(files.run_record(0).read_text())
     history = np.load(files.history(0), allow_pickle=False)
     network = keras.models.model_from_json(files.structure(0).read_text())
@@ -104,7 +104,7 @@ def test_the_best_weights_are_those_of_the_best_epoch(tiny):
 
 
 def test_the_run_record_tells_everything(tiny):
-    record = json.loads(trained(epochs=1).run_record(0).read_text())
+    record = json.loads(train_tiny(epochs=1).run_record(0).read_text())
     made_of = record["made_of"]
     assert made_of["labels"] == list(TINY.labels)
     assert made_of["windows"] == [1024] and made_of["hop_length"] == 512
@@ -116,18 +116,18 @@ def test_the_run_record_tells_everything(tiny):
 
 
 def test_same_seed_same_history_and_iterations_differ(tiny, tmp_path):
-    files = trained(iter_num=2)
+    files = train_tiny(iter_num=2)
     first, second = (np.load(files.history(i), allow_pickle=False) for i in (0, 1))
     assert not np.array_equal(first, second)
     files.folder.rename(tmp_path / "elsewhere")
-    again = np.load(trained().history(0), allow_pickle=False)
+    again = np.load(train_tiny().history(0), allow_pickle=False)
     np.testing.assert_array_equal(first, again)
 
 
 CODE = """
 import settings, train, test_train
 settings.DATA_SETS[20], settings.dataset = test_train.TINY, 20
-test_train.trained(epochs=8)
+test_train.train_tiny(epochs=8)
 """
 
 
@@ -169,16 +169,16 @@ def test_killed_training_goes_on_to_the_same_history(tiny, tmp_path, epoch, seco
     assert not files.state(0).exists()
 
     files.folder.rename(tmp_path / "killed")
-    undisturbed = trained(epochs=8)
+    undisturbed = train_tiny(epochs=8)
     np.testing.assert_array_equal(history, np.load(undisturbed.history(0), allow_pickle=False))
-    for one, other in zip(weights, weights_of(undisturbed.best(0)), strict=True):
-        np.testing.assert_array_equal(one, other)
+    for first, second in zip(weights, weights_of(undisturbed.best(0)), strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 VARIED = {"schedule": "cosine", "augmentation": "noise start"}
 
 
-@pytest.mark.parametrize("optimizer", settings.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", ("adam", "sgd"))
 def test_an_interrupted_training_with_all_variants_goes_on_alike(
     tiny, tmp_path, monkeypatch, optimizer
 ):
@@ -195,24 +195,24 @@ def test_an_interrupted_training_with_all_variants_goes_on_alike(
         with monkeypatch.context() as patch:
             patch.setattr(callbacks.StateSaver, "on_epoch_end", interrupted)
             with pytest.raises(KeyboardInterrupt):
-                trained(epochs=5, optimizer=optimizer)
-        files = trained(epochs=5, optimizer=optimizer)
+                train_tiny(epochs=5, optimizer=optimizer)
+        files = train_tiny(epochs=5, optimizer=optimizer)
         resumed = np.load(files.history(0), allow_pickle=False)
         files.folder.rename(tmp_path / "resumed")
-        whole = np.load(trained(epochs=5, optimizer=optimizer).history(0), allow_pickle=False)
+        whole = np.load(train_tiny(epochs=5, optimizer=optimizer).history(0), allow_pickle=False)
     np.testing.assert_array_equal(resumed, whole)
 
 
 @pytest.mark.parametrize("name", VARIED)
 def test_each_variant_changes_the_training_and_is_in_its_record(tiny, name):
-    plain = np.load(trained(epochs=2).history(0), allow_pickle=False)
+    plain = np.load(train_tiny(epochs=2).history(0), allow_pickle=False)
     values = {name: "noise" if name == "augmentation" else VARIED[name]}
     with changed(values | {"name": "varied"}):
-        files = trained(epochs=2)
+        files = train_tiny(epochs=2)
         assert not np.array_equal(plain, np.load(files.history(0), allow_pickle=False))
     assert json.loads(files.run_record(0).read_text())["made_of"][name] == values[name]
     with pytest.raises(InputError, match=f"{name}: .*--overwrite"):
-        trained(epochs=2, name="varied")
+        train_tiny(epochs=2, name="varied")
 
 
 def test_the_cosine_schedule_rises_and_falls_over_all_steps(tiny):
@@ -229,54 +229,42 @@ def test_the_cosine_schedule_rises_and_falls_over_all_steps(tiny):
 
 
 def test_finished_training_is_kept(tiny, capsys):
-    files = trained()
+    files = train_tiny()
     times = files.best(0).stat().st_mtime_ns
     capsys.readouterr()
-    trained()
+    train_tiny()
     assert files.best(0).stat().st_mtime_ns == times
     assert "trained before" in capsys.readouterr().out
 
 
-def test_a_model_of_before_a_parameter_came_is_kept(tiny, capsys):
-    files = trained()
-    record = json.loads(files.run_record(0).read_text())
-    for name, before in train.ADDED_SINCE.items():
-        assert record["made_of"].pop(name) == record["settings"].pop(name) == before
-    files.run_record(0).write_text(json.dumps(record))
-    trained()
-    assert "trained before" in capsys.readouterr().out
-    _, variant = train.variant_of(TINY, "model_tiny", "adam")
-    assert variant["schedule"] == "constant" and variant["augmentation"] == ""
-
-
 def test_other_settings_are_refused_until_told_to_overwrite(tiny):
-    trained(epochs=1)
+    train_tiny(epochs=1)
     with pytest.raises(InputError, match="batch_size: 8, not 4.*--overwrite"):
-        trained(epochs=1, batch=4)
-    files = trained(epochs=1, batch=4, overwrite=True)
+        train_tiny(epochs=1, batch=4)
+    files = train_tiny(epochs=1, batch=4, overwrite=True)
     assert json.loads(files.run_record(0).read_text())["made_of"]["batch_size"] == 4
 
 
 def test_overwriting_keeps_what_matches(tiny, capsys):
-    trained(epochs=1)
+    train_tiny(epochs=1)
     capsys.readouterr()
-    trained(epochs=1, overwrite=True)
+    train_tiny(epochs=1, overwrite=True)
     assert "trained before" in capsys.readouterr().out
 
 
 def test_lost_weights_are_noticed(tiny):
-    trained(epochs=1).best(0).unlink()
+    train_tiny(epochs=1).best(0).unlink()
     with pytest.raises(InputError, match=r"adam0\.best\.hdf5 is missing.*--overwrite"):
-        trained(epochs=1)
-    assert trained(epochs=1, overwrite=True).best(0).exists()
+        train_tiny(epochs=1)
+    assert train_tiny(epochs=1, overwrite=True).best(0).exists()
 
 
 def test_overwriting_is_refused_while_another_run_trains(tiny):
-    files = trained(epochs=1)
+    files = train_tiny(epochs=1)
     before = files.run_record(0).read_bytes()
     refused = pytest.raises(InputError, match="another run is writing models")
     with train.storage.lock(files.folder, "models", name="model_tiny.adam."), refused:
-        trained(epochs=1, overwrite=True)
+        train_tiny(epochs=1, overwrite=True)
     assert files.run_record(0).read_bytes() == before
     assert files.best(0).exists()
 
@@ -284,7 +272,7 @@ def test_overwriting_is_refused_while_another_run_trains(tiny):
 def test_training_stops_early(tiny):
     settings.patience = 1
     settings.learning_rate = 100.0  # the loss soon rises
-    history = np.load(trained(epochs=50).history(0), allow_pickle=False)
+    history = np.load(train_tiny(epochs=50).history(0), allow_pickle=False)
     assert len(history) < 50
     best = history["val_loss"].argmin()
     assert len(history) == best + 2
@@ -292,12 +280,12 @@ def test_training_stops_early(tiny):
 
 def test_a_run_that_has_not_learnt_says_so(tiny, capsys):
     settings.learning_rate = 0.0
-    trained(epochs=1)
+    train_tiny(epochs=1)
     shown = capsys.readouterr().out
-    assert "warning: this run has not learnt" in shown and "-b 32" in shown
+    assert "warning: this training has not learnt" in shown and "-b 32" in shown
     settings.learning_rate = 0.01
     settings.seed = 1
-    trained(epochs=30, batch=4, overwrite=True)
+    train_tiny(epochs=30, batch=4, overwrite=True)
     assert "not learnt" not in capsys.readouterr().out
 
 
@@ -314,7 +302,7 @@ def test_class_weights_are_inverse_to_the_number_of_patches(tiny):
     data_dist = pd.DataFrame({"patches": [10, 20, 30]}, index=["cel", "cla", "flu"])
     trainer = train.Trainer(tiny_network(), "sgd", data_dist)
     assert trainer._class_weights() == pytest.approx({0: 2.0, 1: 1.0, 2: 2 / 3})
-    files = trained(epochs=1, data_dist=data_dist, optimizer="sgd")
+    files = train_tiny(epochs=1, data_dist=data_dist, optimizer="sgd")
     weights = json.loads(files.run_record(0).read_text())["class_weights"]
     assert list(weights.values()) == pytest.approx([2.0, 1.0, 2 / 3])
     lacking = pd.DataFrame({"patches": [10, 30]}, index=["cel", "flu"])
@@ -323,13 +311,14 @@ def test_class_weights_are_inverse_to_the_number_of_patches(tiny):
 
 
 def test_distribution_counts_training_patches(tiny):
-    part = tensors.load(config_of(TINY), "train")
-    distribution = train.label_distribution(part, 0.85)
+    trainer = train.Trainer(tiny_network(), "adam", None)
+    trainer.load_data()
+    distribution = train.label_distribution(trainer)
     assert distribution["patches"].to_dict() == {"cel": 15, "cla": 15, "flu": 15}
 
 
 def test_the_half_split_lies_apart_and_holds_out_what_it_should(tiny):
-    files = trained(epochs=1, split=0.5)
+    files = train_tiny(epochs=1, split=0.5)
     assert files.folder == settings.MODEL_PATH / "model_tiny" / "split_0.5"
     record = json.loads(files.run_record(0).read_text())
     assert record["training_patches"] == record["validation_patches"] == 27
@@ -373,7 +362,7 @@ def test_keras_opens_one_stream_for_all_epochs_and_tunes_none(monkeypatch):
 def test_what_ends_while_it_is_read_is_named(tiny):
     trainer = train.Trainer(tiny_network(), "adam", None)
     trainer.load_data()
-    path = tensors.folder(TINY, "train") / "X_irmas.npy"
+    path = tensors.folder(config_of(TINY), "train") / "X_irmas.npy"
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size - 10)
     with pytest.raises(InputError, match="X_irmas.npy is damaged: it ends"):
@@ -436,7 +425,7 @@ def test_options_of_zero_are_refused(tiny, call, option):
 @pytest.mark.parametrize(("epochs", "batch", "iter_num"), [(0, 8, 1), (1, 0, 1), (1, 8, 0)])
 def test_counts_below_one_are_refused(tiny, epochs, batch, iter_num):
     with pytest.raises(InputError, match="1 or more, found 0"):
-        trained(epochs=epochs, batch=batch, iter_num=iter_num)
+        train_tiny(epochs=epochs, batch=batch, iter_num=iter_num)
 
 
 def test_training_by_recording_leaks_nothing(tiny):
@@ -452,7 +441,18 @@ def test_training_by_recording_leaks_nothing(tiny):
 
 
 def test_without_patience_training_stops_at_the_first_worse_epoch(tiny):
-    settings.patience = 0
-    history = np.load(trained(epochs=12).history(0))
-    losses = history["val_loss"]
-    assert len(history) >= 1 and np.all(np.diff(losses[:-1]) < 0)
+    settings.learning_rate, settings.seed = 100.0, 3  # the loss soon rises
+    lengths = {}
+    for settings.patience in (0, 2):
+        history = np.load(train_tiny(epochs=40, overwrite=True).history(0))
+        losses = history["val_loss"]
+        best = losses.argmin()
+        lengths[settings.patience] = len(losses) - 1 - best
+        assert len(losses) < 40
+    assert lengths == {0: 1, 2: 2}
+
+
+def test_augmentations_are_those_that_settings_name():
+    from instrec.learning import augmentation
+
+    assert tuple(augmentation.AUGMENTATIONS) == settings.AUGMENTATIONS

@@ -70,7 +70,7 @@ def weights(files, iteration):
     return [layer.get_weights() for layer in network.layers if layer.get_weights()]
 
 
-@pytest.mark.parametrize("optimizer", settings.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", ("adam", "sgd"))
 def test_frozen_means_frozen(source, optimizer):
     files = transferred(optimizer)
     for iteration in (0, 1):
@@ -185,7 +185,7 @@ def test_a_kill_between_checkpoint_and_state_of_the_second_pass_changes_nothing(
 
 def test_a_transfer_never_replaces_its_source(source, monkeypatch):
     settings.dataset = 21
-    with changed({"transfer_from": SOURCE}):
+    with changed({"transfer_from": SOURCE, "iter_num": 1}):
         start = TransferSource(read())
         with pytest.raises(InputError, match="cannot replace itself"):
             train.Trainer(start.new_network(3), "adam", None, source=start, name="model_tiny")
@@ -201,7 +201,7 @@ def test_iterations_trained_otherwise_are_not_mixed(source):
     with pytest.raises(InputError, match=message):
         evaluate.Evaluator("model_tiny", "adam", 3, 2, 2).run()
     with pytest.raises(InputError, match=message):
-        TransferSource(read())
+        TransferSource(read(transfer_from=SOURCE, iter_num=2))
 
 
 def test_standardising_what_starts_from_a_plain_model_is_refused(source):
@@ -210,7 +210,7 @@ def test_standardising_what_starts_from_a_plain_model_is_refused(source):
         changed(values),
         pytest.raises(InputError, match="was not standardised"),
     ):
-        train.train_model("model_tiny", "adam")
+        train.train_model(read(optimizer="adam"), "model_tiny")
 
 
 @pytest.mark.parametrize(
@@ -247,12 +247,12 @@ def standardised(name="", **options):
 
 
 def test_standardisation_takes_the_training_patches_alone(source, monkeypatch):
-    monkeypatch.setattr(tensors, "MOMENTS_BLOCK", 7)
+    monkeypatch.setattr(tensors, "BLOCK", 7)
     trainer = standardised("std")
     patches = trainer.tensors.inputs[0][trainer.train_rows].astype(np.float64)
-    np.testing.assert_allclose(trainer.moments, [(patches.mean(), patches.std())], rtol=1e-9)
+    np.testing.assert_allclose(trainer.means_and_stds, [(patches.mean(), patches.std())], rtol=1e-9)
     record = json.loads(trainer.files.run_record(0).read_text())
-    assert record["moments"] == [list(moments) for moments in trainer.moments]
+    assert record["moments"] == [list(pair) for pair in trainer.means_and_stds]
 
 
 def test_evaluation_standardises_as_training_did(source):
@@ -260,7 +260,7 @@ def test_evaluation_standardises_as_training_did(source):
     evaluator = evaluate.Evaluator("std", "adam", 3, 1, 1)
     evaluator.load_test_data()
     (predicted,) = evaluator.load_model("std", "adam")
-    mean, deviation = trainer.moments[0]
+    mean, deviation = trainer.means_and_stds[0]
     patches = (np.asarray(evaluator.tensors.inputs[0])[evaluator.rows] - mean) / deviation
     network = trained.load_network(trainer.files, 0, "")
     np.testing.assert_allclose(predicted, network.predict(patches, verbose=0), atol=1e-6)
@@ -269,9 +269,9 @@ def test_evaluation_standardises_as_training_did(source):
 def test_a_transfer_keeps_the_standardisation_of_its_source(source):
     trainer = standardised("std")
     settings.dataset = 22
-    with changed({"transfer_from": "single_1024/std.adam"}):
+    with changed({"transfer_from": "single_1024/std.adam", "iter_num": 1}):
         found = TransferSource(read())
-        assert found.moments == [list(moments) for moments in trainer.moments]
+        assert found.means_and_stds == [list(pair) for pair in trainer.means_and_stds]
 
 
 def test_a_variant_does_not_pass_for_the_plain_model(source):
@@ -317,7 +317,7 @@ def test_names_that_files_cannot_have_are_refused(name):
         changed({"name": name}),
         pytest.raises(InputError, match=re.escape(name)),
     ):
-        results.trained_name("model_leaky")
+        model_files.trained_name(read(), "model_leaky")
 
 
 def test_an_untrained_model_is_named(source):
