@@ -17,6 +17,7 @@ import settings
 from instrec.common import command
 from instrec.config import Config, FeatureParameters, read
 from instrec.data import audio, features
+from instrec.scoring import metrics, scores
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 44100
@@ -76,6 +77,40 @@ def run_script(tmp_path):
         return result
 
     return run
+
+
+def save_scores(
+    path, recipe, results, *, thresholds=None, half="pure half of the test data", **more
+):
+    """Write a file of scores as evaluate.py does.
+
+    `results` has for each kind and name, for both strategies or by strategy, the precision, recall
+    and f-score of each training; at each of `thresholds`, if there are some.
+    """
+    import pandas as pd
+
+    rows, ranking = [], []
+    for strategy in metrics.STRATEGIES:
+        kinds = results.get(strategy, results)
+        keys = {"data set": recipe["data_set"], "model": recipe["model"]}
+        keys |= {"optimizer": recipe["optimizer"], "strategy": strategy}
+        for kind, names in kinds.items():
+            for name, trainings in names.items():
+                for training, values in enumerate(trainings):
+                    at = keys | {"training": training}
+                    if kind == "ranking":
+                        ranking.append(at | dict(zip(metrics.RANKING, values, strict=True)))
+                        continue
+                    score = metrics.Score(*np.asarray(values, dtype=float).T)
+                    at |= {"kind": kind, "name": name}
+                    rows += scores.rows(at, 0.5 if thresholds is None else thresholds, score)
+    frames = [
+        pd.DataFrame(found, columns=list(columns))
+        for found, columns in ((rows, scores.COLUMNS), (ranking, scores.RANKING_COLUMNS))
+    ]
+    iterations = 1 + max(row["training"] for row in rows)
+    record = {"made_of": recipe, "half": half, "clips": 9, "iterations": iterations, "absent": []}
+    scores.save(path, record | more, *frames)
 
 
 @contextlib.contextmanager

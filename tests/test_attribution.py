@@ -1,6 +1,5 @@
 """Integrated gradients against closed forms, and the picture of a tiny trained model."""
 
-import functools
 import json
 import re
 
@@ -16,6 +15,7 @@ import train
 from instrec.config import FeatureParameters
 from instrec.data import features
 from instrec.errors import InputError
+from instrec.figures import sound, style
 from instrec.learning import model_files, trained
 from instrec.scoring import attribution, recognition
 
@@ -134,8 +134,8 @@ def test_two_inputs_get_theirs_in_order(kind):
     x, x0 = kind([patch(1), patch(2)]), kind([patch(3), patch(4)])
     found = attribution.integrated_gradients(dense(weights), x, 1, baseline=x0)
     assert type(found) is kind
-    for of_input, w, one, zero in zip(found, np.split(weights[:, 1], 2), x, x0, strict=True):
-        np.testing.assert_allclose(of_input, w.reshape(SHAPE) * (one - zero), rtol=1e-5)
+    for cells, w, one, zero in zip(found, np.split(weights[:, 1], 2), x, x0, strict=True):
+        np.testing.assert_allclose(cells, w.reshape(SHAPE) * (one - zero), rtol=1e-5)
     network = dense(weights, "sigmoid")
     found = attribution.integrated_gradients(network, x, 1, baseline=x0)
     assert sum(a.sum() for a in found) == pytest.approx(gain(network, x, x0, 1), rel=1e-2)
@@ -170,7 +170,7 @@ def test_several_networks_are_averaged_against_standardised_silence():
     moments, x = [(-3.0, 2.0), (-5.0, 4.0)], [patch(1), patch(2)]
     weights = [normal(96, 2, seed=seed) / 50 for seed in (0, 1)]
     trained = [dense(w, "sigmoid") for w in weights]
-    explained = attribution.against_silence(trained, x, 1, moments=moments)
+    explained = attribution.against_silence(trained, x, 1, means_and_stds=moments)
     silence = np.full(SHAPE, np.log(np.finfo(np.float32).eps))
     now, before = (
         [(y - m) / d for y, (m, d) in zip(z, moments, strict=True)] for z in (x, [silence] * 2)
@@ -180,12 +180,12 @@ def test_several_networks_are_averaged_against_standardised_silence():
         expected = (each[0][i] + each[1][i]) / 2
         np.testing.assert_allclose(explained.attributions[i], expected, rtol=1e-4)
     total = sum(a.sum() for a in explained.attributions)
-    assert explained.output - explained.of_baseline == pytest.approx(total, rel=1e-2)
+    assert explained.output - explained.baseline == pytest.approx(total, rel=1e-2)
     of_silence = [
         1 / (1 + np.exp(-(np.concatenate([b.ravel() for b in before]) @ w[:, 1] + 0.3)))
         for w in weights
     ]
-    assert explained.of_baseline == pytest.approx(np.mean(of_silence), abs=1e-5)
+    assert explained.baseline == pytest.approx(np.mean(of_silence), abs=1e-5)
 
 
 # --- the picture ----------------------------------------------------------------------------------
@@ -194,30 +194,30 @@ PARAMETERS = FeatureParameters(8000, (1024, 2048), 512, *SHAPE[:2])
 
 def test_the_map_is_symmetric_around_white_and_channels_are_added():
     maps = [patch(1), 2 * patch(2)]
-    inputs = [(name, patch(3), of_input) for name, of_input in zip("ab", maps, strict=True)]
-    figure = figures.attribution(inputs, 3.0, PARAMETERS, "title")
+    inputs = [(name, patch(3), cells) for name, cells in zip("ab", maps, strict=True)]
+    figure = sound.attribution(inputs, 3.0, PARAMETERS, "title")
     images = [axes.images[0] for axes in figure.axes if axes.get_title("left")[:4] == "attr"]
-    for image, of_input in zip(images, maps, strict=True):
+    for image, cells in zip(images, maps, strict=True):
         assert image.norm.vmin == -image.norm.vmax == images[0].norm.vmin
         assert image.cmap(0.5)[:3] == pytest.approx((1, 1, 1), abs=0.01)
-        np.testing.assert_allclose(image.get_array(), of_input.sum(axis=-1), rtol=1e-5)
+        np.testing.assert_allclose(image.get_array(), cells.sum(axis=-1), rtol=1e-5)
         assert image.get_extent()[:2] == pytest.approx([3, 3 + 4 * 512 / 8000])
     heights = [
         [bar.get_width() for bar in axes.patches]
         for axes in figure.axes
         if axes.get_title() == "sum over time"
     ]
-    np.testing.assert_allclose(heights, [one.sum(axis=(1, 2)) for one in maps], rtol=1e-5)
+    np.testing.assert_allclose(heights, [each.sum(axis=(1, 2)) for each in maps], rtol=1e-5)
     ticks = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert ticks == ["500", "2,000"]  # of six bands to 4 kHz, and none beyond
 
 
 def test_silence_is_dark_and_without_attributions(tmp_path):
     silence = np.full(SHAPE, np.log(features.EPSILON), dtype=np.float32)
-    figure = figures.attribution([("x", silence, np.zeros(SHAPE))], 0, PARAMETERS, "title")
+    figure = sound.attribution([("x", silence, np.zeros(SHAPE))], 0, PARAMETERS, "title")
     shown = figure.axes[0].images[0]
     assert np.all(shown.get_array() <= shown.norm.vmin + 1e-3)
-    assert [path.suffix for path in figures.save(figure, tmp_path / "x")] == [".png", ".pdf"]
+    assert [path.suffix for path in style.save(figure, tmp_path / "x")] == [".png", ".pdf"]
 
 
 # --- a trained model ------------------------------------------------------------------------------
@@ -245,9 +245,7 @@ def test_the_command_explains_the_strongest_label(data, paths, call, capsys, mon
         assert written.stat().st_size > 10_000
     assert f"figure: {written.with_suffix('.png')} (and .pdf)" in shown
 
-    # It is the patch where the output is highest, also where a file comes in several blocks.
-    in_blocks = functools.partial(features.patches_in_blocks, seconds=1.5)
-    monkeypatch.setattr(features, "patches_in_blocks", in_blocks)
+    # It is the patch where the output is highest.
     whole = patches_of(data, recogniser.parameters, recogniser.step)
     hop = recogniser.step * settings.hop_length / settings.sample_rate
     for label in range(3):
@@ -255,8 +253,8 @@ def test_the_command_explains_the_strongest_label(data, paths, call, capsys, mon
         row = found.predictions[:, label].argmax()
         assert best.label == label and best.start == pytest.approx(row * hop)
         assert best.output == pytest.approx(found.predictions[row, label], abs=1e-4)
-        (of_input,) = best.inputs
-        np.testing.assert_allclose(of_input, whole[row], atol=0.02)
+        (cells,) = best.inputs
+        np.testing.assert_allclose(cells, whole[row], atol=0.02)
     best = recogniser.strongest_patch(data)
     assert SINGLE.labels[best.label] == strongest
 
@@ -286,8 +284,8 @@ def test_a_standardised_model_of_two_separated_inputs(data, paths, call, monkeyp
         trainer = train.Trainer(tiny_network(inputs=2), "adam", None)
         trainer.load_multi_data()
         trainer.train(2, 8, 1)
-    drawn, draw = [], figures.attribution
-    monkeypatch.setattr(figures, "attribution", lambda *given: drawn.append(given) or draw(*given))
+    drawn, draw = [], sound.attribution
+    monkeypatch.setattr(sound, "attribution", lambda *given: drawn.append(given) or draw(*given))
     arguments = ("-m", trainer.files.model, "-o", "adam", "-d", 23, "--label", "flu")
     call("plot_attribution.py", data, *arguments, "--out", paths)
     assert (paths / "attribution_a song_flu.png").exists()
@@ -305,8 +303,8 @@ def test_a_standardised_model_of_two_separated_inputs(data, paths, call, monkeyp
     output = network.predict([x[None] for x in now], verbose=0)[0, 2]
     assert f"output of {trainer.files.model}: {output:.2f}" in title
     expected = attribution.integrated_gradients(network, now, 2, baseline=before)
-    for of_input, wanted in zip(shown, expected, strict=True):
-        np.testing.assert_allclose(of_input, wanted, rtol=1e-4, atol=1e-7)
+    for cells, wanted in zip(shown, expected, strict=True):
+        np.testing.assert_allclose(cells, wanted, rtol=1e-4, atol=1e-7)
 
 
 def test_a_label_is_found_by_its_name(data, call):

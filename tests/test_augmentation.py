@@ -96,7 +96,6 @@ def test_what_is_named_is_done_in_the_order_of_the_list():
     np.testing.assert_array_equal(either, augmentation.noise(generator, wet))
 
 
-
 def test_batches_vary_from_epoch_to_epoch_and_go_on_alike():
     x, y = some_patches(n=8), one_hot(8)
     options = {"targets": y, "shuffle_seed": (7,), "augmentations": "noise"}

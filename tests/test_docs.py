@@ -105,9 +105,8 @@ def parse(monkeypatch, capsys):
         assert (ROOT / script).exists(), script
         main = importlib.import_module(script.removesuffix(".py")).main
         monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
-        monkeypatch.setattr("sys.argv", [script, *arguments])
         try:
-            main({}) if script == "compare_models.py" else main()
+            main(arguments)
         except ParsedError as found:
             return found.args[0]
         except SystemExit:
@@ -139,8 +138,8 @@ def check_names(arguments):
         assert arguments.dataset in settings.DATA_SETS
     if getattr(arguments, "model", None):
         assert set(arguments.model.split("+")) <= set(models.model_names())
-    named = [getattr(arguments, "experiment", None), *getattr(arguments, "experiments", [])]
-    assert {name for name in named if name} <= set(experiments.names())
+    for name in (*getattr(arguments, "experiment", []), *getattr(arguments, "experiments", [])):
+        experiments.load(name)
 
 
 def test_a_wrong_command_would_be_found(parse):
@@ -194,16 +193,20 @@ def test_imports_of_examples_exist(page):
                 assert all(hasattr(module, alias.name) for alias in node.names)
 
 
-def test_the_data_set_network_and_experiment_of_one_s_own():
-    entry, network, experiment = fences(ROOT / "docs/your_own.md", "python")
+def test_the_data_set_network_and_experiment_of_one_s_own(tmp_path):
+    entry, network = fences(ROOT / "docs/your_own.md", "python")
+    (experiment,) = fences(ROOT / "docs/your_own.md", "toml")
     data_set = eval(f"{{{entry}}}", {"DataSet": settings.DataSet})[11]
-    assert data_set.key == "guitars_1024" and 11 not in settings.DATA_SETS
+    assert data_set.key(1024) == "guitars_1024" and 11 not in settings.DATA_SETS
     names = {}
     exec(network, names)
     built = names["get_model"]((128, 43, 1), 11)
     assert built.output_shape == (None, 11) and built.name == "model_mine"
-    parsed = experiments.parse(experiment, "flat_slope", "experiments/flat_slope.py")
-    assert parsed.overrides["alpha"] == 0.1 and parsed.baseline in experiments.names()
+    path = tmp_path / "flat_slope.toml"
+    path.write_text(experiment)
+    parsed = experiments.load(str(path))
+    assert read().changed(parsed.parameters, "").alpha == 0.1
+    assert parsed.baseline in experiments.names()
 
 
 # --- facts that are said twice --------------------------------------------------------------------

@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 from conftest import make_folders, make_irmas
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from test_train import TINY, tiny_network
 
 import evaluate
@@ -13,7 +13,7 @@ import train
 from instrec.config import read
 from instrec.errors import InputError
 from instrec.learning import model_files
-from instrec.scoring import metrics
+from instrec.scoring import metrics, scores
 
 SINGLE = settings.DataSet("single", "Single", ("cel", "cla", "flu"), ("single",), "folders")
 
@@ -48,11 +48,11 @@ def evaluator(op_mode, **options):
 
 def store_optima(files, threshold=0.5, classwise=0.7):
     sweep = json.loads(files.sweep.read_text())
-    of_strategy = {
+    thresholds = {
         "global": dict.fromkeys(metrics.AVERAGES, threshold),
         "classwise": dict.fromkeys(TINY.labels, classwise),
     }
-    optima = {"made_of": sweep["made_of"], "optima": dict.fromkeys(("s1", "s2"), of_strategy)}
+    optima = {"made_of": sweep["made_of"], "optima": dict.fromkeys(("s1", "s2"), thresholds)}
     files.optima.write_text(json.dumps(optima))
 
 
@@ -60,26 +60,28 @@ def test_the_sweep_agrees_with_scikit_learn(trained):
     files = trained(20)
     mode_2 = evaluator(2)
     mode_2.run()
-    sweep = json.loads(files.sweep.read_text())
-    assert sweep["thresholds"] == metrics.THRESHOLDS.tolist()
-    assert sweep["clips"] == 6
+    record, table = scores.load(files.sweep, "")
+    assert sorted(set(table["threshold"])) == metrics.THRESHOLDS.tolist()
+    assert record["clips"] == 6
+    table = table.set_index(["training", "strategy", "kind", "name", "threshold"]).sort_index()
+    table = table[list(scores.MEASURES)]
 
     predictions = mode_2.load_model("model_tiny", "adam")
     for iteration in range(2):
         clips = np.split(predictions[iteration], mode_2.clip_starts)
-        scores = np.stack([metrics.s1(clip) for clip in clips])
-        for i, threshold in enumerate(metrics.THRESHOLDS):
-            for average, of_sklearn in (("micro", "micro"), ("macro_sklearn", "macro")):
+        of_clips = np.stack([metrics.s1(clip) for clip in clips])
+        for threshold in metrics.THRESHOLDS:
+            for average, name_of_sklearn in (("micro", "micro"), ("macro_sklearn", "macro")):
                 expected = precision_recall_fscore_support(
-                    mode_2.y_true, scores >= threshold, average=of_sklearn, zero_division=0
+                    mode_2.y_true, of_clips >= threshold, average=name_of_sklearn, zero_division=0
                 )
-                found = sweep["results"]["s1"]["global"][average][iteration][i]
+                found = table.loc[iteration, "s1", "global", average, threshold]
                 np.testing.assert_allclose(found, expected[:3], atol=1e-12)
             expected = precision_recall_fscore_support(
-                mode_2.y_true, scores >= threshold, average=None, zero_division=0
+                mode_2.y_true, of_clips >= threshold, average=None, zero_division=0
             )
             for k, label in enumerate(TINY.labels):
-                found = sweep["results"]["s1"]["classwise"][label][iteration][i]
+                found = table.loc[iteration, "s1", "classwise", label, threshold]
                 np.testing.assert_allclose(found, [v[k] for v in expected[:3]], atol=1e-12)
 
 
@@ -87,9 +89,9 @@ def test_halves_share_no_clip_and_cover_all(trained):
     trained(20)
     clips = {}
     for op_mode in (2, 3):
-        one = evaluator(op_mode)
-        one.load_test_data()
-        clips[op_mode] = set(one.clips.tolist())
+        half = evaluator(op_mode)
+        half.load_test_data()
+        clips[op_mode] = set(half.clips.tolist())
     assert clips[2] | clips[3] == set(range(12))
     assert not clips[2] & clips[3]
 
@@ -100,20 +102,24 @@ def test_final_scores_use_the_stored_thresholds_on_the_pure_half(trained):
     store_optima(files)
     mode_3 = evaluator(3)
     mode_3.run()
-    scores = json.loads(files.scores.read_text())["results"]
+    _, table = scores.load(files.scores, "")
+    table = table.set_index(["training", "strategy", "kind", "name"])[list(scores.MEASURES)]
     predictions = mode_3.load_model("model_tiny", "adam")
     for iteration in range(2):
         clips = np.split(predictions[iteration], mode_3.clip_starts)
         of_clips = np.stack([metrics.s2(clip) for clip in clips])
-        found = scores["s2"]
-        for name, threshold in (("global", 0.5), ("global_classwise", 0.7)):
-            expected = metrics.macro(mode_3.y_true, of_clips >= threshold)
-            np.testing.assert_allclose(found[name]["macro"][iteration], expected)
-        expected = metrics.classwise(mode_3.y_true, of_clips >= 0.7)
-        for k, label in enumerate(TINY.labels):
-            np.testing.assert_allclose(
-                found["classwise"][label][iteration], [values[k] for values in expected]
+        for kind, threshold in (("global", 0.5), ("global_classwise", 0.7)):
+            expected = precision_recall_fscore_support(
+                mode_3.y_true, of_clips >= threshold, average="micro", zero_division=0
             )
+            found = table.loc[iteration, "s2", kind, "micro"]
+            np.testing.assert_allclose(found, expected[:3], atol=1e-12)
+        expected = precision_recall_fscore_support(
+            mode_3.y_true, of_clips >= 0.7, average=None, zero_division=0
+        )
+        for k, label in enumerate(TINY.labels):
+            found = table.loc[iteration, "s2", "classwise", label]
+            np.testing.assert_allclose(found, [values[k] for values in expected[:3]], atol=1e-12)
 
 
 def test_final_scores_without_optima_say_what_to_run(trained):
@@ -190,10 +196,10 @@ def test_confusion_matrices_of_multi_label_data_are_of_held_out_training_data(tr
     found = json.loads(files.confusion.read_text())
     assert mode_1.tensors.part == "train"
     assert len(mode_1.rows) == 27 and mode_1.split == 0.5
-    matrices = np.array(found["results"]["s1"]["confusion"])  # [iterations x true x predicted]
+    matrices = np.array(found["matrices"]["s1"])  # [iterations x true x predicted]
     assert matrices.shape == (2, 3, 3)
     np.testing.assert_allclose(matrices.sum(axis=2), 1)
-    assert found["half"] == "held-out 50% of the training data"
+    assert found["half"] == "held-out 50% of the incomplete training data"
 
 
 def test_confusion_matrices_of_single_label_data_are_of_the_pure_half(trained):
@@ -206,8 +212,10 @@ def test_confusion_matrices_of_single_label_data_are_of_the_pure_half(trained):
     predictions = mode_1.load_model("model_tiny", "adam")[1]
     clips = np.split(predictions, mode_1.clip_starts)
     predicted = np.array([metrics.s1(clip).argmax() for clip in clips])
-    expected = metrics.confusion_matrix(mode_1.y_true.argmax(axis=1), predicted, 3)
-    np.testing.assert_allclose(found["results"]["s1"]["confusion"][1], expected)
+    expected = confusion_matrix(
+        mode_1.y_true.argmax(axis=1), predicted, labels=[0, 1, 2], normalize="true"
+    )
+    np.testing.assert_allclose(found["matrices"]["s1"][1], expected)
 
 
 def test_predictions_are_computed_once(trained, monkeypatch):
@@ -287,7 +295,7 @@ def test_labels_absent_from_a_half_are_named_and_count_as_zero(trained, paths, c
     assert "note: no clip has cla, flu" in capsys.readouterr().out
     content = files.sweep.read_text()
     assert "NaN" not in content
-    assert json.loads(content)["absent"] == [1, 2]
+    assert json.loads(content)["absent"] == ["cla", "flu"]
 
 
 @pytest.mark.parametrize(
@@ -305,11 +313,25 @@ def test_wrong_arguments_are_refused(arguments, message):
 
 
 def test_clips_of_any_length_are_aggregated():
-    one = evaluate.Evaluator("model_leaky", "adam", 11, 1, 2)
+    evaluator_ = evaluate.Evaluator("model_leaky", "adam", 11, 1, 2)
     predictions = [np.random.default_rng(n).random((n, 11)) for n in (1, 5, 6, 240)]
     for strategy in ("s1", "s2"):
-        scores = one.aggregate_predictions(strategy, predictions)
-        assert scores.shape == (4, 11)
-        np.testing.assert_allclose(scores.max(axis=1), 1)
+        found = evaluator_.aggregate_predictions(strategy, predictions)
+        assert found.shape == (4, 11)
+        np.testing.assert_allclose(found.max(axis=1), 1)
     with pytest.raises(InputError, match="'s1' or 's2', found 's3'"):
-        one.aggregate_predictions("s3", predictions)
+        evaluator_.aggregate_predictions("s3", predictions)
+
+
+def test_halves_by_patch_score_a_clip_in_both_halves(trained):
+    trained(20)
+    settings.halve_by = "patch"
+    clips, rows = {}, {}
+    for op_mode in (2, 3):
+        half = evaluator(op_mode)
+        half.load_test_data()
+        clips[op_mode], rows[op_mode] = half.clips.tolist(), half.rows.tolist()
+        assert half.rows.tolist() == sorted(half.rows)  # in time order
+    assert clips[2] == clips[3] == list(range(12))
+    assert sorted(rows[2] + rows[3]) == list(range(12 * 9))
+    assert abs(len(rows[2]) - len(rows[3])) <= 1

@@ -1,12 +1,11 @@
 import errno
-import json
 import struct
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import config_of, write_tone
+from conftest import config_of, save_scores, write_tone
 
 import plot_conf_mat
 import plot_history
@@ -14,9 +13,11 @@ import plot_perf_metrics
 import settings
 from instrec.common import storage
 from instrec.errors import InputError
-from instrec.figures import launchers, plotting
+from instrec.figures import history as history_figure
+from instrec.figures import launchers, plotting, style
+from instrec.figures import scores as figures
 from instrec.learning import model_files
-from instrec.scoring import metrics
+from instrec.scoring import metrics, scores
 from train import HISTORY_TYPE
 
 THRESHOLDS = metrics.THRESHOLDS
@@ -30,9 +31,9 @@ def peak(threshold, height=0.8):
     return np.stack([f_score, f_score, f_score], axis=-1).tolist()
 
 
-def made_of(data_set, model="model_leaky", optimizer="adam"):
+def recipe(data_set, model="model_leaky", optimizer="adam"):
     return {
-        "data_set": data_set.key,
+        "data_set": data_set.key(1024),
         "model": model,
         "optimizer": optimizer,
         "labels": list(data_set.labels),
@@ -41,16 +42,8 @@ def made_of(data_set, model="model_leaky", optimizer="adam"):
     }
 
 
-def write(path, data_set, of_strategy, iterations, **more):
-    of_model = made_of(data_set, optimizer=path.name.split(".")[1])
-    by_strategy = dict.fromkeys(metrics.STRATEGIES, of_strategy)
-    content = {"made_of": of_model, "half": "pure half of the test data", "clips": 9}
-    content |= {"iterations": iterations, "results": by_strategy, **more}
-    storage.save_json(path, content)
-
-
-def write_sweep(files, data_set, absent=(), heights=(0.8, 0.6)):
-    """Two iterations whose means are best at 0.4 (micro), 0.6 (macro), and 0.1, 0.2 ... a label."""
+def write_sweep(files, data_set, absent=(), heights=(0.8, 0.6), micro_of_s2=None):
+    """Two trainings whose means are best at 0.4 (micro), 0.6 (macro), and 0.1, 0.2 ... a label."""
     at = {"micro": 0.4, "macro": 0.6, "macro_sklearn": 0.5}
     sweep = {
         "global": {name: [peak(t, h) for h in heights] for name, t in at.items()},
@@ -59,20 +52,31 @@ def write_sweep(files, data_set, absent=(), heights=(0.8, 0.6)):
             for i, label in enumerate(data_set.labels)
         },
     }
-    write(
+    results = {"s1": sweep, "s2": sweep}
+    if micro_of_s2 is not None:
+        results["s2"] = sweep | {"global": sweep["global"] | {"micro": micro_of_s2}}
+    optimizer = files.sweep.name.split(".")[1]
+    save_scores(
         files.sweep,
-        data_set,
-        sweep,
-        len(heights),
-        thresholds=THRESHOLDS.tolist(),
-        absent=[data_set.labels.index(label) for label in absent],
+        recipe(data_set, optimizer=optimizer),
+        results,
+        thresholds=THRESHOLDS,
+        absent=list(absent),
     )
 
 
 def write_confusion(files, data_set, iterations=2):
     n = len(data_set.labels)
     matrices = [((0.9 - 0.2 * i) * np.eye(n) + 0.1 / n).tolist() for i in range(iterations)]
-    write(files.confusion, data_set, {"confusion": matrices}, iterations)
+    optimizer = files.confusion.name.split(".")[1]
+    record = {
+        "made_of": recipe(data_set, optimizer=optimizer),
+        "half": "pure half of the test data",
+        "clips": 9,
+        "iterations": iterations,
+        "matrices": {"s1": matrices, "s2": matrices},
+    }
+    storage.save_json(files.confusion, record)
 
 
 def write_history(files, lengths=(5, 3)):
@@ -81,7 +85,7 @@ def write_history(files, lengths=(5, 3)):
         for name in HISTORY_TYPE.names:
             history[name] = np.linspace(0.2, 0.8, epochs)
         storage.save_array(files.history(i), history)
-        storage.save_json(files.run_record(i), {})  # it has finished
+        storage.save_json(files.run_record(i), {"trained_on": "training data"})  # it has finished
 
 
 @pytest.fixture
@@ -110,17 +114,14 @@ def texts(figure):
 
 
 def test_optima_are_those_of_the_mean_over_iterations(files, capsys):
-    write_sweep(files, THREE)
-    # Iteration 0 alone is best at 0.3, iteration 1 at 0.5; the mean of both at 0.45.
+    # Training 0 alone is best at 0.3, training 1 at 0.5; the mean of both at 0.45.
     f_scores = np.zeros((2, 21))
     f_scores[0, [6, 9]] = 0.8, 0.7
     f_scores[1, [9, 10]] = 0.7, 0.8
-    content = json.loads(files.sweep.read_text())
-    content["results"]["s2"]["global"]["micro"] = np.stack([f_scores] * 3, axis=-1).tolist()
-    storage.save_json(files.sweep, content)
+    write_sweep(files, THREE, micro_of_s2=np.stack([f_scores] * 3, axis=-1))
     plot_perf_metrics.plot(files, "evaluate.py")
     stored = storage.load_json(files.optima, "")
-    assert stored["made_of"] == made_of(THREE)
+    assert stored["made_of"] == recipe(THREE)
     assert stored["optima"]["s1"] == {
         "global": {"micro": 0.4, "macro": 0.6, "macro_sklearn": 0.5},
         "classwise": {"cla": 0.1, "sax": 0.15, "tru": 0.2},
@@ -188,7 +189,7 @@ def test_threshold_curves_mark_mean_band_and_optimum():
 def test_history_is_averaged_over_the_runs_that_reached_an_epoch():
     runs = [np.zeros(3, dtype=HISTORY_TYPE), np.zeros(1, dtype=HISTORY_TYPE)]
     runs[0]["loss"], runs[1]["loss"] = [3, 2, 1], [1]
-    figure = figures.history(runs, "title")
+    figure = history_figure.history(runs, "title")
     assert figure.axes[0].lines[0].get_ydata().tolist() == [2, 2, 1]
     assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy"]
 
@@ -197,7 +198,7 @@ def test_history_is_averaged_over_the_runs_that_reached_an_epoch():
 def test_history_of_one_epoch_and_of_a_diverged_loss():
     history = np.zeros(1, dtype=HISTORY_TYPE)
     history["val_loss"] = np.nan
-    assert figures.history([history], "title")
+    assert history_figure.history([history], "title")
 
 
 @pytest.mark.filterwarnings("error")
@@ -212,12 +213,12 @@ def test_fifteen_labels(files):
     plotting.save_all(files, {"classwise_s2": panels, "confusion_s1": matrix})
     assert_figure(files, "classwise_s2")
     width, _ = png_size(files.figure("confusion_s1.png"))
-    assert width / figures.DPI / len(data_set.labels) > 0.45  # inches: room for four digits
+    assert width / style.DPI / len(data_set.labels) > 0.45  # inches: room for four digits
 
 
 def test_equal_figures_are_equal_files(tmp_path):
     for name in ("a", "b"):
-        figures.save(figures.confusion(np.eye(2)[None], "ab", "title"), tmp_path / name)
+        style.save(figures.confusion(np.eye(2)[None], "ab", "title"), tmp_path / name)
     for ending in ("png", "pdf"):
         assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
     assert len(list(tmp_path.iterdir())) == 4
@@ -225,7 +226,7 @@ def test_equal_figures_are_equal_files(tmp_path):
 
 def test_a_figure_is_whole_or_not_there(tmp_path, monkeypatch):
     figure = figures.confusion(np.eye(2)[None], "ab", "title")
-    before = [path.read_bytes() for path in figures.save(figure, tmp_path / "a.b")]
+    before = [path.read_bytes() for path in style.save(figure, tmp_path / "a.b")]
 
     def fail(path, content):
         with path.open("wb") as file:
@@ -234,7 +235,7 @@ def test_a_figure_is_whole_or_not_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="a.b.png|disk full"):
-        figures.save(figure, tmp_path / "a.b")
+        style.save(figure, tmp_path / "a.b")
     assert [(tmp_path / name).read_bytes() for name in ("a.b.png", "a.b.pdf")] == before
 
 
@@ -261,7 +262,7 @@ def test_only_finished_trainings_are_drawn(files, capsys):
     assert_figure(files, "history")
     drawn = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "history", lambda histories, title: drawn.extend(histories))
+        patch.setattr(plot_history, "history", lambda histories, title: drawn.extend(histories))
         patch.setattr(plotting, "save_all", lambda *_: None)
         plot_history.plot(files, "REMEDY")
     assert [len(history) for history in drawn] == [5]
@@ -306,10 +307,10 @@ def test_missing_results_say_what_to_run(files, script, remedy, monkeypatch):
 @pytest.mark.parametrize(
     "change",
     [
-        {"results": {}},
+        {"scores": {}},
+        {"scores": {"columns": list(scores.COLUMNS), "data": [[1]]}},
         {"made_of": None},
         {"iterations": 5},
-        {"thresholds": [0, 1]},
         {"absent": [77]},
     ],
 )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 
 import soundfile
 
@@ -12,6 +11,7 @@ import settings
 from instrec import experiments
 from instrec.learning import model_files, trained
 from instrec.scoring import recognition
+from rendering import plan, synthesis
 
 FILES = model_files.pretrained_files()
 
@@ -23,7 +23,7 @@ def test_it_is_small_and_says_how_it_was_made():
     assert record["made_of"]["labels"] == list(settings.IRMAS)
     assert record["trained_on"] == "rendered training data"
     recipe = experiments.load(str(model_files.PRETRAINED_ROOT / "recipe.toml"))
-    assert {name: record["settings"][name] for name in recipe.overrides} == recipe.overrides
+    assert {name: record["settings"][name] for name in recipe.parameters} == recipe.parameters
 
 
 def test_it_has_thresholds_and_scores_of_its_own():
@@ -36,24 +36,24 @@ def test_it_has_thresholds_and_scores_of_its_own():
 def test_it_knows_most_solos_that_it_has_not_met(tmp_path):
     """New music of a SoundFont that it was trained on: recordings are harder."""
     soundfont = render_dataset.default_soundfont().read_bytes()
-    plan = render_dataset.plan_folders("own", settings.IRMAS, 1, 99, (4.0, 4.0))
+    recordings = plan.plan_folders("own", settings.IRMAS, 1, 99, (4.0, 4.0))
     recogniser = recognition.Recogniser(FILES)
     right = []
-    for recording in plan:
+    for recording in recordings:
         path = tmp_path / f"{recording.labels[0]}.wav"
         alone = dataclasses.replace(recording, style="alone", drums=False)
-        soundfile.write(path, render_dataset.perform(alone, soundfont)[0], render_dataset.RATE)
+        soundfile.write(path, synthesis.perform(alone, soundfont)[0], plan.RATE)
         table = recogniser.predict(path).table
         right.append(table.index[0] == recording.labels[0])
     assert sum(right) >= 8  # of 11; by chance it would be one
 
 
-def test_the_command_needs_nothing_but_a_recording(tmp_path, monkeypatch, capsys):
+def test_the_command_needs_nothing_but_a_recording(tmp_path, capsys):
+    settings.dataset = None
     soundfont = render_dataset.default_soundfont().read_bytes()
-    (recording,) = render_dataset.plan_folders("own", ["pia"], 1, 5, (3.0, 3.0))
+    (recording,) = plan.plan_folders("own", ["pia"], 1, 5, (3.0, 3.0))
     path = tmp_path / "song.wav"
-    soundfile.write(path, render_dataset.perform(recording, soundfont)[0], render_dataset.RATE)
-    monkeypatch.setattr(sys, "argv", ["predict.py", str(path), "--csv", str(tmp_path / "a.csv")])
-    predict.main()
+    soundfile.write(path, synthesis.perform(recording, soundfont)[0], plan.RATE)
+    predict.main([str(path), "--csv", str(tmp_path / "a.csv")])
     assert "rendered training data of rendered_1024" in capsys.readouterr().out
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 1 + len(settings.IRMAS)

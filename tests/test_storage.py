@@ -82,25 +82,19 @@ def test_a_journal_ahead_of_its_tensors_is_not_believed(tmp_path):
 
 
 def test_the_fingerprint_tells_other_patches(tmp_path):
-    one = write(tmp_path / "one", 3)
-    assert one.fingerprint() != write(tmp_path / "two", 4).fingerprint()
-    assert one.fingerprint() == write(tmp_path / "three", 3).fingerprint()
+    first = write(tmp_path / "one", 3)
+    assert first.fingerprint() != write(tmp_path / "two", 4).fingerprint()
+    assert first.fingerprint() == write(tmp_path / "three", 3).fingerprint()
 
 
-@pytest.mark.parametrize("moment", ["before", "between", "after"])
-def test_a_folder_is_replaced_whatever_the_moment_of_a_kill(tmp_path, moment):
+def test_a_folder_is_replaced_and_a_kill_half_way_loses_nothing(tmp_path):
     path, new, old = tmp_path / "train", tmp_path / "train.partial", tmp_path / "train.old"
-    for folder, content in ((path, "old"), (new, "new")):
+    for folder, content in ((path, "old"), (new, "new"), (old, "of a run that was killed")):
         folder.mkdir()
         (folder / "X").write_text(content)
-    if moment == "between":
-        path.rename(old)
-    if moment == "after":
-        storage.replace_folder(new, path)
-        old.mkdir()  # as if the kill had come before the old one was deleted
-    storage.recover_folder(path)
-    assert (path / "X").read_text() == ("new" if moment == "after" else "old")
-    assert not old.exists()
+    storage.replace_folder(new, path)
+    assert (path / "X").read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_no_pickle_is_read(tmp_path):

@@ -95,6 +95,8 @@ def load(path: Path, remedy: str) -> tuple[dict, "pd.DataFrame"]:
     expected = {"made_of": dict, "half": str, "clips": int, "iterations": int, "absent": list}
     record = storage.load_json(path, remedy, expected=expected)
     with storage.parsing(path, remedy):
+        if not set(record["absent"]) <= set(record["made_of"]["labels"]):
+            raise ValueError(f"unexpected labels {record['absent']}")
         tables = []
         for name, columns in (("scores", COLUMNS), ("ranking", RANKING_COLUMNS)):
             content = record.pop(name)
