@@ -130,7 +130,7 @@ class DataSet:
 
     def __post_init__(self) -> None:
         """Refuse an entry that the scripts could not follow."""
-        names = (self.name, *self.labels, *self.folders, self.root)
+        names = (self.name, *self.labels, *self.folders, self.source or self.name)
         for right, expected in (
             (list(self.labels) == sorted(set(self.labels)), "labels in alphabetical order"),
             (all(map(is_plain_name, names)), "names and labels that are file names"),
@@ -148,7 +148,7 @@ class DataSet:
     @property
     def root(self) -> str:
         """Audio folder that it is made from in the end: the source, if it is separated audio."""
-        return self.source or self.folders[0] if self.folders else ""
+        return self.source or self.folders[0]
 
     @property
     def multi_label_test(self) -> bool:

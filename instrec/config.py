@@ -103,6 +103,7 @@ class Config:
     feature_path: Path
     models_root: Path
     scheduler: str | None
+    row: DataSet | None  # of DATA_SETS: other processes may know other data sets
 
     def changed(self, values: Mapping[str, Any], source: str) -> "Config":
         """Return a copy with other parameters.
@@ -131,6 +132,7 @@ class Config:
                     f"{source}: expected {name} to be of type {expected}, found {value!r}"
                 )
         new = dataclasses.replace(self, **values)
+        new = dataclasses.replace(new, row=DATA_SETS.get(new.dataset))
         _check(new, source)
         return new
 
@@ -139,7 +141,7 @@ class Config:
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in ("data_path", "feature_path", "models_root", "scheduler")
+            if field.name not in ("data_path", "feature_path", "models_root", "scheduler", "row")
         }
 
     @property
@@ -151,13 +153,13 @@ class Config:
         InputError
             If none is.
         """
-        if self.dataset not in DATA_SETS:
+        if self.row is None:
             ids = ", ".join(map(str, DATA_SETS))
             raise InputError(
                 f"no data set is chosen: expected one of {ids}, found {self.dataset!r}; "
                 "give the script -d ID, or set `dataset` in settings.py"
             )
-        return DATA_SETS[self.dataset]
+        return self.row
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -263,6 +265,7 @@ def read(**changes: Any) -> Config:  # noqa: ANN401
         "feature_path": settings.FEATURE_PATH,
         "models_root": settings.MODELS_ROOT,
         "scheduler": settings.SCHEDULER,
+        "row": None,
     }
     names = (field.name for field in dataclasses.fields(Config) if field.name not in places)
     config = Config(**{name: getattr(settings, name) for name in names}, **places)

@@ -115,20 +115,20 @@ def test_a_cluster_extracts_the_same_bit_by_bit(single, call, monkeypatch, addre
     assert len(here[1]) > 8
 
 
-def extract_or_die_once(paths, parameters, step):
+def extract_or_die_once(generator, filename, step):
     """Stand in for `generate_dataset.extract` in a worker that is killed in the middle."""
-    killed = paths[0].parent / ".killed"
-    if paths[0].stem.endswith("3") and not killed.exists():
+    killed = generator.config.data_path / "single" / filename.split("/")[0] / ".killed"
+    if filename.endswith("3.wav") and not killed.exists():
         killed.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return real_extract(paths, parameters, step)
+    return real_extract(generator, filename, step)
 
 
-def extract_or_die(paths, parameters, step):
+def extract_or_die(generator, filename, step):
     """Stand in for `generate_dataset.extract` where a file kills every worker."""
-    if paths[0].stem.endswith("3"):
+    if filename.endswith("3.wav"):
         os.kill(os.getpid(), signal.SIGKILL)
-    return real_extract(paths, parameters, step)
+    return real_extract(generator, filename, step)
 
 
 real_extract = generate_dataset.extract
@@ -251,18 +251,18 @@ def test_no_scheduler_is_an_error_that_names_it(monkeypatch, scheduler):
     from instrec.common import cluster as client
 
     monkeypatch.setattr(client, "CONNECT", 1)
-    monkeypatch.setattr(settings, "SCHEDULER", scheduler)
     with pytest.raises(InputError, match=f"expected a Dask scheduler at {scheduler}, found none"):
-        list(parallel.ordered_map(squares, [(1,)]))
+        list(parallel.ordered_map(squares, [(1,)], scheduler=scheduler))
 
 
 def test_without_dask_the_error_names_the_requirements(run_script):
     code = (
         "import sys; sys.modules['distributed'] = None\n"
         "from instrec.common import command, parallel\n"
-        "command.run(lambda: list(parallel.ordered_map(print, [(1,)])))"
+        "there = 'tcp://127.0.0.1:9'\n"
+        "command.run(lambda: list(parallel.ordered_map(print, [(1,)], scheduler=there)))"
     )
-    result = run_script("-c", code, check=False, INSTREC_SCHEDULER="tcp://127.0.0.1:9")
+    result = run_script("-c", code, check=False)
     assert "pip install -r requirements-cluster.txt" in result.stderr
     assert result.stderr.count("\n") == 1
 
@@ -270,20 +270,17 @@ def test_without_dask_the_error_names_the_requirements(run_script):
 def test_a_worker_that_does_not_fit_is_refused(tmp_path, monkeypatch, address):
     from instrec.common import cluster as client
 
-    monkeypatch.setattr(settings, "SCHEDULER", address)
-    monkeypatch.setattr(client, "_MADE_OF", client._MADE_OF | {"numpy": "1.0"})
+    monkeypatch.setattr(client, "_RECIPE", client._RECIPE | {"numpy": "1.0"})
     with pytest.raises(InputError, match="runs other code or packages .*numpy: '.*', not '1.0'"):
-        list(parallel.ordered_map(squares, [(1,)]))
+        list(parallel.ordered_map(squares, [(1,)], scheduler=address))
     monkeypatch.undo()
     with cluster(tmp_path, 1, "--nthreads", 2) as threads:
-        monkeypatch.setattr(settings, "SCHEDULER", threads)
         with pytest.raises(InputError, match="one thread each, found 2"):
-            list(parallel.ordered_map(squares, [(1,)]))
+            list(parallel.ordered_map(squares, [(1,)], scheduler=threads))
     monkeypatch.setattr(client, "CONNECT", 1)
     with cluster(tmp_path, 0) as empty:
-        monkeypatch.setattr(settings, "SCHEDULER", empty)
         with pytest.raises(InputError, match="expected workers at .* found none"):
-            list(parallel.ordered_map(squares, [(1,)]))
+            list(parallel.ordered_map(squares, [(1,)], scheduler=empty))
 
 
 # --- training -------------------------------------------------------------------------------------
@@ -296,7 +293,7 @@ settings.augmentation = "room noise"
 
 def main():
     backend.distribute()
-    test_train.trained(epochs=3, batch=20)
+    test_train.train_tiny(epochs=3, batch=20)
 
 command.run(main)
 """

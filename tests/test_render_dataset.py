@@ -10,10 +10,13 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
+from conftest import changed
 
 import render_dataset
 import settings
 from instrec.common import command
+from rendering import music, synthesis
+from rendering import plan as planning
 
 TINY = settings.DataSet("tiny", "Tiny", ("cla", "gac", "sax"), ("tiny",), "irmas")
 OWN = settings.DataSet("own", "Own", ("dob", "tb"), ("own",), "folders")
@@ -28,15 +31,15 @@ TRAIN_NAME = re.compile(
 @pytest.fixture(scope="module", autouse=True)
 def data_sets():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "DATA_SETS", {20: TINY, 21: OWN, 22: SEPARATED})
+        for id_, data_set in ((20, TINY), (21, OWN), (22, SEPARATED)):
+            patch.setitem(settings.DATA_SETS, id_, data_set)
         yield
 
 
 def run(out, *arguments, processes=1):
-    with pytest.MonkeyPatch.context() as patch:
-        more = ("--out", str(out), "--processes", str(processes))
-        patch.setattr(sys, "argv", ["render_dataset.py", *arguments, *more])
-        command.run(render_dataset.main)
+    with changed({"DATA_PATH": out}):
+        argv = [*arguments, "--processes", str(processes)]
+        command.run(lambda: render_dataset.main(argv))
 
 
 def contents(folder):
@@ -75,7 +78,7 @@ def test_training_clips_are_as_in_irmas(tiny):
 
 
 def test_test_clips_are_as_in_irmas(tiny):
-    waves = sorted(tiny.glob("IRMAS-TestingData-Part[123]/Part[123]/*.wav"))
+    waves = sorted(tiny.glob("IRMAS-TestingData-Part[123]/*/*.wav"))
     assert len(waves) == 5
     assert len({wave.parent for wave in waves}) == 3
     for wave in waves:
@@ -110,9 +113,9 @@ def test_same_seed_same_bytes_with_two_processes(tiny, tmp_path):
 
 def test_another_seed_gives_other_audio(soundfont):
     recordings = [
-        render_dataset.plan_folders("own", ["tb"], 1, seed, (1.0, 1.0))[0] for seed in (0, 0, 1)
+        planning.plan_folders("own", ["tb"], 1, seed, (1.0, 1.0))[0] for seed in (0, 0, 1)
     ]
-    first, again, other = (render_dataset.perform(r, soundfont) for r in recordings)
+    first, again, other = (synthesis.perform(r, soundfont) for r in recordings)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -137,7 +140,7 @@ def test_clips_of_a_recording_differ(tiny):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("-d", "20", "--train", "5"), "other settings .*train: 4, not 5.*--out"),
+        (("-d", "20", "--train", "5"), "other settings .*train: 4, not 5.*INSTREC_DATA_PATH"),
         (("-d", "22"), "separated from 'tiny'.*-d 20"),
         (("-d", "23"), "20, 21, 22, found 23"),
         (("-d", "21", "--test", "3"), "no test set"),
@@ -165,7 +168,7 @@ def test_unknown_labels_are_named(monkeypatch):
     unknown = replace(OWN, labels=("kazoo", "tb"))
     monkeypatch.setitem(settings.DATA_SETS, 21, unknown)
     with pytest.raises(ValueError, match="kazoo"):
-        render_dataset.folder_labels(unknown)
+        planning.folder_labels(unknown)
 
 
 def test_folders_layout(tmp_path, capsys):
@@ -177,7 +180,7 @@ def test_folders_layout(tmp_path, capsys):
 
 
 def test_test_labels_come_equally_often_under_unique_odd_names():
-    plan = render_dataset.plan_irmas_test(settings.IRMAS, 120, 0, (5.0, 20.0))
+    plan = planning.plan_irmas_test(settings.IRMAS, 120, 0, (5.0, 20.0))
     counts = Counter(label for recording in plan for label in recording.labels)
     assert len(counts) == 11
     assert max(counts.values()) - min(counts.values()) <= 1
@@ -194,46 +197,46 @@ def test_mix_scales_stems_to_their_levels():
     lead = np.stack([np.sin(2 * np.pi * 440 * times)] * 2, axis=1)
     lead[22050:] = 0  # a rest does not make the lead louder
     backing = 5 * np.stack([np.sin(2 * np.pi * 1000 * times)] * 2, axis=1)
-    mixed = render_dataset.mix([lead, backing], [-3, -15])
+    mixed = synthesis.mix([lead, backing], [-3, -15])
     spectrum = np.abs(np.fft.rfft(mixed[:22050, 0]))  # bins of 2 Hz
     assert 20 * np.log10(spectrum[220] / spectrum[500]) == pytest.approx(12, abs=0.01)
-    assert render_dataset.level(mixed[22050:]) == pytest.approx(-15, abs=0.01)
+    assert synthesis.level(mixed[22050:]) == pytest.approx(-15, abs=0.01)
 
 
 def test_a_silent_lead_is_noticed():
     noise = np.random.default_rng(0).normal(size=(3 * 44100, 2))
-    assert render_dataset.is_heard(noise, 3)
+    assert synthesis.is_heard(noise, 3)
     noise[44100 : 2 * 44100] = 0
-    assert not render_dataset.is_heard(noise, 3)
-    assert render_dataset.is_heard(noise, 1)
-    assert not render_dataset.is_heard(1e-6 * noise, 1)
+    assert not synthesis.is_heard(noise, 3)
+    assert synthesis.is_heard(noise, 1)
+    assert not synthesis.is_heard(1e-6 * noise, 1)
 
 
-@pytest.mark.parametrize("label", render_dataset.INSTRUMENTS)
+@pytest.mark.parametrize("label", music.INSTRUMENTS)
 def test_leads_stay_in_range_and_are_not_accompanied_by_themselves(label):
-    instrument = render_dataset.INSTRUMENTS[label]
+    instrument = music.INSTRUMENTS[label]
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        song = render_dataset.draw_song(rng, 10.0)
-        pitches = [note.pitch for note in render_dataset.lead(rng, song, instrument)]
+        song = music.draw_song(rng, 10.0)
+        pitches = [note.pitch for note in music.lead(rng, song, instrument)]
         assert instrument.low <= min(pitches) <= max(pitches) <= instrument.high
         for style in ("pop", "jazz"):
-            parts = render_dataset.backing(rng, song, style, True, [label])
-            assert parts[0].program is None
-            assert not {part.program for part in parts} & set(instrument.programs)
+            lines = music.backing(rng, song, style, True, [label])
+            assert lines[0].program is None
+            assert not {line.program for line in lines} & set(instrument.programs)
 
 
 def test_every_label_of_settings_has_programs():
     for label in {*settings.IRMAS, *settings.IRMAS_WIND, *settings.MONOTIMBRAL, *settings.JAZZ}:
-        programs = render_dataset.INSTRUMENTS[label].programs
+        programs = music.INSTRUMENTS[label].programs
         assert programs
         assert all(0 <= program < 128 for program in programs)
 
 
 def test_taking_turns_divides_the_time():
-    notes = [render_dataset.Note(start, start + 0.5, 60, 90) for start in range(6)]
-    parts = [render_dataset.Part(program, notes) for program in (1, 2)]
-    first, second = render_dataset.take_turns(parts, 2)
+    notes = [music.Note(start, start + 0.5, 60, 90) for start in range(6)]
+    lines = [music.Line(program, notes) for program in (1, 2)]
+    first, second = music.take_turns(lines, 2)
     assert [note.start for note in first.notes] == [0, 1, 4, 5]
     assert [note.start for note in second.notes] == [2, 3]
 
@@ -255,7 +258,7 @@ def test_help_teaches_and_loads_nothing_heavy():
 
 
 def test_expressive_recordings_take_turns_and_half_of_them_are_alone():
-    plan = render_dataset.make_expressive(render_dataset.plan_irmas_train(settings.IRMAS, 40, 0))
+    plan = planning.make_expressive(planning.plan_irmas_train(settings.IRMAS, 40, 0))
     assert [recording.turn for recording in plan] == list(range(len(plan)))
     assert all(recording.expressive for recording in plan)
     kinds = Counter((recording.style, recording.drums) for recording in plan)
@@ -271,7 +274,7 @@ def test_each_recording_is_played_by_the_soundfont_whose_turn_it_is(tmp_path, mo
         render_dataset, "perform", lambda recording, font: heard.append(font) or np.zeros((0, 9, 2))
     )
     for turn in range(5):
-        recording = render_dataset.Recording(("pia",), (), 9, "alone", False, (0,), turn=turn)
+        recording = planning.Recording(("pia",), (), 9, "alone", False, (0,), turn=turn)
         render_dataset.save(recording, tmp_path, ["a", "b"])
     assert heard == ["a", "b", "a", "b", "a"]
 
@@ -284,27 +287,27 @@ def test_several_soundfonts_are_for_rendered_alone(tmp_path):
 
 def test_expression_holds_notes_bends_pitch_and_sings(soundfont):
     """The same seed with and without: longer notes, and a voice that no SoundFont has."""
-    plain = render_dataset.plan_folders("own", ["voi"], 8, 0, (2.0, 2.0))
-    expressive = render_dataset.make_expressive(plain)
+    plain = planning.plan_folders("own", ["voi"], 8, 0, (2.0, 2.0))
+    expressive = planning.make_expressive(plain)
     rngs = [np.random.default_rng(0) for _ in range(2)]
-    song = render_dataset.Song(0, render_dataset.SCALES[0], (0, 3, 4, 0), 0.5, 60.0)
-    voice = render_dataset.INSTRUMENTS["voi"]
+    song = music.Song(0, music.SCALES[0], (0, 3, 4, 0), 0.5, 60.0)
+    voice = music.INSTRUMENTS["voi"]
     notes = [
-        [render_dataset.lead(rng, song, voice, expressive=e) for _ in range(20)]
+        [music.lead(rng, song, voice, expressive=e) for _ in range(20)]
         for rng, e in zip(rngs, (False, True), strict=True)
     ]
     longest = [max(n.end - n.start for melody in some for n in melody) for some in notes]
     assert longest[0] <= 1.5 < longest[1] <= 5
     for recording in expressive[:3]:
-        audio = render_dataset.perform(recording, soundfont)
+        audio = synthesis.perform(recording, soundfont)
         assert audio.shape == (1, 88200, 2) and 0.01 < np.max(np.abs(audio)) <= 0.95
 
 
 def test_a_gesture_bends_held_notes_and_only_detunes_the_others():
-    notes = [render_dataset.Note(0, 2, 60, 90), render_dataset.Note(2, 4, 64, 90)]
+    notes = [music.Note(0, 2, 60, 90), music.Note(2, 4, 64, 90)]
     for seed in range(5):
         held, struck = (
-            render_dataset.draw_gesture(np.random.default_rng(seed), notes, 4.0, holds=holds)
+            music.draw_gesture(np.random.default_rng(seed), notes, 4.0, holds=holds)
             for holds in (True, False)
         )
         assert len(held.times) == len(held.bend) == len(held.loudness) == 200
@@ -317,10 +320,10 @@ def test_a_gesture_is_heard_as_bend_and_loudness(soundfont):
     """One note, two semitones up and softer in its second half."""
     times = np.arange(0, 2, 0.02)
     late = times >= 1
-    gesture = render_dataset.Gesture(times, 2.0 * late, np.where(late, 0.3, 1.0))
-    part = render_dataset.Part(40, [render_dataset.Note(0, 2, 69, 100)])
-    midi = render_dataset.to_midi([part], 2, gesture=gesture)
-    audio = render_dataset.render(midi, soundfont, 2 * 44100).mean(axis=1)
+    gesture = music.Gesture(times, 2.0 * late, np.where(late, 0.3, 1.0))
+    line = music.Line(40, [music.Note(0, 2, 69, 100)])
+    midi = synthesis.to_midi([line], 2, gesture=gesture)
+    audio = synthesis.render(midi, soundfont, 2 * 44100).mean(axis=1)
     first, second = audio[13230:39690], audio[48510:83790]
     assert np.std(second) < 0.6 * np.std(first)
     pitches = [np.median(librosa.yin(y, fmin=300, fmax=700, sr=44100)) for y in (first, second)]

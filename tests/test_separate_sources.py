@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import separate_sources
 import separation
 import settings
 from instrec.common import storage
-from instrec.data import audio, tensors
+from instrec.config import read
+from instrec.data import audio, separated, tensors
 from instrec.errors import InputError
 
 WIND = settings.IRMAS_WIND
@@ -40,7 +42,7 @@ def test_the_separated_tree_mirrors_its_source(paths, call, monkeypatch, irmas):
     assert contents(irmas) == before
     for folder in own.folders:
         separated = contents(paths / "data" / folder)
-        assert separated.keys() - before.keys() == {separate_sources.Path("separated.json")}
+        assert separated.keys() - before.keys() == {Path("separated.json")}
         assert before.keys() <= separated.keys()
     for name in before:
         if name.suffix == ".wav":
@@ -73,9 +75,9 @@ def test_whole_files_are_kept_and_others_made(paths, call, capsys, monkeypatch):
     deleted.unlink()
     done = []
     monkeypatch.setattr(
-        separate_sources,
+        separated,
         "separate_file",
-        lambda source, targets, real=separate_sources.separate_file: (
+        lambda source, targets, real=separated.separate_file: (
             done.append(source.name) or real(source, targets)
         ),
     )
@@ -134,17 +136,17 @@ def test_every_separated_data_set_says_what_its_folders_hold():
     for data_set in settings.DATA_SETS.values():
         for folder in data_set.folders:
             if data_set.source:
-                function, part = separate_sources.component_of(folder)
+                function, part = separated.component_of(folder)
                 assert callable(getattr(separation, function)) and part in (0, 1)
     with pytest.raises(InputError, match="ends in _harm, _perc, _solo, found 'irmas'"):
-        separate_sources.component_of("irmas")
+        separated.component_of("irmas")
 
 
 def test_a_file_is_read_where_it_is_sliced(tmp_path):
     write_tone(tmp_path / "a.wav", 3, seconds=1)
     whole, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
     with audio.open_audio(tmp_path / "a.wav") as file:
-        samples = separate_sources.AudioFile(file, tmp_path / "a.wav")
+        samples = separated.AudioFile(file, tmp_path / "a.wav")
         assert samples.shape == whole.T.shape
         for start, stop in ((0, 100), (44000, 44100), (44000, 99999), (5, 5), (100, 44100)):
             np.testing.assert_array_equal(samples[..., start:stop], whole.T[:, start:stop])
@@ -273,4 +275,4 @@ def test_what_is_separated_from_rendered_audio_says_so(jazz, call, paths):
     (jazz / tensors.RENDERED_NOTE).write_text("{}")
     call("separate_sources.py", "-d", JAZZ)
     shutil.rmtree(jazz)  # the source may be moved away
-    assert tensors.is_rendered(settings.DATA_SETS[JAZZ])
+    assert tensors.is_rendered(read(dataset=JAZZ))

@@ -2,8 +2,8 @@ import librosa
 import numpy as np
 import pytest
 
-from render_dataset import Note
 from rendering import voice as singing
+from rendering.music import Note
 
 RATE = 44100
 

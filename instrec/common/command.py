@@ -1,7 +1,6 @@
 """What the scripts share on the command line: options, the menu of data sets, and plain errors."""
 
 import argparse
-import dataclasses
 import errno
 import importlib
 import os
@@ -177,7 +176,7 @@ def choose_data_set(config: Config) -> Config:
     if config.dataset is None:
         if not sys.stdin.isatty():
             raise InputError("no data set is chosen: give -d ID, or set `dataset` in settings.py")
-        config = dataclasses.replace(config, dataset=_ask())
+        config = config.changed({"dataset": _ask()}, "the menu")
     _ = config.data_set  # refused if there is none
     return config
 
