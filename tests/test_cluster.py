@@ -274,13 +274,13 @@ def test_a_worker_that_does_not_fit_is_refused(tmp_path, monkeypatch, address):
     with pytest.raises(InputError, match="runs other code or packages .*numpy: '.*', not '1.0'"):
         list(parallel.ordered_map(squares, [(1,)], scheduler=address))
     monkeypatch.undo()
-    with cluster(tmp_path, 1, "--nthreads", 2) as threads:
-        with pytest.raises(InputError, match="one thread each, found 2"):
-            list(parallel.ordered_map(squares, [(1,)], scheduler=threads))
+    refused = pytest.raises(InputError, match="one thread each, found 2")
+    with cluster(tmp_path, 1, "--nthreads", 2) as threads, refused:
+        list(parallel.ordered_map(squares, [(1,)], scheduler=threads))
     monkeypatch.setattr(client, "CONNECT", 1)
-    with cluster(tmp_path, 0) as empty:
-        with pytest.raises(InputError, match="expected workers at .* found none"):
-            list(parallel.ordered_map(squares, [(1,)], scheduler=empty))
+    refused = pytest.raises(InputError, match="expected workers at .* found none")
+    with cluster(tmp_path, 0) as empty, refused:
+        list(parallel.ordered_map(squares, [(1,)], scheduler=empty))
 
 
 # --- training -------------------------------------------------------------------------------------

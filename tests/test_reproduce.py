@@ -1,650 +1,223 @@
-"""Experiment files, their order, and reproduce.py from end to end on a tiny scale."""
+"""reproduce.py: which scripts it runs, and what becomes of failures. `make smoke` runs all."""
 
-import contextlib
-import dataclasses
-import json
-import multiprocessing
-import os
-import signal
-import subprocess
 import sys
-import time
 
 import pytest
-from conftest import ROOT
-from PIL import Image
+from conftest import ROOT, make_irmas, save_scores
 
 import reproduce
 import settings
 from instrec import experiments
 from instrec.common import storage
-from instrec.errors import InputError
-
-GOOD = """'''Title of it
-
-More of
-it.'''
-
-answers = "thesis 5.4"
-published = {"s1 micro": 0.5, "s2 macro": (0.1, 0.2, 0.3), "s1 threshold": 0.4, "mean accuracy": 1}
-baseline = "other"
-published_change = (-2, 1.5)
-
-dataset = 3
-model = "model_leaky"
-optimizer = "adam"
-stft_window = 2048
-"""
-CATALOGUE = {name: experiments.load(name) for name in experiments.names()}
+from instrec.config import read
+from instrec.reporting import report
+from instrec.scoring import metrics
 
 
-def parse(text):
-    return experiments.parse(text, "mine", "experiments/mine.py")
+class Recorder(reproduce.Runner):
+    """Runs nothing; `fails` has reasons by script, or by experiment and script."""
+
+    def __init__(self, logs, fails=()):
+        self.scale, self.logs, self.apart = "full", logs, True
+        self.ran, self.fails = [], dict(fails)
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def run(self, log, script, *options):
+        self.ran.append((log, script, *options))
+        return self.fails.get(script, self.fails.get((log, script), ""))
 
 
-def with_line(line):
-    return f"{GOOD}{line}\n"
-
-
-# --- experiment files ---------------------------------------------------------------------------
-def test_a_file_is_read():
-    found = parse(GOOD)
-    assert (found.id, found.title, found.text) == ("mine", "Title of it", "More of it.")
-    assert found.overrides == {
-        "dataset": 3,
-        "model": "model_leaky",
-        "optimizer": "adam",
-        "stft_window": 2048,
-    }
-    assert found.key == "irmas_harm_2048"
-    assert found.trained == "irmas_harm_2048/model_leaky.adam"
-    assert (found.answers, found.baseline) == ("thesis 5.4", "other")
-    assert found.published["s2 macro"] == (0.1, 0.2, 0.3)
-    assert (found.published_change, found.confusion) == ((-2, 1.5), False)
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("nb_epoch = 3", "no parameter 'nb_epoch': did you mean 'nb_epochs'?"),
-        ("pubished = {}", "no parameter 'pubished': did you mean 'published'?"),
-        ("DATA_PATH = '/tmp'", "no parameter 'DATA_PATH'"),
-        ("seed = 1 + 1", "expected a plain value for seed"),
-        ("seed = int('1')", "expected a plain value for seed"),
-        ("name = open('/etc/passwd').read()", "expected a plain value for name"),
-        ("seed = nb_epochs", "expected a plain value for seed"),
-        ("import os", "expected only lines of the form name = value"),
-        ("print(1)", "expected only lines of the form name = value"),
-        ("seed = patience = 3", "expected only lines of the form name = value"),
-        ("seed: int = 3", "expected only lines of the form name = value"),
-        ("settings.seed = 3", "expected only lines of the form name = value"),
-        ("seed, patience = 3, 4", "expected only lines of the form name = value"),
-        ("seed += 3", "expected only lines of the form name = value"),
-        ("dataset = 3", "dataset is set twice"),
-        ("confusion = 1", "expected confusion to be True or False, found 1"),
-        ("published_classwise_change = 3", "expected published_classwise_change to be two"),
-        ("published_classwise_change = (3, 1)", "expected published_classwise_change to be two"),
-        ("seed = = 3", "line 15"),
-        ("transfer_passes = 2", "expected transfer_from too, without which transfer_passes"),
-        ("transfer_output = 'softmax'", "expected transfer_from too"),
-        ("transfer_learning_rate = 0.1", "expected transfer_from too"),
-    ],
-)
-def test_everything_else_is_refused_with_its_line(line, message):
-    with pytest.raises(InputError, match="experiments/mine.py, line 15") as error:
-        parse(with_line(line))
-    assert message in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "value",
-    ["{'s3 micro': 0.5}", "{'s1 micro': 56.8}", "{'s1 micro': (0.5, 0.5)}", "{'s1 macro': 'x'}"]
-    + ["{'s1 threshold': (1, 1, 1)}", "[0.5]", "{'s1 micro': True}"],
-)
-def test_published_numbers_are_shares_by_known_names(value):
-    text = GOOD.replace(GOOD[GOOD.index("{") : GOOD.index("}") + 1], value)
-    with pytest.raises(InputError, match="line 7: expected published to be"):
-        parse(text)
-
-
-def test_what_every_file_needs():
-    with pytest.raises(InputError, match="line 1: expected a docstring"):
-        parse("dataset = 1\n")
-    with pytest.raises(InputError, match="line 1: expected a docstring"):
-        parse("")
-    with pytest.raises(InputError, match="expected it to set optimizer"):
-        parse(GOOD.replace('optimizer = "adam"', ""))
-    with pytest.raises(InputError, match="expected it to set name, as it sets transfer_from"):
-        parse(with_line('transfer_from = "irmas_1024/model_leaky.adam"'))
-    with pytest.raises(InputError, match="line 11: expected dataset among .* found 99"):
-        parse(GOOD.replace("dataset = 3", "dataset = 99"))
-
-
-def test_an_ensemble_trains_nothing_and_says_so():
-    ensemble = with_line("ensemble = True")
-    assert parse(ensemble).result == "ensemble_model_leaky"
-    several = 'model = "model_leaky+model_baseline"'
-    found = parse(ensemble.replace('model = "model_leaky"', several))
-    assert found.needs == (
-        "irmas_harm_2048/model_leaky.adam",
-        "irmas_harm_2048/model_baseline.adam",
-    )
-    for line in ("name = 'mine'", "transfer_from = 'irmas_1024/model_leaky.adam'"):
-        with pytest.raises(InputError, match=f"line 16: expected no {line.split()[0]}, as an"):
-            parse(f"{ensemble}{line}\n")
-    for more in ("", "ensemble = False"):
-        text = with_line(more).replace('model = "model_leaky"', several)
-        with pytest.raises(InputError, match="line 12: expected ensemble = True, as model names"):
-            parse(text)
-
-
-def test_a_value_of_another_type_is_refused_when_it_is_applied():
-    for line, message in (
-        ("nb_epochs = 2.5", "nb_epochs to be of type int"),
-        ("seed = '1'", "seed to be of type int"),
-        ("val_split = 2", "val_split to be a share"),
-    ):
-        found = parse(with_line(line))
-        with (
-            pytest.raises(InputError, match=f"experiments/mine.py: expected {message}"),
-            reproduce.overridden(found, "full"),
-        ):
-            pass
-
-
-def test_a_mistyped_name_of_an_experiment_names_the_nearest():
-    with pytest.raises(InputError, match="did you mean 'irmas_leaky'"):
-        experiments.load("irmas_leaki")
-
-
-def test_a_file_of_ones_own_is_read_from_anywhere(tmp_path):
-    path = tmp_path / "mine.py"
-    path.write_text(GOOD)
-    assert experiments.load(str(path)).overrides == parse(GOOD).overrides
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="cannot be read as text"):
-        experiments.load(str(path))
-
-
-MINE = """'''Mine'''
-answers = "mine"
-dataset = 1
-model = "model_leaky"
-optimizer = "adam"
-"""
-
-
-def refused(tmp_path, text, name="mine.py"):
-    """Return why an experiment of one's own is refused beside those of the project."""
-    path = tmp_path / name
-    path.write_text(text)
-    with pytest.raises(InputError) as error:
-        reproduce.load_catalogue([str(path)], "full")
-    assert str(path) in str(error.value) and "\n" not in str(error.value)
-    return str(error.value)
-
-
-def test_experiments_that_would_take_each_others_place_are_refused(tmp_path):
-    why = refused(tmp_path, MINE)
-    assert "experiments/irmas_leaky.py" in why
-    assert "the same results, irmas_1024/model_leaky.adam: set name in one of them" in why
-    assert "keep one of them" in refused(tmp_path, MINE + "ensemble = True\n")
-    named = MINE + "name = 'mine'\n"
-    why = refused(tmp_path, named, "irmas_leaky.py")
-    assert "experiments/irmas_leaky.py" in why
-    assert "irmas_leaky.json: give the file another name" in why
-    assert "expected a file name that starts otherwise" in refused(tmp_path, named, "_data.py")
-
-
-def test_an_experiment_may_be_named_by_its_path(monkeypatch):
-    monkeypatch.chdir(ROOT / "tests")
-    path = "../experiments/irmas_leaky.py"
-    catalogue, chosen = reproduce.load_catalogue([path, "irmas_leaky"], "full")
-    assert set(chosen) == {"irmas_leaky"} and catalogue.keys() == CATALOGUE.keys()
-    assert experiments.load(path).source == "experiments/irmas_leaky.py"
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["sample_rate = 16000", "hop_length = 256", "num_mel_bands = 64", "time_duration = 2"]
-    + ["test_overlap = 0.0"],
-)
-def test_patches_of_one_key_are_of_one_kind(tmp_path, line):
-    why = refused(tmp_path, f"{MINE}name = 'mine'\n{line}\n")
-    assert f"need patches of different {line.split()[0]}" in why
-    assert "those of irmas_1024: set it in settings.py for all, or give one" in why
-
-
-def test_patches_of_another_kind_have_a_data_set_of_their_own(tmp_path, monkeypatch):
-    jazz = MINE.replace("dataset = 1", "dataset = -1") + "name = 'mine'\nseed = 1\n"
-    assert "need patches of different seed" in refused(tmp_path, jazz)  # it halves the files
-    path = tmp_path / "mine.py"
-    path.write_text(f"{MINE}name = 'mine'\nseed = 1\n")
-    assert reproduce.load_catalogue([str(path)], "full")[1] == ["mine"]
-    own = dataclasses.replace(settings.DATA_SETS[1], name="irmas_64")
-    monkeypatch.setitem(settings.DATA_SETS, 30, own)
-    path.write_text(MINE.replace("dataset = 1", "dataset = 30") + "num_mel_bands = 64\n")
-    catalogue, _ = reproduce.load_catalogue([str(path)], "full")
-    assert catalogue["mine"].key == "irmas_64_1024"
-
-
-# --- the experiments that come with the project ------------------------------------------------
-@pytest.mark.parametrize("scale", reproduce.SCALES)
-def test_every_experiment_fits_the_settings(scale):
-    catalogue, chosen = reproduce.load_catalogue([], scale)
-    assert sorted(chosen) == sorted(catalogue) == sorted(CATALOGUE)
-
-
-def test_every_experiment_has_results_of_its_own():
-    places = [(e.key, e.result, e.overrides["optimizer"]) for e in CATALOGUE.values()]
-    assert len(set(places)) == len(places)
-
-
-def test_dependencies_come_first():
-    order = [experiment.id for experiment in experiments.in_order(CATALOGUE, CATALOGUE)]
-    assert sorted(order) == sorted(CATALOGUE)
-    for experiment in CATALOGUE.values():
-        for needed in experiments.dependencies(experiment, CATALOGUE.values()):
-            assert order.index(needed) < order.index(experiment.id)
-
-
-def test_what_an_experiment_builds_on_is_run_with_it():
-    order = experiments.in_order(["jazz_solo_from_wind_solo_sgd_softmax"], CATALOGUE)
-    assert {experiment.id for experiment in order} == {
-        *("irmas_wind", "irmas_wind_solo", "jazz", "jazz_solo"),
-        "jazz_solo_from_wind_solo_sgd_softmax",
-    }
-
-
-def test_circles_and_unknown_sources_are_refused():
-    def named(id_, baseline):
-        return dataclasses.replace(parse(GOOD), id=id_, baseline=baseline)
-
-    circle = {"a": named("a", "b"), "b": named("b", "a")}
-    with pytest.raises(InputError, match="depend on one another: "):
-        experiments.in_order(circle, circle)
-    with pytest.raises(InputError, match="no experiment 'b'"):
-        experiments.in_order(["a"], {"a": circle["a"]})
-    overrides = {**circle["a"].overrides, "transfer_from": "jazz_db_1024/other.adam"}
-    lost = dataclasses.replace(circle["a"], overrides=overrides)
-    with pytest.raises(InputError, match="no experiment trains jazz_db_1024/other.adam"):
-        experiments.in_order(["a"], {"a": lost, "b": circle["b"]})
-
-
-def test_the_published_transfers_are_all_there():
-    transfers = [e for e in CATALOGUE.values() if "transfer_from" in e.overrides]
-    assert len(transfers) == 14
-    assert all(e.overrides["transfer_from"].endswith(".adam") for e in transfers)
-
-
-# --- the whole way --------------------------------------------------------------------------------
-TINY = reproduce.Scale(
-    "for a test",
-    {"nb_epochs": 1, "batch_size": 32, "iter_num": 1, "num_mel_bands": 32},
-    {
-        1: ("--train", "2", "--test", "12", "--seconds", "1.5", "1.5", "--processes", "1"),
-        -1: ("--train", "4", "--seconds", "1.5", "1.5", "--processes", "1"),
-    },
-    workers=1,
-    graphs=False,
-)
-TRANSFER = "jazz_from_wind_adam_softmax"
+def chosen_of(*names):
+    catalogue, configs = reproduce.load_catalogue([], "full")
+    return experiments.in_order(names, catalogue, configs), configs
 
 
 @pytest.fixture
-def tiny(paths, monkeypatch):
-    monkeypatch.setitem(reproduce.SCALES, "tiny", TINY)
-    monkeypatch.setattr(reproduce, "DEMO", paths / "demo")
-    return paths / "demo" / "reproduce_tiny"
+def audio(paths):
+    for folder in ("irmas", "jazz_db"):
+        (paths / "data" / folder).mkdir(parents=True)
+    return paths
 
 
-def run(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["reproduce.py", *map(str, arguments)])
-    reproduce.main()
+def test_the_steps_of_an_experiment_in_their_order(audio):
+    runner = Recorder(audio / "logs")
+    states = reproduce.run_all(runner, *chosen_of("irmas_harm"))
+    assert states == {"irmas_leaky": ("done", ""), "irmas_harm": ("done", "")}
+    assert [run[1] for run in runner.ran if run[0] == "_data"] == [
+        *("create_encoding", "generate_dataset"),
+        *("separate_sources", "create_encoding", "generate_dataset"),
+    ]
+    assert [run[1] for run in runner.ran if run[0] == "irmas_leaky"] == [
+        *("train", "evaluate", "plot_conf_mat", "evaluate", "plot_perf_metrics", "evaluate"),
+        "plot_history",
+    ]
+    modes = [run[run.index("-O") + 1] for run in runner.ran if "-O" in run]
+    assert modes == ["1", "2", "3", "2", "3"]
+    (options,) = [run[2:] for run in runner.ran if run[:2] == ("irmas_harm", "train")]
+    assert options == ("-x", str(experiments.FOLDER / "irmas_harm.toml"), "-x", "scales/full")
 
 
-def test_experiments_run_once_and_are_reported(tiny, monkeypatch, capsys):
-    run(monkeypatch, TRANSFER, "--scale", "tiny")
-    output = capsys.readouterr().out
-    assert "[3/3] jazz_from_wind_adam_softmax: IRMAS Wind to Jazz" in output
-    assert "3 done" in output
-
-    report = (tiny / "models" / "report" / "report.md").read_text()
-    for heading in report.split("\n## ")[1:]:
-        assert "RENDERED" in heading.splitlines()[2]
-    assert "| jazz_from_wind_adam_softmax" in report
-    assert "results: keras" in report and "**Report written**" in report
-    assert "reproduce.py has not run it" in report  # the others
-    page = (tiny / "models" / "report" / "report.html").read_text()
-    for picture in (tiny / "models" / "report" / "figures").iterdir():
-        assert f"figures/{picture.name}" in page
-    assert "figures/irmas_wind_confusion_s1.png" in page
-    assert (tiny / "models" / "report" / "figures" / f"{TRANSFER}_improvement.png").exists()
-
-    # Nothing trains again; the report of the folder one names is the same.
-    before = read_records(tiny)
-    monkeypatch.setattr(reproduce, "run_experiment", lambda *_, **__: pytest.fail("ran again"))
-    run(monkeypatch, TRANSFER, "--scale", "tiny", "--report", tiny / "other")
-    assert "3 skipped" in capsys.readouterr().out
-    assert read_records(tiny) == before
-    assert (tiny / "other" / "report.md").read_text() == report
-
-    # What has changed is not shown as if it had not, and only that is run again.
-    scores = tiny / "models" / "jazz_db_1024" / "model_leaky" / "model_leaky.adam.scores.json"
-    content = json.loads(scores.read_text())
-    storage.save_json(scores, {**content, "clips": 1})
-    ran = []
-    monkeypatch.setattr(reproduce, "run_experiment", lambda e, *_, **__: ran.append(e.id))
-    run(monkeypatch, TRANSFER, "--scale", "tiny", "--report-only")
-    assert "have changed since it was run" in (tiny / "models/report/report.md").read_text()
-    run(monkeypatch, TRANSFER, "--scale", "tiny")
-    assert ran == ["jazz", TRANSFER]  # the bars of which are drawn against it
+def test_what_starts_from_a_failure_is_not_run(audio, capsys):
+    runner = Recorder(audio / "logs", {("irmas_wind", "train"): "no patches"})
+    states = reproduce.run_all(runner, *chosen_of("jazz_from_wind_adam_sigmoid"))
+    assert states["irmas_wind"] == ("failed", "no patches")
+    assert states["jazz"] == ("done", "")
+    assert states["jazz_from_wind_adam_sigmoid"] == ("failed", "it starts from irmas_wind, failed")
+    assert "failed: no patches" in capsys.readouterr().out
+    last = storage.load_json(audio / "logs" / "irmas_wind.json", "")
+    assert last == {"state": "failed", "reason": "no patches"}
 
 
-def read_records(tiny):
-    return {p.name: p.read_text() for p in (tiny / "models" / "experiments").glob("[!_]*.json")}
+def test_missing_audio_is_left_out_by_name(audio):
+    runner = Recorder(audio / "logs")
+    states = reproduce.run_all(runner, *chosen_of("monotimbral_leaky", "jazz"))
+    assert states["jazz"] == ("done", "")
+    state, reason = states["monotimbral_leaky"]
+    assert state == "left out" and str(audio / "data" / "youtube") in reason
 
 
-def test_bars_are_drawn_anew_when_the_baseline_changes(paths, monkeypatch):
-    jazz, transfer = CATALOGUE["jazz"], CATALOGUE[TRANSFER]
+def test_data_that_cannot_be_made_fail_their_experiments(audio):
+    runner = Recorder(audio / "logs", {"generate_dataset": "the disk is full"})
+    states = reproduce.run_all(runner, *chosen_of("irmas_leaky"))
+    assert states == {"irmas_leaky": ("failed", "the disk is full")}
 
-    def score(clips):
-        storage.save_json(jazz.files.scores, {"clips": clips})
 
-    def record(experiment, **more):
-        done = {"state": "done", "seconds": {}, "made_of": {}, "results": {}, "figures": {}}
-        reproduce.save_record(experiment.id, done | more)
+def test_overwriting_is_for_what_trains(audio):
+    runner = Recorder(audio / "logs")
+    reproduce.run_all(runner, *chosen_of("irmas_leaky"), overwrite=True)
+    assert [run[1] for run in runner.ran if "--overwrite" in run] == ["train", "evaluate"]
 
-    monkeypatch.setattr(reproduce, "made_of", lambda _: {})
-    monkeypatch.setattr(reproduce, "results_of", lambda _: {})
-    score(1)
-    record(transfer, compared_with=reproduce.compared_with(jazz))
-    assert reproduce.is_done(transfer, jazz)  # when it was run, the baseline had failed
-    record(jazz)
-    assert not reproduce.is_done(transfer, jazz)
-    record(transfer, compared_with=reproduce.compared_with(jazz))
-    assert reproduce.is_done(transfer, jazz)
-    score(2)
-    assert not reproduce.is_done(transfer, jazz)
-    found = reproduce.outcome_of(transfer, jazz, paths)
-    assert found.reason == "the scores of its baseline jazz have changed since it was run: " + (
-        "run it again"
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_script_s_error_is_the_reason(paths, apart):
+    runner = Recorder(paths / "logs")
+    runner.apart = apart
+    reason = reproduce.Runner.run(runner, "x", "create_encoding", "-d", 99)
+    assert reason.startswith("no data set is chosen: expected one of")
+    log = (paths / "logs" / "x.log").read_text()
+    assert "Traceback" not in log
+
+
+def test_a_crash_is_told_with_its_log(paths, monkeypatch):
+    import create_encoding
+
+    def crash(argv):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(create_encoding, "main", crash)
+    runner = Recorder(paths / "logs")
+    runner.apart = False
+    reason = reproduce.Runner.run(runner, "x", "create_encoding")
+    assert (
+        reason
+        == f"create_encoding.py ended with ZeroDivisionError: by zero: see {paths}/logs/x.log"
     )
-    record(transfer)  # one that an earlier version wrote
-    assert reproduce.is_done(transfer, jazz)
+    assert "Traceback" in (paths / "logs" / "x.log").read_text()
 
 
-def test_what_was_stopped_goes_on(tiny, monkeypatch):
-    """After the last finished epoch of a training, and with the time it took until then."""
-    import models
-    from instrec.learning import callbacks
-
-    def small(name, shape, num_classes):
-        from instrec.learning.backend import keras
-
-        inputs = keras.Input(shape)
-        x = keras.layers.Flatten()(keras.layers.AveragePooling2D((4, 43))(inputs))
-        return keras.Model(inputs, keras.layers.Dense(num_classes, "sigmoid")(x), name=name)
-
-    def stop(self, epoch, logs=None):
-        save(self, epoch, logs)
-        raise KeyboardInterrupt
-
-    scale = dataclasses.replace(TINY, overrides={**TINY.overrides, "nb_epochs": 2})
-    monkeypatch.setitem(reproduce.SCALES, "tiny", scale)
-    monkeypatch.setattr(models, "get_model", small)
-    save, all_steps = callbacks.StateSaver.on_epoch_end, reproduce.steps_of
-    # Plots and the report, which take longer than all the rest, have nothing to do with it.
-    monkeypatch.setattr(
-        reproduce, "steps_of", lambda *a, **k: {"training": all_steps(*a, **k)["training"]}
-    )
-    monkeypatch.setattr(reproduce, "write_report", lambda *_: None)
-    with monkeypatch.context() as interrupted:
-        interrupted.setattr(callbacks.StateSaver, "on_epoch_end", stop)
-        with pytest.raises(KeyboardInterrupt):
-            run(monkeypatch, "jazz", "--scale", "tiny")
-    folder = tiny / "models" / "experiments"
-    record = json.loads((folder / "jazz.json").read_text())
-    assert record["state"] == "stopped" and record["seconds"].keys() == {"training"}
-    run(monkeypatch, "jazz", "--scale", "tiny")
-    assert "going on after epoch 1" in (folder / "jazz.log").read_text()
-    again = json.loads((folder / "jazz.json").read_text())
-    assert again["state"] == "done"
-    assert again["seconds"]["training"] >= record["seconds"]["training"]
-
-
-@pytest.fixture
-def apart(tiny, monkeypatch):
-    """Scale tiny, with graphs: every experiment has a process of its own."""
-    monkeypatch.setitem(reproduce.SCALES, "tiny", dataclasses.replace(TINY, graphs=True))
-    return tiny
-
-
-def record_of_jazz(folder):
-    return json.loads((folder / "models" / "experiments" / "jazz.json").read_text())
-
-
-def test_an_experiment_in_a_process_of_its_own(apart, monkeypatch, capsys):
-    run(monkeypatch, "jazz", "--scale", "tiny")
-    assert "1 done" in capsys.readouterr().out
-    record = record_of_jazz(apart)
-    assert record["state"] == "done" and record["made_of"]["settings"]["nb_epochs"] == 1
-    assert (apart / "models" / record["figures"]["history"]).exists()
-
-    # Why it fails is known here, too.
-    longer = dataclasses.replace(
-        reproduce.SCALES["tiny"], overrides={**TINY.overrides, "nb_epochs": 2}
-    )
-    monkeypatch.setitem(reproduce.SCALES, "tiny", longer)
-    with pytest.raises(InputError, match="failed: jazz"):
-        run(monkeypatch, "jazz", "--scale", "tiny")
-    reason = record_of_jazz(apart)["reason"]
-    assert "nb_epochs" in reason and f"failed: {reason}" in capsys.readouterr().out
-
-
-@pytest.fixture
-def endless(paths):
-    """reproduce.py and, in its third epoch, an experiment in a process of its own."""
-    program = f"""
-import dataclasses, signal, reproduce
-from instrec.common import command
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which background jobs ignore
-reproduce.DEMO = reproduce.Path({str(paths / "demo")!r})
-endless = {{**{TINY.overrides}, "nb_epochs": 10_000, "patience": 10_000}}
-smoke = dataclasses.replace(reproduce.SCALES["smoke"], overrides=endless, graphs=True)
-smoke.audio[-1] = {TINY.audio[-1]}
-reproduce.SCALES["smoke"] = smoke
-command.run(reproduce.main)
-"""
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "--scale", "smoke", "jazz"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    log = paths / "demo" / "reproduce_smoke" / "models" / "experiments" / "jazz.log"
-    try:
-        assert comes_true(lambda: log.exists() and "epoch 3:" in log.read_text(), 120)
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def comes_true(is_so, seconds):
-    """Wait until something is so, or for that long."""
-    end = time.monotonic() + seconds
-    while not is_so() and time.monotonic() < end:
-        time.sleep(0.05)
-    return is_so()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_leaves_the_record_of_how_far_it_came(endless, paths):
-    os.killpg(endless.pid, signal.SIGINT)
-    output, _ = endless.communicate(timeout=60)
-    assert endless.returncode == 130, output
-    assert output.endswith("stopped: the same command goes on from here\n")
-    models = paths / "demo" / "reproduce_smoke" / "models"
-    record = json.loads((models / "experiments" / "jazz.json").read_text())
-    assert record["state"] == "stopped" and record["seconds"]["training"] > 0
-    assert not list(models.rglob(f"*{storage.PARTIAL}*"))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_an_experiment_ends_with_the_script(endless):
-    endless.kill()
-    endless.wait()
-
-    def all_are_gone():
-        try:
-            os.killpg(endless.pid, 0)
-        except ProcessLookupError:
-            return True
-        return False
-
-    assert comes_true(all_are_gone, 30)
-
-
-def test_a_failure_that_leaves_no_record_is_told(apart, monkeypatch, capsys):
-    (apart / "models" / "experiments" / "jazz.json").mkdir(parents=True)
-    with pytest.raises(InputError, match="failed: jazz"):
-        run(monkeypatch, "jazz", "--scale", "tiny", "--report", apart / "report")
-    assert "failed: IsADirectoryError: " in capsys.readouterr().out
-
-
-def test_logs_take_any_name_and_lead_nowhere_else(tmp_path):
-    other, log = tmp_path / "other", tmp_path / "x.log"
-    other.write_text("")
-    log.symlink_to(other)
-    with reproduce.printing_to(log, verbose=False):
-        print("left out: bad\udcff.wav")
-    assert log.read_text() == "left out: bad\\udcff.wav\n" and other.read_text() == ""
-
-
-def test_a_figure_that_is_none_is_named(tmp_path):
-    path = tmp_path / "x.png"
-    path.write_bytes(b"no picture")
-    with pytest.raises(InputError, match="x.png is damaged.*delete it and run reproduce.py"):
-        reproduce.copy_figure(path, tmp_path / "y.png")
-    Image.new("1", (14_000, 14_000)).save(path)  # of which Pillow takes fright
-    with pytest.raises(InputError, match="x.png is damaged"):
-        reproduce.copy_figure(path, tmp_path / "y.png")
-
-
-def test_a_process_that_is_killed_fails_with_its_code(apart, monkeypatch, capsys):
-    process = multiprocessing.context.SpawnProcess
-    join = process.join
-
-    def kill(one):
-        one.kill()
-        join(one)
-
-    monkeypatch.setattr(process, "join", kill)
-    with pytest.raises(InputError, match="failed: jazz"):
-        run(monkeypatch, "jazz", "--scale", "tiny")
-    reason = "its process ended with code -9, perhaps for lack of memory"
-    assert f"failed: {reason}" in capsys.readouterr().out
-    assert record_of_jazz(apart)["reason"] == reason
-
-
-def test_a_failure_stops_only_what_depends_on_it(tiny, monkeypatch, capsys):
-    ran = []
-
-    def fail(experiment, *_, **__):
-        record = {"state": "done", "seconds": {}, "made_of": {}, "reason": ""}
-        if experiment.id == "irmas_wind":
-            record |= {"state": "failed", "reason": "no luck"}
-        reproduce.save_record(experiment.id, record)
-        ran.append(experiment.id)
-        if experiment.id == "irmas_wind":
-            raise InputError("no luck")
-
-    monkeypatch.setattr(reproduce, "run_experiment", fail)
-    monkeypatch.setattr(reproduce, "prepare", lambda *_, **__: {})
-    with pytest.raises(InputError, match="failed: irmas_wind, jazz_from_wind_adam_softmax"):
-        run(monkeypatch, TRANSFER, "--scale", "tiny")
-    assert ran == ["irmas_wind", "jazz"]
-    assert "failed: no luck" in capsys.readouterr().out
-    report = (tiny / "models" / "report" / "report.md").read_text()
-    assert "| irmas_wind | failed | no luck |" in report
-    assert "it starts from irmas_wind, which is failed" in report
-
-
-def test_audio_that_is_missing_is_named(paths, monkeypatch, capsys):
-    run(monkeypatch, "jazz_solo")
-    output = capsys.readouterr().out
-    assert f"left out: its audio is missing: expected {paths / 'data' / 'jazz_db'}" in output
-    report = (paths / "models" / "report" / "report.md").read_text()
-    assert f"expected {paths / 'data' / 'jazz_db'}" in report
-    assert "No experiment has results yet" in report
-
-
-def test_a_folder_of_other_files_is_not_replaced(paths, monkeypatch):
-    other = paths / "mine"
-    other.mkdir()
-    (other / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="holds other files than a report"):
-        run(monkeypatch, "--report-only", "--report", other)
-    assert (other / "thesis.tex").read_text() == "years of work"
-
-
-def test_no_folder_but_a_report_is_replaced(paths, monkeypatch):
-    ran = []
-    monkeypatch.setattr(reproduce, "run_all", lambda *_, **__: ran.append(1) or {})
-    docs = paths / "docs"
-    (docs / "figures").mkdir(parents=True)
-    (docs / "report.md").write_text("a report")
-    (docs / "separation.md").write_text("no report")
-    (paths / "file").write_text("no folder")
-    (paths / "other.old").mkdir()
-    (paths / "other.old" / "thesis.tex").write_text("years of work")
-    monkeypatch.chdir(docs)
-    for folder, message in (
-        ("/", "/ cannot be replaced by a report"),
-        (".", f"{docs} holds other files than a report, such as separation.md"),
-        ("../docs", f"{docs} holds other files"),
-        (paths / "file", "file is no folder"),
-        (paths / "file" / "report", "file is no folder"),
-        (paths / "other", r"other.old holds other files than a report, such as thesis.tex"),
-    ):
-        with pytest.raises(InputError, match=message):
-            run(monkeypatch, "--report", folder)
-    assert not ran  # told before hours of work
-    assert (docs / "separation.md").exists() and (docs / "report.md").read_text() == "a report"
-    (docs / "separation.md").unlink()
-    (docs / "figures" / "mine.svg").write_text("no figure of a report")
-    with pytest.raises(InputError, match="such as figures"):
-        run(monkeypatch, "--report", docs)
-    (docs / "figures" / "mine.svg").unlink()
-    (docs / ".gitignore").write_text("kept")
-    run(monkeypatch, "--report", docs)
-    assert (docs / ".gitignore").read_text() == "kept"
-    assert (docs / "report.md").read_text() != "a report"
-    (docs / ".git").mkdir()
-    with pytest.raises(InputError, match=r"such as \.git:"):
-        run(monkeypatch, "--report", docs)
-
-
-def test_list_names_all(monkeypatch, capsys):
-    run(monkeypatch, "--list")
+def test_the_list_names_every_experiment(capsys):
+    reproduce.main(["--list"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(CATALOGUE)
-    assert all(any(line.startswith(f"{name} ") for line in lines) for name in CATALOGUE)
+    assert {line.split()[0] for line in lines} == set(experiments.names())
 
 
-def test_paths_and_settings_are_as_before(tiny):
-    before = (settings.DATA_PATH, settings.MODELS_ROOT, settings.parameters())
-    with reproduce.paths_of("tiny"):
-        assert tiny / "data" == settings.DATA_PATH
-        with reproduce.overridden(CATALOGUE["irmas_window_2048"], "tiny"):
-            assert (settings.stft_window, settings.nb_epochs) == (2048, 1)
-    assert (settings.DATA_PATH, settings.MODELS_ROOT, settings.parameters()) == before
+def test_rendered_scales_have_paths_of_their_own(monkeypatch):
+    started = []
+
+    class Process:
+        returncode = 0
+
+    def run(command, env):
+        started.append((command, env["INSTREC_MODEL_PATH"]))
+        return Process()
+
+    monkeypatch.setattr(reproduce.subprocess, "run", run)
+    with pytest.raises(SystemExit) as end:
+        reproduce.main(["--scale", "demo", "--list"])
+    assert end.value.code == 0
+    ((command, models),) = started
+    assert command == [sys.executable, str(ROOT / "reproduce.py"), "--scale", "demo", "--list"]
+    assert models == str(ROOT / "demo" / "reproduce_demo" / "models")
 
 
-def test_starting_takes_no_tensorflow(run_script):
-    code = "import sys, reproduce; sys.exit('tensorflow' in sys.modules or 'pandas' in sys.modules)"
-    run_script("-c", code, cwd=ROOT)
+# --- the report -----------------------------------------------------------------------------------
+@pytest.fixture
+def results(paths):
+    """Results of irmas_leaky and irmas_harm as their scripts leave them."""
+    make_irmas(paths, train=1, test=0)
+    _, configs = reproduce.load_catalogue([], "full")
+    for name, gain in (("irmas_leaky", 0.0), ("irmas_harm", 0.04)):
+        config = configs[name].changed({"iter_num": 2}, "")
+        files = reproduce.result_files(config)
+        for i in range(2):
+            record = {
+                "made_of": {"model": "model_leaky"},
+                "weights": f"{name}{i}",
+                "best_accuracy": 0.7,
+                "chance": 0.1,
+                "validation_patches": 300,
+                "training_patches": 1700,
+                "trained_on": "training data",
+                "seconds": 61.0,
+                "made_with": {"git_commit": "abc", "python": "3.11", "packages": {"keras": "3"}},
+            }
+            storage.save_json(files.run_record(i), record)
+        f_scores = [[0.5, 0.6, 0.40 + gain], [0.5, 0.6, 0.42 + gain]]
+        recipe = {"data_set": config.key, "model": "model_leaky", "optimizer": "adam"}
+        recipe |= {"labels": list(config.labels), "weights": [f"{name}0", f"{name}1"]}
+        averages = dict.fromkeys(metrics.AVERAGES, f_scores)
+        scores = {
+            "global": averages,
+            "global_classwise": averages,
+            "classwise": dict.fromkeys(config.labels, f_scores),
+            "ranking": {"": [[0.8, 0.7]] * 2},
+        }
+        save_scores(files.scores, recipe, scores, half="pure half of the rendered test data")
+        matrices = {s: [[[1.0] + [0.0] * 10] * 11] * 2 for s in metrics.STRATEGIES}
+        if config.data_set.name == "irmas":
+            storage.save_json(files.confusion, {"half": "held-out 50%", "matrices": matrices})
+    settings.iter_num = 2
+    catalogue, configs = reproduce.load_catalogue([], "full")
+    return {n: catalogue[n] for n in ("irmas_leaky", "irmas_harm", "jazz")}, configs
+
+
+def test_the_report_sets_ours_beside_what_was_published(results, paths):
+    reproduce.write_report("full", *results, paths / "report")
+    text = (paths / "report" / "report.md").read_text()
+    assert "3 experiments: 2 done, 1 not run" in text
+    assert "RENDERED" in text.splitlines()[2]
+    (row,) = [line for line in text.splitlines() if line.startswith("| irmas_harm | irmas_leaky")]
+    cells = [cell.strip() for cell in row.split("|")]
+    assert cells[4:6] == ["+1 to +3", "+4.0 ± 1.4"]  # 0.45 - 0.41; two deviations of 0.01
+    assert "| irmas_leaky | s1 | 0.410 ± 0.010 | 0.410 ± 0.010 |" in text
+    (accuracy,) = [line for line in text.splitlines() if "| held-out 50% |" in line]
+    assert "| 0.6816 | 0.091 ± 0.000 | −59.1 |" in accuracy
+    assert "results: git commit | abc" in text and "2 min 02 s" in text
+    assert "| jazz | not run | expected " in text
+    figures = sorted(path.name for path in (paths / "report" / "figures").iterdir())
+    assert "irmas_harm_improvement.png" in figures
+    assert all(f"figures/{name}" in text for name in figures)
+
+
+def test_results_of_other_models_are_not_reported(results, paths):
+    catalogue, configs = results
+    files = reproduce.result_files(configs["irmas_harm"])
+    record = storage.load_json(files.run_record(1), "")
+    storage.save_json(files.run_record(1), record | {"weights": "trained again"})
+    outcome = reproduce.outcome_of(catalogue["irmas_harm"], configs["irmas_harm"], paths)
+    assert outcome.state == "not run" and "have changed since they were scored" in outcome.reason
+
+
+def test_a_failure_is_reported_with_its_reason(results, paths):
+    catalogue, configs = results
+    storage.save_json(paths / "jazz.json", {"state": "failed", "reason": "no room"})
+    outcome = reproduce.outcome_of(catalogue["jazz"], configs["jazz"], paths)
+    assert (outcome.state, outcome.reason) == ("failed", "no room")
+    text = report.document("T", {}, [outcome])
+    assert "| jazz | failed | no room |" in text
+
+
+def test_report_only_runs_nothing(results, monkeypatch, capsys):
+    monkeypatch.setattr(reproduce, "run_all", lambda *_: pytest.fail("ran"))
+    reproduce.main(["--report-only"])
+    assert (read().models_root / "report" / "report.md").exists()

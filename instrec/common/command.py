@@ -211,9 +211,10 @@ def print_any_name() -> None:
 def run(main: Callable[[], None]) -> None:
     """Run a script's `main`; what a user can mend ends it with one line and exit code 1."""
     print_any_name()
-    if (main.__module__, main.__name__) == ("__main__", "main"):
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    if script and (main.__module__, main.__name__) == ("__main__", "main"):
         # As a module, for other processes to find what a script defines under its name.
-        main = importlib.import_module(Path(sys.modules["__main__"].__file__).stem).main
+        main = importlib.import_module(Path(script).stem).main
     try:
         main()
     except InputError as error:

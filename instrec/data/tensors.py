@@ -114,6 +114,8 @@ class Tensors:
         The label set.
     record : dict
         What made the tensors.
+    remedy : str
+        The command that makes them.
     """
 
     part: str
@@ -124,6 +126,7 @@ class Tensors:
     labels: np.ndarray = field(repr=False)
     label_names: tuple[str, ...]
     record: dict = field(repr=False)
+    remedy: str = field(repr=False)
 
     @property
     def kind(self) -> str:
@@ -215,7 +218,7 @@ class Tensors:
             with storage.lock(self.path, "the split", wait=60):
                 if not path.exists():
                     storage.save_array(path, compute())
-        return _load_array(path, shape, "b", "python3 generate_dataset.py --force")
+        return _load_array(path, shape, "b", self.remedy)
 
 
 def load(config: Config, part: str) -> Tensors:
@@ -266,6 +269,7 @@ def load(config: Config, part: str) -> Tensors:
         _load_array(path / "labels.npy", (files, len(config.labels)), "u", remedy).astype(bool),
         config.labels,
         record,
+        remedy,
     )
 
 

@@ -188,7 +188,7 @@ def change_range(published: Sequence[float] | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time: 4000 -> '1 h 07 min'."""
+    """Write a time: 4000 -> '1 h 06 min'."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 1:
         return f"{rest} s"
