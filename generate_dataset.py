@@ -330,7 +330,7 @@ class GenerateDataset:
         filenames, labels = self.load_metadata(metadata.path_of(self.config, type_run))
         folder = tensors.folder(self.config, type_run)
         partial = folder.with_name(folder.name + storage.PARTIAL)
-        recipe = self._recipe(type_run, filenames)
+        recipe = self.recipe(type_run, filenames)
         if not force and self._is_up_to_date(type_run, recipe):
             print(f"{type_run}: {folder} is up to date")
             return
@@ -343,7 +343,7 @@ class GenerateDataset:
         finished = False
         try:
             self._write_patches(writer, filenames, recipe["step"])
-            self._finish(partial, filenames, labels, writer, recipe)
+            self.finish(partial, filenames, labels, writer, recipe)
             finished = True
         finally:
             writer.close(finished=finished)  # last: until then, the next run can go on
@@ -383,7 +383,7 @@ class GenerateDataset:
                     "next files, perhaps for lack of memory: the same command goes on from here"
                 ) from None
 
-    def _recipe(self, type_run: str, filenames: list[str]) -> dict:
+    def recipe(self, type_run: str, filenames: list[str]) -> dict:
         """Name everything that determines the tensors; they are refused if it changes."""
         states = []
         for folder in self.config.data_set.folders:
@@ -403,7 +403,7 @@ class GenerateDataset:
             "incomplete": tensors.incomplete(self.config),
         }
 
-    def _finish(
+    def finish(
         self, path: Path, filenames: list[str], labels: list, writer: PatchWriter, recipe: dict
     ) -> None:
         """Write all but the patches, once these are complete."""

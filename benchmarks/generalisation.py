@@ -14,10 +14,10 @@ models are kept in demo/generalisation.
 """
 
 import argparse
-import contextlib
+import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,13 +31,12 @@ import create_encoding  # noqa: E402
 import generate_dataset  # noqa: E402
 import render_dataset  # noqa: E402
 import separate_sources  # noqa: E402
-import settings  # noqa: E402
 import train  # noqa: E402
-from instrec.common import command, storage  # noqa: E402
-from instrec.data import features, tensors  # noqa: E402
+from instrec.common import command  # noqa: E402
+from instrec.config import Config, read  # noqa: E402
+from instrec.data import audio, features, tensors  # noqa: E402
 from instrec.errors import InputError  # noqa: E402
-from instrec.learning import model_files as results  # noqa: E402
-from instrec.learning import trained as networks  # noqa: E402
+from instrec.learning import model_files, trained  # noqa: E402
 from instrec.scoring import metrics  # noqa: E402
 
 WORK = ROOT / "demo" / "generalisation"
@@ -79,49 +78,45 @@ class Row(NamedTuple):
     best: float
 
 
-@contextlib.contextmanager
-def source(name: str, seed: int) -> Iterator[Path]:
-    """Point the paths of settings.py to one SoundFont and seed, within a block."""
-    folder = WORK / f"{name}_{seed}"
-    with settings.located(folder):
-        yield folder
+def config_of(source: str, seed: int, **changes: object) -> Config:
+    """What counts for a source of audio, one SoundFont and seed, in folders of its own."""
+    folder = WORK / f"{source}_{seed}"
+    config = read(**{"dataset": 1} | changes)
+    places = {"data_path": "data", "feature_path": "features", "models_root": "models"}
+    return dataclasses.replace(config, **{n: folder / place for n, place in places.items()})
 
 
-def prepare(name: str, soundfont: Path, train_clips: int, seed: int, data_sets: set[int]) -> None:
+def prepare(source: str, soundfont: Path, train_clips: int, seed: int, ids: set[int]) -> None:
     """Render the audio of a source, and extract the patches of the data sets made from it."""
-    with source(name, seed), settings.overridden({"dataset": 1}, "generalisation"):
-        options = ["--train", str(train_clips), "--test", str(TEST), "--seed", str(seed)]
-        options += ["--soundfont", str(soundfont), "--out", str(settings.DATA_PATH)]
-        render_dataset.render_data_set(
-            settings.selected(), render_dataset.new_parser().parse_args(options)
-        )
-    for id_ in sorted(data_sets):
-        with source(name, seed), settings.overridden({"dataset": id_}, "generalisation"):
-            data_set = settings.selected()
-            if data_set.source:
-                separate_sources.separate(data_set)
-            create_encoding.encode(data_set)
-            generate_dataset.generate(data_set)
+    options = ["--train", train_clips, "--test", TEST, "--seed", seed, "--soundfont", soundfont]
+    arguments = render_dataset.new_parser().parse_args(list(map(str, options)))
+    render_dataset.render(config_of(source, seed), arguments)
+    for id_ in sorted(ids):
+        config = config_of(source, seed, dataset=id_)
+        if config.data_set.source:
+            separate_sources.separate(config)
+        create_encoding.encode(config)
+        generate_dataset.generate(config)
 
 
 # --- systems: each gives the scores [clips x labels] of the test clips of a source ----------------
 def with_network(line: str, seed: int) -> Callable[[str], np.ndarray]:
     """Train a network on the known source; return what scores another."""
-    values = {"dataset": 1, "optimizer": "adam", "iter_num": 1, "seed": seed} | NETWORKS[line]
     name = "g_" + "".join(letter if letter.isalnum() else "_" for letter in line.strip("… "))
-    with source("known", seed), settings.overridden(values | {"name": name}, line):
-        train.train_model(settings.model, settings.optimizer)
-        files = results.model_files(settings.selected(), name, settings.optimizer)
-        network = networks.load_network(files, 0, "this benchmark")
-        moments = storage.load_json(files.run_record(0), "this benchmark").get("moments")
+    values = {"optimizer": "adam", "iter_num": 1, "seed": seed, "name": name} | NETWORKS[line]
+    config = config_of("known", seed, **values)
+    train.train_model(config, config.model)
+    files = model_files.model_files(config, name, "adam")
+    network = trained.load_network(files, 0, "this benchmark")
+    means_and_stds = trained.load_record(files, 0, "this benchmark", "made_of").get("moments")
 
-    def score(of: str) -> np.ndarray:
-        with source(of, seed), settings.overridden(values, line):
-            part = tensors.load(settings.selected(), "test")
+    def score(source: str) -> np.ndarray:
+        part = tensors.load(config_of(source, seed, **values), "test")
         blocks = []
         for start in range(0, len(part.file_id), 512):
-            inputs = [one[start : start + 512] for one in part.inputs]
-            blocks.append(network.predict_on_batch(features.network_input(inputs, moments)))
+            inputs = [patches[start : start + 512] for patches in part.inputs]
+            x = features.network_input(inputs, means_and_stds)
+            blocks.append(network.predict_on_batch(x))
         ends = np.flatnonzero(np.diff(part.file_id)) + 1
         return metrics.aggregate("s1", np.split(np.concatenate(blocks), ends))
 
@@ -132,7 +127,7 @@ def statistics(y: np.ndarray) -> np.ndarray:
     """Mean and deviation of the MFCCs and of their slopes, for windows of a clip [windows x n]."""
     import librosa
 
-    rate = settings.sample_rate
+    rate = read().sample_rate
     starts = range(0, max(1, len(y) - SECONDS * rate + 1), int(HOP * rate))
     rows = []
     for begin in starts:
@@ -142,19 +137,19 @@ def statistics(y: np.ndarray) -> np.ndarray:
     return np.stack(rows)
 
 
-def statistics_of(of: str, part: str, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
+def statistics_of(source: str, part: str, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Return the statistics of the clips of a part, and their labels [clips x labels]."""
-    with source(of, seed) as folder:
-        found = tensors.load(settings.DATA_SETS[1], part)
-        kept = folder / f"mfcc_{part}.npz"
-        if not kept.exists():
-            rows = [
-                statistics(features.load_audio(settings.DATA_PATH / "irmas" / name))
-                for name in command.progress(found.files, unit="clip", desc=f"MFCC {of}")
-            ]
-            np.savez(kept, **{str(i): row for i, row in enumerate(rows)})
-        with np.load(kept, allow_pickle=False) as file:
-            return [file[str(i)] for i in range(len(found.files))], found.labels
+    config = config_of(source, seed)
+    found = tensors.load(config, part)
+    kept = config.data_path.parent / f"mfcc_{part}.npz"
+    if not kept.exists():
+        rows = [
+            statistics(audio.load_audio(config.data_path / "irmas" / name))
+            for name in command.progress(found.files, unit="clip", desc=f"MFCC {source}")
+        ]
+        np.savez(kept, **{str(i): row for i, row in enumerate(rows)})
+    with np.load(kept, allow_pickle=False) as file:
+        return [file[str(i)] for i in range(len(found.files))], found.labels
 
 
 def with_classifier(make: Callable, seed: int) -> Callable[[str], np.ndarray]:
@@ -164,8 +159,8 @@ def with_classifier(make: Callable, seed: int) -> Callable[[str], np.ndarray]:
         np.concatenate(rows), np.repeat(labels.argmax(axis=1), [len(row) for row in rows])
     )
 
-    def score(of: str) -> np.ndarray:
-        clips, _ = statistics_of(of, "test", seed)
+    def score(source: str) -> np.ndarray:
+        clips, _ = statistics_of(source, "test", seed)
         return metrics.aggregate("s1", [fitted.predict_proba(clip) for clip in clips])
 
     return score
@@ -194,10 +189,9 @@ CLASSIFIERS = {"MFCC statistics, SVM": support_vectors, "MFCC statistics, forest
 def measure(score: Callable[[str], np.ndarray], seed: int) -> Row:
     """Score a system; its threshold is chosen on the known source."""
     curves = {}
-    for of in ("known", "other"):
-        with source(of, seed):
-            labels = tensors.load(settings.DATA_SETS[1], "test").labels
-        curves[of] = metrics.micro(labels, metrics.decide_at_each(score(of))).f_score
+    for source in ("known", "other"):
+        labels = tensors.load(config_of(source, seed), "test").labels
+        curves[source] = metrics.micro(labels, metrics.decide_at_each(score(source))).f_score
     chosen = curves["known"].argmax()
     return Row(curves["known"][chosen], curves["other"][chosen], curves["other"].max())
 

@@ -19,8 +19,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 WORK = ROOT / "demo" / "growth"
 
-import render_dataset  # noqa: E402
-import settings  # noqa: E402
 from instrec.common import command  # noqa: E402
 
 TIMES = (1, 4, 16)
@@ -84,15 +82,15 @@ def main() -> None:
     )
     parser.add_argument("--times", type=int, nargs="+", default=TIMES, help="(1 4 16)")
     arguments = parser.parse_args()
-    settings.dataset = 1
-    render_dataset.render_data_set(
-        settings.selected(), render_dataset.new_parser().parse_args(["--out", str(WORK)])
+    environment = os.environ | {"INSTREC_DATA_PATH": str(WORK)}
+    subprocess.run(
+        [sys.executable, "render_dataset.py", "-d", "1"], cwd=ROOT, env=environment, check=True
     )
-    of_size = {copies: measure(copies) for copies in arguments.times}
-    first = of_size[arguments.times[0]]
+    measured = {copies: measure(copies) for copies in arguments.times}
+    first = measured[arguments.times[0]]
     rows = []
     for name, (seconds, memory) in first.items():
-        found = [of_size[copies][name] for copies in arguments.times]
+        found = [measured[copies][name] for copies in arguments.times]
         rows.append(
             (
                 name,

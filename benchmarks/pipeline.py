@@ -15,6 +15,8 @@ Leave the machine alone meanwhile: about ten minutes on two cores.
 """
 
 import argparse
+import dataclasses
+import json
 import multiprocessing
 import os
 import platform
@@ -42,17 +44,20 @@ import numpy as np  # noqa: E402
 import create_encoding  # noqa: E402
 import generate_dataset  # noqa: E402
 import render_dataset  # noqa: E402
-import settings  # noqa: E402
 from instrec.common import command, storage  # noqa: E402
 from instrec.common.parallel import ordered_map  # noqa: E402
-from instrec.data import features, tensors  # noqa: E402
-from instrec.learning import model_files as results  # noqa: E402
+from instrec.config import Config, read  # noqa: E402
+from instrec.data import audio, features, metadata, tensors  # noqa: E402
+from instrec.data.patch_writer import PatchWriter  # noqa: E402
+from instrec.errors import InputError  # noqa: E402
+from instrec.learning import model_files  # noqa: E402
 
-settings.dataset = 1  # here, for processes that are started import this file
+CONFIG = read(dataset=1)
+LABELS = CONFIG.labels
 BATCH = 128  # of the comparisons of networks, as in the documentation
 PATCHES = 8 * BATCH  # a turn
-IRMAS_CLIPS = {"train": create_encoding.IRMAS_CLIPS[create_encoding.IRMAS_TRAIN]}
-IRMAS_CLIPS["test"] = sum(create_encoding.IRMAS_CLIPS.values()) - IRMAS_CLIPS["train"]
+IRMAS_CLIPS = {"train": metadata.IRMAS_CLIPS[metadata.IRMAS_TRAIN]}
+IRMAS_CLIPS["test"] = sum(metadata.IRMAS_CLIPS.values()) - IRMAS_CLIPS["train"]
 IRMAS_PATCHES = {"train": 20115, "test": 96119}
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py") if path.name != "settings.py")
 
@@ -64,11 +69,11 @@ def apart(function: Callable[[], float]) -> float:
         return pool.submit(function).result()
 
 
-def in_turns(ours: Callable[[], float], other: Callable[[], float], repeats: int) -> list[str]:
+def in_turns(ours: Callable[[], float], theirs: Callable[[], float], repeats: int) -> list[str]:
     """Measure two rates in turn; return both medians, the median ratio and its range."""
-    pairs = [(ours(), other()) for _ in range(repeats)]
+    pairs = [(ours(), theirs()) for _ in range(repeats)]
     medians = [statistics.median(rates) for rates in zip(*pairs, strict=True)]
-    ratios = sorted(one / two for one, two in pairs)
+    ratios = sorted(first / second for first, second in pairs)
     ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
     return [f"{medians[0]:.1f}", f"{medians[1]:.1f}", ratio]
 
@@ -87,7 +92,7 @@ def literal(path: Path) -> np.ndarray:
 
 def ours(path: Path) -> np.ndarray:
     """Compute the same as generate_dataset.py does."""
-    return features.log_mel(features.load_audio(path))
+    return features.log_mel(audio.load_audio(path))
 
 
 def one_core_rate(recipe: Callable[[Path], np.ndarray], clips: list[Path]) -> float:
@@ -108,7 +113,7 @@ def rate_of(recipe: Callable[[Path], np.ndarray], clips: list[Path]) -> float:
 def literal_patches(path: Path) -> np.ndarray:
     """What a worker of the literal recipe gives back: the patches of a clip."""
     return np.ascontiguousarray(
-        features.cut_patches(literal(path)[..., None], settings.patch_frames, settings.patch_frames)
+        features.cut_patches(literal(path)[..., None], CONFIG.patch_frames, CONFIG.patch_frames)
     )
 
 
@@ -117,7 +122,7 @@ def all_cores_rate(*, with_ours: bool, clips: list[Path]) -> float:
     started = time.perf_counter()
     if with_ours:
         generate_dataset.GenerateDataset(
-            settings.patch_frames, len(settings.IRMAS), settings.val_split
+            CONFIG.patch_frames, len(LABELS), CONFIG.val_split, config=CONFIG
         ).run("train", force=True)
     else:
         with multiprocessing.get_context("spawn").Pool() as pool:
@@ -127,11 +132,11 @@ def all_cores_rate(*, with_ours: bool, clips: list[Path]) -> float:
 
 def extraction(repeats: int) -> list[tuple]:
     """Compare both recipes, and how far their results differ."""
-    clips = sorted((settings.DATA_PATH / "irmas" / create_encoding.IRMAS_TRAIN).glob("*/*.wav"))
+    clips = sorted((CONFIG.data_path / "irmas" / metadata.IRMAS_TRAIN).glob("*/*.wav"))
     some = clips[::4]
     difference = max(np.abs(literal(clip) - ours(clip)).max() for clip in some[:20])
     print(f"largest difference of a value: {difference:.1e}")
-    one = in_turns(
+    single = in_turns(
         partial(one_core_rate, ours, some), partial(one_core_rate, literal, some), repeats
     )
     every = in_turns(
@@ -139,17 +144,17 @@ def extraction(repeats: int) -> list[tuple]:
         partial(all_cores_rate, with_ours=False, clips=clips),
         repeats,
     )
-    unit, other = "clips/s", "literal recipe"
+    unit, theirs = "clips/s", "literal recipe"
     return [
-        ("extraction, one core", unit, other, *one),
-        (f"extraction, {os.cpu_count()} cores, all of it", unit, other, *every),
+        ("extraction, one core", unit, theirs, *single),
+        (f"extraction, {os.cpu_count()} cores, all of it", unit, theirs, *every),
     ]
 
 
 # --- the network ----------------------------------------------------------------------------------
 def some_patches(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Training patches and their one-hot labels, in memory."""
-    part = tensors.load(settings.DATA_SETS[1], "train")
+    part = tensors.load(CONFIG, "train")
     rows = np.random.default_rng(0).permutation(len(part.file_id))[:count]
     return part.inputs[0][np.sort(rows)], np.eye(11, dtype=np.float32)[part.class_id[np.sort(rows)]]
 
@@ -158,8 +163,7 @@ def model_leaky() -> "keras.Model":  # noqa: F821
     """The network that is compared."""
     import models
 
-    shape = features.parameters_of(settings.DATA_SETS[1]).patch_shape
-    return models.get_model("model_leaky", shape, len(settings.IRMAS))
+    return models.get_model("model_leaky", CONFIG.features.patch_shape, len(LABELS))
 
 
 def keras_rate(*, training: bool) -> float:
@@ -192,13 +196,13 @@ def torch_network() -> "torch.nn.Module":  # noqa: F821
     for filters in blocks.FILTERS:
         for _ in range(2):
             layers += [nn.Conv2d(channels, filters, blocks.KERNEL, padding=2)]
-            layers += [nn.LeakyReLU(settings.alpha)]
+            layers += [nn.LeakyReLU(CONFIG.alpha)]
             channels = filters
         if filters != blocks.FILTERS[-1]:
             layers += [nn.MaxPool2d(blocks.POOL), nn.Dropout(blocks.BLOCK_DROPOUT)]
     layers += [nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(channels, blocks.DENSE)]
-    layers += [nn.LeakyReLU(settings.alpha), nn.Dropout(blocks.DENSE_DROPOUT)]
-    return nn.Sequential(*layers, nn.Linear(blocks.DENSE, len(settings.IRMAS)), nn.Sigmoid())
+    layers += [nn.LeakyReLU(CONFIG.alpha), nn.Dropout(blocks.DENSE_DROPOUT)]
+    return nn.Sequential(*layers, nn.Linear(blocks.DENSE, len(LABELS)), nn.Sigmoid())
 
 
 def torch_rate(*, training: bool) -> float:
@@ -269,11 +273,11 @@ def trainer_rate() -> float:
         ends.append(time.perf_counter())
 
     callbacks.StateSaver.on_epoch_end = timed
-    with settings.overridden({"patience": EPOCHS}, "this benchmark"):
-        trainer = train.Trainer(model_leaky(), "adam", None)
-        trainer.load_data()
-        trainer.train(EPOCHS, BATCH, 1, overwrite=True)
-        results.model_files(settings.selected(), "model_leaky", "adam").run_record(0).unlink()
+    config = CONFIG.changed({"patience": EPOCHS}, "this benchmark")
+    trainer = train.Trainer(model_leaky(), "adam", None, config=config)
+    trainer.load_data()
+    trainer.train(EPOCHS, BATCH, 1, overwrite=True)
+    trainer.files.run_record(0).unlink()
     return len(trainer.train_rows) / statistics.median(np.diff(ends))
 
 
@@ -281,8 +285,8 @@ def bare_rate() -> float:
     """Training patches a second of a compiled step over arrays in memory, validation included."""
     from instrec.learning.backend import keras, tf
 
-    part = tensors.load(settings.DATA_SETS[1], "train")
-    held = part.validation_mask(settings.val_split)
+    part = tensors.load(CONFIG, "train")
+    held = part.validation_mask(CONFIG, CONFIG.val_split)
     x, y = np.asarray(part.inputs[0]), np.eye(11, dtype=np.float32)[part.class_id]
     network = model_leaky()
     adam = keras.optimizers.Adam()
@@ -322,64 +326,54 @@ def training(repeats: int) -> list[tuple]:
 
 
 # --- evaluation -----------------------------------------------------------------------------------
-def write_irmas_size(data_set: settings.DataSet) -> None:
+def write_irmas_size(config: Config) -> None:
     """Write a data set of IRMAS' size: true labels and file lists, holes instead of patches."""
     rng = np.random.default_rng(0)
-    parameters = features.parameters_of(data_set)
-    data_set.feature_path.mkdir(parents=True, exist_ok=True)
+    config.feature_folder.mkdir(parents=True, exist_ok=True)
+    generator = generate_dataset.GenerateDataset(43, len(LABELS), 0.85, config=config)
     for part, count in IRMAS_CLIPS.items():
         most = 1 if part == "train" else 3
         clips = [
-            create_encoding.Clip(
-                f"{i:05d}.wav",
-                tuple(sorted(rng.permutation(data_set.labels)[: rng.integers(1, most + 1)])),
+            metadata.Clip(
+                f"{i:05d}.wav", tuple(sorted(rng.permutation(LABELS)[: rng.integers(1, most + 1)]))
             )
             for i in range(count)
         ]
-        create_encoding.write_metadata(tensors.metadata_path(data_set, part), clips)
+        metadata.write_metadata(metadata.path_of(config, part), clips)
         patches = np.diff(np.linspace(0, IRMAS_PATCHES[part], count + 1).astype(int)).tolist()
-        folder = tensors.folder(data_set, part)
-        folder.mkdir(parents=True, exist_ok=True)
-        writer = storage.PatchWriter(folder, [], parameters.patch_shape)
-        for clip, of_clip in zip(clips, patches, strict=True):
-            writer.done.append({"file": clip.filename, "patches": of_clip, "reason": None})
-            writer.done[-1]["sha256"] = ""
+        folder = tensors.folder(config, part)
+        writer = PatchWriter(folder, [], config.features.patch_shape)
+        writer.done += [
+            {"file": clip.filename, "patches": number, "reason": None, "sha256": ""}
+            for clip, number in zip(clips, patches, strict=True)
+        ]
         writer.close(finished=True)
         np.lib.format.open_memmap(
-            folder / f"{tensors.input_name(data_set.folders[0])}.npy",
+            folder / f"{tensors.input_name('irmas')}.npy",
             mode="w+",
             dtype=np.float32,
-            shape=(IRMAS_PATCHES[part], *parameters.patch_shape),
+            shape=(IRMAS_PATCHES[part], *config.features.patch_shape),
         )
-        labels = [[label in clip.labels for label in data_set.labels] for clip in clips]
-        made_of = {
-            **vars(parameters),
-            "step": tensors.step_of(part, parameters.patch_frames),
-            "labels": list(data_set.labels),
-            "metadata": storage.digest_of_file(tensors.metadata_path(data_set, part)),
-        }
-        tensors.finish(
-            folder, [c.filename for c in clips], np.array(labels, np.uint8), writer, made_of
-        )
+        filenames, labels = generator.load_metadata(metadata.path_of(config, part))
+        recipe = generator.recipe(part, filenames)
+        generator.finish(folder, filenames, labels, writer, recipe)
 
 
-def write_predictions(data_set: settings.DataSet, split: float, part: str) -> None:
+def write_predictions(config: Config, split: float, part: str) -> None:
     """Write the record of a trained network, and random outputs for all patches."""
-    import json
-
-    of_part, training_ = (tensors.load(data_set, name) for name in (part, "train"))
-    files = results.model_files(data_set, "model_leaky", "adam", split)
-    made_of = of_part.record["made_of"] | {"tensors": training_.fingerprint, "split": split}
-    made_of |= {"split_by": settings.split_by, "split_seed": settings.seed}
-    made_of |= {"balanced": settings.balanced, "model": "model_leaky", "standardise": False}
-    for iteration in range(settings.iter_num):
-        record = {"made_of": made_of, "weights": str(iteration), "best_accuracy": 0.5}
-        record["settings"] = settings.parameters()
+    scored, trained_on = (tensors.load(config, name) for name in (part, "train"))
+    files = model_files.model_files(config, "model_leaky", "adam", split)
+    recipe = scored.record["made_of"] | {"tensors": trained_on.fingerprint, "split": split}
+    recipe |= {"split_by": config.split_by, "split_seed": config.seed}
+    recipe |= {"balanced": config.balanced, "model": "model_leaky", "standardise": False}
+    for iteration in range(config.iter_num):
+        record = {"made_of": recipe, "weights": str(iteration), "best_accuracy": 0.5}
+        record["settings"] = config.parameters()
         storage.save_json(files.run_record(iteration), record)
-        outputs = np.random.default_rng(iteration).random((len(of_part.file_id), 11), np.float32)
+        outputs = np.random.default_rng(iteration).random((len(scored.file_id), 11), np.float32)
         storage.save_arrays(
             files.predictions(iteration),
-            made_of=json.dumps([str(iteration), of_part.fingerprint]),
+            recipe=json.dumps([str(iteration), scored.fingerprint]),
             predictions=outputs,
         )
 
@@ -404,15 +398,16 @@ def evaluation(repeats: int) -> list[tuple]:
         "INSTREC_FEATURE_PATH": str(place / "features"),
         "INSTREC_MODEL_PATH": str(place / "models"),
     }
-    data_set = settings.DATA_SETS[1]
-    with settings.located(place):
-        write_irmas_size(data_set)
-        write_predictions(data_set, settings.val_split, "test")
-        write_predictions(data_set, 0.5, "train")
+    config = dataclasses.replace(
+        CONFIG, feature_path=place / "features", models_root=place / "models"
+    )
+    write_irmas_size(config)
+    write_predictions(config, config.val_split, "test")
+    write_predictions(config, 0.5, "train")
     model = ("-m", "model_leaky", "-o", "adam", "-d", "1")
     # The script would train for mode 1, which is not what is timed here.
-    mode_1 = "import evaluate, settings; settings.dataset = 1; "
-    mode_1 += "evaluate.Evaluator('model_leaky', 'adam', 11, 3, 1).run()"
+    mode_1 = "import evaluate; from instrec.config import read; "
+    mode_1 += "evaluate.Evaluator('model_leaky', 'adam', 11, 3, 1, config=read(dataset=1)).run()"
     rows = []
     for name, script in (
         ("mode 1", ("-c", mode_1)),
@@ -456,11 +451,8 @@ SECTIONS = {
 
 def prepare() -> None:
     """Render IRMAS, and extract it, unless that is done."""
-    options = render_dataset.new_parser().parse_args(["--out", str(settings.DATA_PATH)])
-    data_set = settings.selected()
-    render_dataset.render_data_set(data_set, options)
-    create_encoding.encode(data_set)
-    generate_dataset.generate(data_set)
+    for script in (render_dataset, create_encoding, generate_dataset):
+        script.main(["-d", "1"])
 
 
 def main() -> None:
@@ -473,14 +465,14 @@ def main() -> None:
     arguments = parser.parse_args()
     for section in arguments.sections:
         if section not in SECTIONS:
-            raise command.InputError(f"expected some of {' '.join(SECTIONS)}, found {section!r}")
+            raise InputError(f"expected some of {' '.join(SECTIONS)}, found {section!r}")
     prepare()
     rows = []
     for name, measure in SECTIONS.items():
         if name in (arguments.sections or SECTIONS):
             rows += measure(arguments.repeats)
     print(f"\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
-    command.print_table(("step", "unit", "against", "ours", "other", "ratio"), rows)
+    command.print_table(("step", "unit", "against", "ours", "theirs", "ratio"), rows)
 
 
 if __name__ == "__main__":

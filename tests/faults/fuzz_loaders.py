@@ -24,45 +24,41 @@ with atheris.instrument_imports(include=["instrec", "create_encoding", "numpy.li
     import numpy as np
     import soundfile
 
-    import create_encoding
     import separate_sources
     import settings
     from instrec import experiments
     from instrec.common import storage
-    from instrec.data import features
+    from instrec.config import read
+    from instrec.data import audio, metadata
+    from instrec.data.patch_writer import PatchWriter
     from instrec.errors import InputError
-    from instrec.learning import model_files as results
-    from instrec.learning import trained as networks
+    from instrec.learning import model_files, trained
 
 LABELS = settings.IRMAS_WIND
-FILES: results.ModelFiles  # in the folder of the fuzzer
+FILES: model_files.ModelFiles  # in the folder of the fuzzer
 
 
 def read_audio(path: Path) -> None:
-    """Read audio whole, and block by block."""
-    parameters = features.FeatureParameters(22050, (1024,), 512, 128, 43)
-    with contextlib.suppress(InputError):
-        features.load_audio(path)
-    for _ in features.patches_in_blocks(path, parameters, 21):
-        pass
+    """Read audio."""
+    audio.load_audio(path)
 
 
 def read_structure(path: Path) -> None:
-    """Look through the structure of a network for foreign parts."""
-    with storage.refuse_damaged(path, ""):
-        networks.foreign_parts(json.loads(path.read_text(encoding="utf-8")))
+    """Read the structure of a network."""
+    with storage.parsing(path, ""):
+        json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_record(path: Path) -> None:
     """Read the record of a training."""
     path.replace(FILES.run_record(0))
-    networks.load_record(FILES, 0, "", "made_of")
+    trained.load_record(FILES, 0, "", "made_of")
 
 
 def read_journal(path: Path) -> None:
     """Go on with tensors after the finished lines of a journal."""
-    path.replace(path.parent / storage.PatchWriter.JOURNAL)
-    storage.PatchWriter(path.parent, ["X"], (2, 2, 1)).close(finished=False)
+    path.replace(path.parent / PatchWriter.JOURNAL)
+    PatchWriter(path.parent, ["X"], (2, 2, 1)).close(finished=False)
 
 
 def read_separated(path: Path) -> None:
@@ -73,9 +69,8 @@ def read_separated(path: Path) -> None:
 
 def read_experiment(path: Path) -> None:
     """Read an experiment, and take its settings."""
-    found = experiments.load(str(path.rename(path.with_suffix(".py"))))
-    with settings.overridden(found.overrides, found.source):
-        settings.selected()
+    found = experiments.load(str(path.rename(path.with_suffix(".toml"))))
+    _ = read().changed(found.parameters, found.source).data_set
 
 
 LOADERS = {
@@ -83,8 +78,8 @@ LOADERS = {
     "npy": lambda path: storage.load_array(path, ""),
     "memory map": lambda path: storage.load_array(path, "", in_memory=False),
     "npz": lambda path: storage.load_arrays(path, ""),
-    "csv": lambda path: create_encoding.read_metadata(path, LABELS),
-    "txt": lambda path: create_encoding.read_label_file(path, set(LABELS)),
+    "csv": lambda path: metadata.read_metadata(path, LABELS, ""),
+    "txt": lambda path: metadata.read_label_file(path, set(LABELS)),
     "experiment": read_experiment,
     "structure": read_structure,
     "run record": read_record,
@@ -113,13 +108,13 @@ def seeds() -> dict[str, list[bytes]]:
     """Return whole inputs for each loader, to start from."""
     array, archive = io.BytesIO(), io.BytesIO()
     np.save(array, np.arange(6, dtype="<f4").reshape(2, 3))
-    np.savez(archive, made_of="{}", history=np.zeros(2), training_pass=np.int64(1))
+    np.savez(archive, recipe="{}", history=np.zeros(2), training_pass=np.int64(1))
     waves = []
     for format_ in ("WAV", "FLAC", "AIFF", "OGG"):
         y = np.random.default_rng(0).standard_normal(400) / 10
         soundfile.write(wave := io.BytesIO(), y, 8000, format=format_)
         waves.append(wave.getvalue())
-    record = results.pretrained_files()
+    record = model_files.pretrained_files()
     line = b'{"file": "a.wav", "patches": 0, "reason": "silent", "state": [1, 2], "sha256": "'
     line += storage.hashlib.sha256().hexdigest().encode() + b'"}\n'
     return {
@@ -129,7 +124,7 @@ def seeds() -> dict[str, list[bytes]]:
         "npz": [archive.getvalue()],
         "csv": [b"filename,label\ncla/a.wav,cla\nflu/b.wav,flu\n", b"filename,labels\na,cla;flu\n"],
         "txt": [b"cla\t\nflu\t\n"],
-        "experiment": [(experiments.FOLDER / f"{n}.py").read_bytes() for n in experiments.names()],
+        "experiment": [path.read_bytes() for path in experiments.FOLDER.glob("*.toml")],
         "structure": [record.structure(0).read_bytes()[:4000], b'[{"class_name": "Dense"}]'],
         "run record": [record.run_record(0).read_bytes()],
         "journal": [2 * line],
@@ -143,7 +138,7 @@ def main() -> None:
     global FILES
     settings.dataset = 7
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as corpus:
-        FILES = results.ModelFiles(Path(folder), "model", "adam")
+        FILES = model_files.ModelFiles(Path(folder), "model", "adam")
         for number, (name, inputs) in enumerate(seeds().items()):
             for i, data in enumerate(inputs):
                 (Path(corpus) / f"{name}_{i}").write_bytes(bytes([number]) + data)

@@ -25,7 +25,8 @@ from worlds import CLIP, MODEL, WIND
 import settings
 from instrec import experiments
 from instrec.common import command
-from instrec.data import features, tensors
+from instrec.config import read
+from instrec.data import separated, tensors
 from instrec.errors import InputError
 
 SECONDS = 120  # more is a hang; far more than any of this takes
@@ -38,64 +39,54 @@ TRAINING = ("train.py", *MODEL, "-i", 2, "-e", 2, "-b", 8)
 PREDICT = ("predict.py", CLIP, *MODEL)
 
 
-def script(*arguments: object) -> Callable[[Path], None]:
+def script(name: str, *arguments: object) -> Callable[[Path], None]:
     """Return a reader of whatever a script reads."""
 
-    def read(_: Path) -> None:
-        sys.argv = [str(one) for one in arguments]
-        command.run(importlib.import_module(Path(sys.argv[0]).stem).main)
+    def read_by_script(_: Path) -> None:
+        module = importlib.import_module(Path(name).stem)
+        command.run(lambda: module.main([*map(str, arguments)]))
 
-    return read
+    return read_by_script
 
 
 def audio(path: Path) -> None:
-    """Read audio in the three ways there are; a reason to leave it out is an answer."""
-    import generate_dataset
-    import separate_sources
+    """Read audio in the ways there are; a reason to leave it out is an answer."""
+    from generate_dataset import GenerateDataset
 
-    parameters = features.parameters_of(settings.selected())
-    _, reason = generate_dataset.extract([path], parameters, settings.test_step)
-    with contextlib.suppress(InputError):
-        for _ in features.patches_in_blocks(path, parameters, settings.test_step):
-            pass
+    reason = ""
+    try:
+        config = read()
+        GenerateDataset(43, len(config.labels), 0.85, config=config).patches(str(path), 21)
+    except InputError as error:
+        reason = str(error)
     with tempfile.TemporaryDirectory() as folder:
-        targets = {"x_harm": Path(folder) / f"x{path.suffix}"}
-        separate_sources.separate_file(path, targets)
+        separated.separate_file(path, {"x_harm": Path(folder) / f"x{path.suffix}"})
     if reason:
         raise InputError(reason)
 
 
-def of_tensors(_: Path) -> None:
+def read_tensors(_: Path) -> None:
     """Read tensors as a training does before it takes TensorFlow."""
-    for part in (tensors.load(settings.selected(), name) for name in tensors.PARTS):
-        mask = part.validation_mask(0.85) if part.part == "train" else part.pure_mask()
-        part.moments(np.arange(len(part.file_id)))
+    config = read()
+    for part in (tensors.load(config, name) for name in tensors.PARTS):
+        is_train = part.part == "train"
+        mask = part.validation_mask(config, 0.85) if is_train else part.pure_mask(config)
+        part.mean_and_std(np.arange(len(part.file_id)))
         assert len(mask) and len(part.class_id)
-        [part.names_of(i) for i in range(len(part.files))]
 
 
 def experiment(path: Path) -> None:
-    """Read an experiment, and let it override the settings."""
+    """Read an experiment, and take its parameters."""
     found = experiments.load(str(path))
-    with settings.overridden(found.overrides, found.source):
-        settings.selected()
+    _ = read().changed(found.parameters, found.source).data_set
 
 
 def weights(path: Path) -> None:
     """Load weights whose digest somebody has put right."""
-    from instrec.learning import model_files as results
-    from instrec.learning import trained as networks
+    from instrec.learning import model_files, trained
 
-    files = results.model_files(settings.selected(), "model_leaky", "adam")
-    networks.load_network(files, 0, "train.py")
-
-
-def scores(_: Path) -> None:
-    """Compare models; a file that is left out is named."""
-    import compare_models
-
-    sys.argv = ["compare_models.py"]
-    command.run(lambda: compare_models.main({}))
+    files = model_files.model_files(read(), "model_leaky", "adam")
+    trained.load_network(files, 0, "train.py")
 
 
 # By kind: the file that is damaged, what reads it, and after which script it is there.
@@ -109,14 +100,14 @@ READERS = {
         [script("generate_dataset.py", "-d", WIND)],
         UNTRAINED,
     ),
-    "npy_patches": (f"{TRAIN}X_irmas.npy", [of_tensors], UNTRAINED),
-    "npy_file_id": (f"{TRAIN}file_id.npy", [of_tensors], UNTRAINED),
-    "npy_files": (f"{TRAIN}files.npy", [of_tensors], UNTRAINED),
-    "npy_labels": (f"{TRAIN}labels.npy", [of_tensors], UNTRAINED),
-    "npy_split": (f"{TRAIN}split_0.85_patch_0.npy", [of_tensors], UNTRAINED),
+    "npy_patches": (f"{TRAIN}X_irmas.npy", [read_tensors], UNTRAINED),
+    "npy_file_id": (f"{TRAIN}file_id.npy", [read_tensors], UNTRAINED),
+    "npy_files": (f"{TRAIN}files.npy", [read_tensors], UNTRAINED),
+    "npy_labels": (f"{TRAIN}labels.npy", [read_tensors], UNTRAINED),
+    "npy_split": (f"{TRAIN}split_0.85_patch_0.npy", [read_tensors], UNTRAINED),
     "json_tensors": (
         f"{TRAIN}record.json",
-        [of_tensors, script("generate_dataset.py", "-d", WIND)],
+        [read_tensors, script("generate_dataset.py", "-d", WIND)],
         UNTRAINED,
     ),
     "json_separated": (
@@ -129,7 +120,7 @@ READERS = {
         [script("separate_sources.py", "-d", 6)],
         UNTRAINED,
     ),
-    "experiment": ("data/mine.py", [experiment], UNTRAINED),
+    "experiment": ("data/mine.toml", [experiment], UNTRAINED),
     "npy_history": (
         f"{FOLDER}model_leaky.adam0.history.npy",
         [script("plot_history.py", *MODEL)],
@@ -158,7 +149,7 @@ READERS = {
     ),
     "json_scores": (
         f"{FOLDER}model_leaky.adam.scores.json",
-        [scores],
+        [script("compare_models.py")],
         TRAINED,
     ),
     "json_network": (f"{FOLDER}model_leaky.adam0.json", [script(*PREDICT)], TRAINED),
@@ -173,12 +164,6 @@ READERS = {
         TRAINED,
     ),
     "hdf5": (f"{FOLDER}model_leaky.adam0.best.hdf5", [script(*PREDICT)], TRAINED),
-    "record_of_experiment": (
-        "demo/reproduce_smoke/models/experiments/jazz.json",
-        [script("reproduce.py", "--scale", "smoke", "--report-only")],
-        "reproduce",
-    ),
-    "hdf5_with_digest": (f"{FOLDER}model_leaky.adam0.best.hdf5", [weights], TRAINED),
 }
 
 
@@ -193,11 +178,7 @@ def prepare(root: Path, kind: str) -> None:
         y, rate = soundfile.read(root / CLIP)
         soundfile.write(root / "data" / "clip.flac", y[: 2 * rate], rate)
     if kind == "experiment":
-        shutil.copy(settings.ROOT / "experiments" / "irmas_leaky.py", root / "data" / "mine.py")
-    if kind == "record_of_experiment":
-        import reproduce
-
-        reproduce.DEMO = root / "demo"
+        shutil.copy(settings.ROOT / "experiments" / "irmas_leaky.toml", root / "data" / "mine.toml")
     if kind == "npz_state":
         _interrupt_training(root)
 
@@ -221,9 +202,9 @@ def _interrupt_training(root: Path) -> None:
 def outcome_of(readers: list[Callable], path: Path) -> tuple[str, str]:
     """Tell what comes of reading a file: 'accepted', 'refused' with the line, or 'failed'."""
     answer, message = "accepted", ""
-    for read in readers:
+    for reader in readers:
         try:
-            read(path)
+            reader(path)
         except InputError as error:
             answer, message = "refused", f"error: {error}"
         except SystemExit as error:

@@ -12,13 +12,13 @@ from conftest import make_irmas
 from worlds import LIGHT, SCRIPTS, WIND, Script, content, copy, kill, leftovers, shared
 
 import settings
+from instrec.config import read
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes and mounts of POSIX")
 
 QUICK = ("create_encoding",)
-REPRODUCE = "reproduce"  # takes minutes, and what fails in it are the others: the disk alone
 # Sizes of the disk at which it is full, from nothing to what a run takes.
-ROOMS, ROOMS_OF_TENSORFLOW, ROOMS_OF_REPRODUCE = 24, 10, 6
+ROOMS, ROOMS_OF_TENSORFLOW = 24, 10
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,7 @@ def used(folder):
             name, ROOMS_OF_TENSORFLOW if script.tensorflow else ROOMS, marks=pytest.mark.slow
         )
         for name, script in SCRIPTS.items()
-        if name != REPRODUCE
-    ]
-    + [pytest.param(REPRODUCE, ROOMS_OF_REPRODUCE, marks=pytest.mark.slow)],
+    ],
 )
 def test_full_disk(worlds, tmp_path, name, count):
     after, disk = content(worlds.after(name)), tmp_path / "disk"
@@ -114,7 +112,7 @@ def used_by(folder, disk):
 
 
 # --- two runs at once -----------------------------------------------------------------------------
-@pytest.mark.parametrize("name", long([n for n in SCRIPTS if n != REPRODUCE], QUICK))
+@pytest.mark.parametrize("name", long(list(SCRIPTS), QUICK))
 def test_two_runs_at_once(worlds, tmp_path, name):
     script, after = SCRIPTS[name], content(worlds.after(name))
     rng = np.random.default_rng([2, list(SCRIPTS).index(name)])
@@ -144,7 +142,7 @@ runpy.run_path(os.path.join(os.environ["PYTHONPATH"], sys.argv[0]), run_name="__
 """
 
 
-@pytest.mark.parametrize("name", long([n for n in SCRIPTS if n != REPRODUCE], QUICK))
+@pytest.mark.parametrize("name", long(list(SCRIPTS), QUICK))
 def test_wrong_clock(worlds, tmp_path, name):
     """The clock runs backwards, and files made before are of any time, the future too."""
     root = copy(worlds.before(name), tmp_path / "world")
@@ -241,7 +239,7 @@ def test_clips_that_are_links(paths, call, capsys):
     root = make_irmas(paths, settings.IRMAS_WIND, train=3, test=4)
     call("create_encoding.py", "-d", WIND)
     call("generate_dataset.py", "-d", WIND)
-    folder = settings.selected().feature_path
+    folder = read().feature_folder
     expected = {p.name: p.read_bytes() for p in folder.rglob("X_*.npy")}
     clips = sorted((root / "IRMAS-TrainingData" / "cla").iterdir())
     (paths / "elsewhere").mkdir()

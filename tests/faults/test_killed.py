@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes and mounts of
 
 CHAIN = 5  # kills in a row at most, before the run that may finish
 # Whole at any moment, but neither as before nor as after: what follows a run while it goes on.
-FOLLOWING = (".best.hdf5", ".state.npz", ".separated.jsonl", "experiments/", "split_")
+FOLLOWING = (".best.hdf5", ".state.npz", ".separated.jsonl", "split_")
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,7 @@ def short_and_long():
     for name in ("create_encoding", "generate_dataset"):
         yield pytest.param(name, 2, id=f"{name}-2")
     for name in SCRIPTS:
-        kills = 6 if name == "reproduce" else 30  # it takes a minute
-        yield pytest.param(name, kills, id=f"{name}-{kills}", marks=pytest.mark.slow)
+        yield pytest.param(name, 30, id=f"{name}-30", marks=pytest.mark.slow)
 
 
 def is_killed(script, root, seconds):

@@ -14,10 +14,10 @@ from conftest import RATE, make_irmas, write_tone
 import settings
 from instrec import experiments
 from instrec.common import storage
-from instrec.data import features, tensors
+from instrec.config import read
+from instrec.data import audio, tensors
 from instrec.errors import InputError
-from instrec.learning import model_files as results
-from instrec.learning import trained as networks
+from instrec.learning import model_files
 
 WIND = 7
 MODEL = ("-m", "model_residual", "-o", "adam")
@@ -40,8 +40,8 @@ def refused(call):
 @pytest.fixture
 def model(paths):
     """A copy of the model that comes along, as somebody else may hand it over (id 10)."""
-    own = results.pretrained_files()
-    files = results.source_files(results.PRETRAINED, settings.MODELS_ROOT)
+    own = model_files.pretrained_files()
+    files = model_files.source_files(model_files.PRETRAINED, settings.MODELS_ROOT)
     shutil.copytree(own.folder, files.folder)
     write_tone(paths / "song.wav", 0)
     return files
@@ -78,7 +78,7 @@ def test_no_pickle_in_tensors_is_read(refused, call, paths, name):
     make_irmas(paths, settings.IRMAS_WIND, train=2, test=4)
     for script in ("create_encoding.py", "generate_dataset.py"):
         call(script, "-d", WIND)
-    path = tensors.folder(settings.selected(), "train") / f"{name}.npy"
+    path = tensors.folder(read(), "train") / f"{name}.npy"
     np.save(path, np.array([Code(paths / "ran")]), allow_pickle=True)
     message = refused("train.py", "-m", "model_leaky", "-o", "adam", "-d", WIND)
     assert f"{path} is damaged" in message
@@ -107,8 +107,14 @@ HIDDEN = [
 
 
 @pytest.mark.parametrize("layer", HIDDEN, ids=lambda layer: layer["class_name"])
-def test_code_is_found_wherever_it_hides(layer):
-    assert networks.foreign_parts({"class_name": "Functional", "config": {"layers": [layer]}})
+def test_code_is_refused_wherever_it_hides(refused, model, paths, layer):
+    """By Keras' safe mode, from Keras 3.15 on."""
+    path = model.structure(0)
+    structure = json.loads(path.read_text())
+    structure["config"]["layers"].insert(1, layer | {"name": "x", "inbound_nodes": []})
+    path.write_text(json.dumps(structure))
+    message = refused("predict.py", paths / "song.wav", *MODEL, "-d", 10)
+    assert f"{path} is damaged" in message
 
 
 def test_a_network_of_other_shapes_is_refused(refused, model, paths):
@@ -174,7 +180,7 @@ def test_weights_lie_in_their_own_file(refused, model, paths, write):
 def test_rows_of_metadata_stay_below_the_audio_folder(refused, call, paths, row):
     make_irmas(paths, settings.IRMAS_WIND, train=2, test=4)
     call("create_encoding.py", "-d", WIND)
-    path = settings.selected().feature_path / "train.csv"
+    path = read().feature_folder / "train.csv"
     path.write_text(f"filename,label\n{row},cla\n")
     message = refused("generate_dataset.py", "-d", WIND)
     assert "is no file below the audio folder" in message and str(path) in message
@@ -218,22 +224,31 @@ def test_results_of_an_outside_folder_are_not_evaluated(refused, model, paths):
         assert "'../elsewhere'" in message
 
 
-@pytest.mark.parametrize("entry", ["name = '../x'", "transfer_from = '../../x/y.adam'"])
-def test_experiments_stay_in_their_folders(paths, call, refused, entry):
-    text = "'''A title.'''\nanswers = 'x'\ndataset = 7\nmodel = 'model_leaky'\noptimizer = 'adam'\n"
-    path = paths / "mine.py"
-    path.write_text(text + entry + "\n" + ("name = 'x'\n" if "from" in entry else ""))
+EXPERIMENT = """
+title = "A title"
+answers = "x"
+
+[settings]
+dataset = 7
+model = "model_leaky"
+optimizer = "adam"
+"""
+
+
+@pytest.mark.parametrize("entry", ['name = "../x"', 'transfer_from = "../../x/y.adam"'])
+def test_experiments_stay_in_their_folders(paths, refused, entry):
+    path = paths / "mine.toml"
+    path.write_text(EXPERIMENT + entry + ('\nname = "x"' if "from" in entry else ""))
     refused("train.py", "-x", path)
     assert not settings.MODELS_ROOT.exists()
 
 
 @pytest.mark.parametrize("depth", [500, 100_000])
-@pytest.mark.parametrize("text", ["-{}1", "[{}]", "1+{}1"])
-def test_experiments_that_are_nested_deeper_than_python_reads(text, depth):
-    value = text[0] * depth + "1" + "]" * depth * ("]" in text)
-    value = "1+" * depth + "1" if "+" in text else value
-    with pytest.raises(InputError, match="mine.py"):
-        experiments.parse(f"'''A title.'''\nanswers = {value}\n", "mine", "mine.py")
+def test_experiments_that_are_nested_deeper_than_python_reads(tmp_path, depth):
+    path = tmp_path / "mine.toml"
+    path.write_text("answers = " + "[" * depth + "1" + "]" * depth)
+    with pytest.raises(InputError, match="mine.toml"):
+        experiments.load(str(path))
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
@@ -260,45 +275,10 @@ def test_records_of_models_name_files_in_their_folders(refused, model, paths, na
         change_record(model, labels=labels)
 
 
-RECORDS = [
-    {"seconds": []},
-    {"seconds": {"training": "1"}},
-    {"seconds": {"training": float("nan")}},
-    {"seconds": {}, "made_of": None},
-    {"seconds": {}, "state": "done"},
-    {"seconds": {}, "reason": 1},
-    {"seconds": {}, "figures": {"../x": "a.png"}},
-    {"seconds": {}, "figures": {"x": "/etc/passwd"}},
-    {"seconds": {}, "figures": {"x": "../../x.png"}},
-    {"seconds": {}, "figures": {"x": 1}},
-    {"seconds": {}, "figures": {"x": "a\0b"}},
-    {"seconds": {}, "figures": {"x": "\ud800"}},
-    {"seconds": {}, "state": []},
-    {"seconds": {}, "state": True},
-    {"seconds": {"training": 10**400}},
-    {"seconds": {}, "made_with": "x"},
-    {"seconds": {}, "made_with": {"python": ["3"]}},
-    {"seconds": {}, "made_with": {"packages": {"numpy": None}}},
-]
-
-
-@pytest.mark.parametrize("record", RECORDS)
-def test_records_of_experiments_that_were_not_written_here_count_as_nothing(record):
-    reproduce = importlib.import_module("reproduce")
-    reproduce.save_record("mine", record)
-    assert reproduce.read_record("mine") == {"seconds": {}}
-    whole = {"seconds": {"training": 1.5}, "figures": {"x": "irmas/figures/x.png"}}
-    reproduce.save_record("mine", whole)
-    assert reproduce.read_record("mine") == whole
-    reproduce.save_record(reproduce.DATA, whole)
-    assert reproduce.read_record(reproduce.DATA) == {"seconds": {}}
-
-
-@pytest.mark.parametrize(("name", "value"), [("time_duration", "1e999"), ("seed", "10000000000")])
+@pytest.mark.parametrize(("name", "value"), [("time_duration", "inf"), ("seed", "10000000000")])
 def test_numbers_beyond_all_bounds(refused, paths, name, value):
-    lines = ["'A title.'", "answers = 'x'", "dataset = 7", "model = 'model_leaky'"]
-    path = paths / "mine.py"
-    path.write_text("\n".join([*lines, "optimizer = 'adam'", f"{name} = {value}"]))
+    path = paths / "mine.toml"
+    path.write_text(EXPERIMENT + f"{name} = {value}")
     assert f"expected {name} to be" in refused("train.py", "-x", path)
 
 
@@ -350,20 +330,17 @@ def with_frames(path, frames):
 
 
 @pytest.mark.parametrize(
-    ("name", "write", "claim", "reasons"),
+    ("name", "write", "claim", "reason"),
     [
-        ("1-Hz.wav", with_rate, 1, ("damaged: expected a sampling rate",) * 2),
-        ("days.flac", with_frames, 2**36 - 1, ("too long to be read whole", "not readable")),
-        ("minutes.flac", with_frames, 2**22, ("not readable",) * 2),
+        ("1-Hz.wav", with_rate, 1, "damaged: expected a sampling rate"),
+        ("days.flac", with_frames, 2**36 - 1, "too long to be read whole"),
+        ("minutes.flac", with_frames, 2**22, "not readable"),
     ],
 )
-def test_audio_that_claims_to_be_long(paths, name, write, claim, reasons):
+def test_audio_that_claims_to_be_long(paths, name, write, claim, reason):
     write(paths / name, claim)
-    parameters = features.FeatureParameters(22050, (1024,), 512, 128, 43)
-    with pytest.raises(InputError, match=reasons[0]):
-        features.load_audio(paths / name)
-    with pytest.raises(InputError, match=reasons[1]):
-        list(features.patches_in_blocks(paths / name, parameters, 21))
+    with pytest.raises(InputError, match=reason):
+        audio.load_audio(paths / name)
 
 
 def test_mp3_may_end_before_its_estimate(paths):
@@ -372,8 +349,4 @@ def test_mp3_may_end_before_its_estimate(paths):
     soundfile.write(paths / "a.mp3", y, RATE)
     data = (paths / "a.mp3").read_bytes()
     (paths / "a.mp3").write_bytes(data[: len(data) // 2])
-    parameters = features.FeatureParameters(22050, (1024,), 512, 128, 43)
-    whole = features.patches_of_file(paths / "a.mp3", parameters, 21)
-    blocks = list(features.patches_in_blocks(paths / "a.mp3", parameters, 21, seconds=1))
-    assert 1 <= len(whole) < 6
-    assert sum(map(len, blocks)) == len(whole)
+    assert 22050 < len(audio.load_audio(paths / "a.mp3")) < 4 * 22050

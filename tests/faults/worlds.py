@@ -8,7 +8,6 @@ import functools
 import io
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -23,21 +22,11 @@ from conftest import ROOT, make_irmas, script_environment
 
 import settings
 from instrec.common import storage
+from instrec.data.patch_writer import PatchWriter
 
 WIND = 7  # data set in the layout of IRMAS with the fewest labels
 MODEL = ("-m", "model_leaky", "-o", "adam", "-d", WIND)
 CLIP = "data/irmas/IRMAS-TestingData-Part1/Part1/(00) a,  b's.c-0.wav"
-# The smallest experiment of reproduce.py, on music for its data set alone, in a folder of the test.
-REPRODUCE = """
-import dataclasses, os, sys
-from pathlib import Path
-import reproduce
-from instrec.common import command
-reproduce.DEMO = Path(os.environ["INSTREC_MODEL_PATH"]).parent / "demo"
-small = {"audio": {-1: ("--train", "2", "--seconds", "2", "2")}, "graphs": True}
-reproduce.SCALES["smoke"] = dataclasses.replace(reproduce.SCALES["smoke"], **small)
-command.run(reproduce.main)
-"""
 
 
 @dataclass(frozen=True)
@@ -47,7 +36,7 @@ class Script:
     Parameters
     ----------
     file : str
-        The script, or the text of a program.
+        The script.
     arguments : tuple
         Its arguments; paths are relative to the world.
     tensorflow : bool
@@ -60,12 +49,11 @@ class Script:
 
     def start(self, root: Path, **options: object) -> subprocess.Popen:
         """Start it in a process group of its own, that its workers share."""
-        program = [ROOT / self.file] if self.file.endswith(".py") else ["-c", self.file]
         # One thread: sums in the same order. The epoch is what figures are dated by.
         exact = {"TF_NUM_INTRAOP_THREADS": "1", "SOURCE_DATE_EPOCH": "0", "MPLBACKEND": "agg"}
         exact["PYTHONPATH"] = str(ROOT)
         return subprocess.Popen(
-            [sys.executable, *program, *map(str, self.arguments)],
+            [sys.executable, ROOT / self.file, *map(str, self.arguments)],
             cwd=root,
             env=script_environment(root, **exact),
             stdin=subprocess.DEVNULL,
@@ -109,7 +97,6 @@ SCRIPTS = {
         + ("--jams", "out/jams", "--figures", "out/figures"),
         tensorflow=True,
     ),
-    "reproduce": Script(REPRODUCE, ("--scale", "smoke", "jazz"), tensorflow=True),
 }
 LIGHT = tuple(name for name, script in SCRIPTS.items() if not script.tensorflow)
 
@@ -136,16 +123,16 @@ class Worlds:
         previous = self._made[-1] if self._made else None
         if previous is None:
             make_irmas(self._folder / "audio", settings.IRMAS_WIND, train=2, test=4)
-        for one in list(SCRIPTS)[len(self._made) : list(SCRIPTS).index(name) + 1]:
+        for script in list(SCRIPTS)[len(self._made) : list(SCRIPTS).index(name) + 1]:
             start = self._folder / (f"after_{previous}" if previous else "audio")
-            copy(start, self._folder / f"before_{one}")
-            end = copy(start, self._folder / f"after_{one}")
+            copy(start, self._folder / f"before_{script}")
+            end = copy(start, self._folder / f"after_{script}")
             started = time.perf_counter()
-            code, output = SCRIPTS[one].run(end)
+            code, output = SCRIPTS[script].run(end)
             assert code == 0, output
-            self.seconds[one] = time.perf_counter() - started
-            self._made.append(one)
-            previous = one
+            self.seconds[script] = time.perf_counter() - started
+            self._made.append(script)
+            previous = script
 
 
 @functools.cache
@@ -188,13 +175,9 @@ def files_of(root: Path) -> list[Path]:
 
 def leftovers(root: Path) -> list[str]:
     """Name what only an unfinished run may leave."""
-    marks = (storage.PARTIAL, ".old", ".state.npz", storage.PatchWriter.JOURNAL)
+    marks = (storage.PARTIAL, ".old", ".state.npz", PatchWriter.JOURNAL)
     names = (path.relative_to(root).as_posix() for path in root.rglob("*"))
     return [name for name in names if any(mark in name for mark in marks)]
-
-
-# In a report: how long it took, and on which day it was written.
-_TIMES = re.compile(r"\d+(\.\d+)? ?(s|min|h)\b|\d{4}-\d{2}-\d{2}")
 
 
 def says(path: Path) -> object:
@@ -203,20 +186,15 @@ def says(path: Path) -> object:
     if path.name.endswith(".separated.jsonl"):  # a journal: the last line of a file counts
         return dict(filter(None, map(_entry, data.decode().splitlines())))
     if path.suffix == ".json":
-        content = _without_times(json.loads(data))
-        if path.parent.name == "experiments":  # digests of files, among which are run records
-            content.pop("results", None)
-        return content
+        return _without_times(json.loads(data))
     if path.suffix == ".npz":  # the archive holds the time of writing
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return {name: (arrays[name].dtype.str, arrays[name].tobytes()) for name in arrays.files}
     if path.suffix == ".hdf5":
         with h5py.File(io.BytesIO(data)) as file:
             found = {}
-            file.visititems(lambda name, one: found.update({name: _weights(one)}))
+            file.visititems(lambda name, entry: found.update({name: _weights(entry)}))
             return found
-    if path.name.startswith("report."):
-        return _TIMES.sub("", data.decode())
     return data
 
 
@@ -228,8 +206,8 @@ def _entry(line: str) -> tuple[str, list] | None:
         return None
 
 
-def _weights(one: h5py.Dataset | h5py.Group) -> bytes:
-    return one[()].tobytes() if isinstance(one, h5py.Dataset) else b""
+def _weights(entry: h5py.Dataset | h5py.Group) -> bytes:
+    return entry[()].tobytes() if isinstance(entry, h5py.Dataset) else b""
 
 
 def _without_times(value: object) -> object:
