@@ -16,31 +16,26 @@ An ensemble averages the outputs of all runs of the models that are joined by +,
 one model with --ensemble; its results lie under ensemble_<model name>.
 """
 
-import contextlib
 import dataclasses
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-import models
 import train
 from instrec.common import command, storage
 from instrec.config import Config, read
 from instrec.data import tensors
 from instrec.errors import InputError
 from instrec.figures import launchers
-from instrec.learning import model_files, trained
+from instrec.learning import model_files, outputs, trained, variants
 from instrec.learning.model_files import ModelFiles
-from instrec.scoring import metrics, scores
+from instrec.scoring import metrics, optima, scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CONFUSION_SPLIT = 0.5  # share that trains for confusion matrices (documentation, section 4.1.2)
-PREDICTION_BATCH = 256  # patches; has no influence on the scores
 
 
 class Evaluator:
@@ -95,7 +90,7 @@ class Evaluator:
         if len(set(self.members)) < len(self.members):
             raise InputError(f"expected different models, found {model_str}")
         for member in self.members:
-            check_model(config, member)
+            variants.check_model(config, member)
         self.model, self.optimizer = model_str, optimizer_str
         self.num_classes, self.op_mode = num_classes, op_mode
         self.iter_num = command.positive("iter_num", iter_num)
@@ -125,8 +120,8 @@ class Evaluator:
         load = self.load_test_data if len(self.data_set.folders) == 1 else self.load_multi_test_data
         load()
         predictions = self.load_model(self.model, self.optimizer)
-        for iteration, outputs in enumerate(predictions):
-            self.evaluate(outputs, self.model, self.optimizer, iteration)
+        for iteration, predicted in enumerate(predictions):
+            self.evaluate(predicted, self.model, self.optimizer, iteration)
         self.save_results(self.model, self.optimizer)
 
     def load_test_data(self) -> None:
@@ -161,11 +156,8 @@ class Evaluator:
         self.clips, starts = np.unique(self.tensors.file_id[self.rows], return_index=True)
         self.clip_starts = starts[1:]
         self.y_true = self.tensors.labels[self.clips]  # [clips x labels]
-        self.absent = [
-            label
-            for label, some in zip(self.data_set.labels, self.y_true.any(axis=0), strict=True)
-            if not some
-        ]
+        has_clips = self.y_true.any(axis=0)
+        self.absent = np.array(self.data_set.labels)[~has_clips].tolist()
         print(
             f"{self.data_set.title}, {self.half}: {len(self.clips)} clips, {len(self.rows)} patches"
         )
@@ -211,42 +203,34 @@ class Evaluator:
         if self.op_mode == 3:
             self._load_optima()  # what is missing is said before minutes of predictions
         predictions = [
-            self._predictions(*training, record)[self.rows]
+            outputs.load_or_predict(
+                *training,
+                record,
+                self.tensors,
+                f"{self._training_command(training[0])} --overwrite",
+            )[self.rows]
             for training, record in zip(trainings, records, strict=True)
         ]
         return [np.mean(predictions, axis=0)] if self.ensemble else predictions
 
-    def _training_command(self, files: ModelFiles) -> str:
-        """The command that trains what is missing, with the options of the first training."""
-        variant = "" if files.model in models.model_names() else f" --name {files.model}"
-        network = "MODEL_NAME" if variant else files.model
-        options = f"-d {self.config.dataset} -i {self.iter_num}{self._split_option()}"
-        with contextlib.suppress(InputError):
-            recipe = trained.load_record(files, 0, "", "made_of")["made_of"]
-            network = recipe.get("model", network)
-            names = {"-e": "nb_epochs", "-b": "batch_size", "-c": "class_weight"}
-            options += "".join(f" {o} {recipe[n]}" for o, n in names.items() if n in recipe)
-            if recipe.get("transfer_from"):
-                options += f" --from {recipe['transfer_from'][0]}"
-                options += f" --passes {len(recipe['passes'])}"
-            if recipe.get("standardise"):
-                options += ", with standardise = True in settings.py,"
-        return f"python3 train.py -m {network}{variant} -o {files.optimizer} {options}"
-
     def _split_option(self) -> str:
         return f" -s {self.split:g}" if self.split != self.config.val_split else ""
 
+    def _training_command(self, files: ModelFiles) -> str:
+        options = f"-d {self.config.dataset} -i {self.iter_num}{self._split_option()}"
+        return outputs.training_command(files, options)
+
     def _check_record(self, files: ModelFiles, iteration: int) -> dict:
-        command_ = self._training_command(files)
+        """Load the record of a training; refuse one that does not fit what is evaluated."""
+        remedy = self._training_command(files)
         if not files.run_record(iteration).exists():
             found = sum(files.run_record(i).exists() for i in range(iteration))
             raise InputError(
                 f"expected {self.iter_num} trained iterations in {files.folder}, found {found}: "
-                f"run {command_}, or choose fewer with -i"
+                f"run {remedy}, or choose fewer with -i"
             )
-        record = trained.load_record(
-            files, iteration, f"{command_} --overwrite", "made_of", "weights"
-        )
+        remedy += " --overwrite"
+        record = trained.load_record(files, iteration, remedy, "made_of", "weights")
         wanted = {
             **dataclasses.asdict(self.config.features),
             "labels": list(self.data_set.labels),
@@ -264,46 +248,9 @@ class Evaluator:
         if different:
             raise InputError(
                 f"{files.best(iteration)} was trained with other settings or data than today's "
-                f"({'; '.join(different)}): run {command_} --overwrite"
+                f"({'; '.join(different)}): run {remedy}"
             )
         return record
-
-    def _predictions(self, files: ModelFiles, iteration: int, record: dict) -> np.ndarray:
-        """Predict all patches of the tensors once per trained network: [patches x labels]."""
-        path = files.predictions(iteration)
-        recipe = json.dumps([record["weights"], self.tensors.fingerprint])
-        shape = (len(self.tensors.file_id), self.num_classes)
-        if path.exists():
-            # What is damaged or of other models is predicted again.
-            with contextlib.suppress(InputError), storage.parsing(path, ""):
-                saved = storage.load_arrays(path, "")
-                if str(saved["recipe"]) == recipe and saved["predictions"].shape == shape:
-                    return saved["predictions"]
-        predictions = self._predict(files, iteration, record)
-        with self._results_lock(files.folder):
-            storage.save_arrays(path, recipe=recipe, predictions=predictions)
-        return predictions
-
-    def _results_lock(self, folder: Path) -> contextlib.AbstractContextManager:
-        """Not that of a training, which may go on in the same folder for hours."""
-        return storage.lock(folder, "results", name="results.", wait=60)
-
-    def _predict(self, files: ModelFiles, iteration: int, record: dict) -> np.ndarray:
-        remedy = f"{self._training_command(files)} --overwrite"
-        trained.check_weights(files, iteration, record, remedy)
-        from instrec.learning import callbacks
-        from instrec.learning.patches import Patches
-
-        network = trained.load_network(files, iteration, remedy)
-        data = Patches(
-            self.tensors.inputs,
-            np.arange(len(self.tensors.file_id)),
-            PREDICTION_BATCH,
-            means_and_stds=record.get("moments"),
-        )
-        bar = callbacks.PredictionBar(f"predicting {files.best(iteration).name}", len(data))
-        with data.errors():
-            return network.predict(data.dataset(), steps=len(data), callbacks=[bar], verbose=0)
 
     def aggregate_predictions(
         self, strategy: str, full_predictions: Sequence[np.ndarray]
@@ -432,7 +379,7 @@ class Evaluator:
             "iterations": 1 if self.ensemble else self.iter_num,
             "absent": self.absent,
         }
-        with self._results_lock(files.folder):
+        with outputs.lock(files.folder):
             launchers.write(files.folder)
             if self.op_mode == 1:
                 matrices = {
@@ -447,9 +394,16 @@ class Evaluator:
                 ranking = pd.DataFrame([*self._ranking.values()], columns=columns)
                 scores.save(path, record, self.results, ranking)
         if self.op_mode == 1:
-            self._print_confusion()
+            rows = [
+                (
+                    strategy,
+                    metrics.mean_and_deviation([*map(metrics.mean_accuracy, found.values())]),
+                )
+                for strategy, found in self._matrices.items()
+            ]
+            command.print_table(("strategy", "mean accuracy"), rows)
         elif self.op_mode == 3:
-            self._print_scores(*scores.load(path, ""))
+            scores.print_scores(*scores.load(path, ""))
         print(f"results are in {path}")
         if self.op_mode == 2:
             print("next: plot_perf_metrics.py, which finds the best thresholds for mode 3")
@@ -483,64 +437,14 @@ class Evaluator:
         ensemble = " --ensemble" if self.ensemble and len(self.members) == 1 else ""
         remedy = (
             f"python3 evaluate.py -m {self.model} {chosen}{ensemble} -O 2 -i {self.iter_num}"
-            f"{self._split_option()}, "
-            f"then python3 plot_perf_metrics.py {place}"
+            f"{self._split_option()}, then python3 plot_perf_metrics.py {place}"
         )
-        expected = {"made_of": dict, "optima": dict}
-        optima = storage.load_json(files.optima, remedy, expected=expected)
-        if storage.differences(optima["made_of"], self.recipe):
+        recipe, self.optima = optima.load(files.optima, self.data_set.labels, remedy)
+        if storage.differences(recipe, self.recipe):
             raise InputError(f"{files.optima} is of other models or data than these: run {remedy}")
-        self.optima = optima["optima"]
-        with storage.parsing(files.optima, remedy):
-            for strategy in metrics.STRATEGIES:
-                self._classwise_optima(strategy)
-                _ = [float(self.optima[strategy]["global"][a]) for a in metrics.AVERAGES]
 
     def _classwise_optima(self, strategy: str) -> np.ndarray:
-        optima = self.optima[strategy]["classwise"]
-        return np.array([float(optima[label]) for label in self.data_set.labels])
-
-    def _print_confusion(self) -> None:
-        rows = []
-        for strategy, found in self._matrices.items():
-            accuracy = [metrics.mean_accuracy(matrix) for matrix in found.values()]
-            rows.append((strategy, metrics.mean_and_deviation(accuracy)))
-        command.print_table(("strategy", "mean accuracy"), rows)
-
-    def _print_scores(self, record: dict, table: "pd.DataFrame") -> None:
-        titles = {"global": "one", "global_classwise": "class-wise"}
-        rows = [
-            (strategy, average, titles[kind])
-            + tuple(metrics.mean_and_deviation(group[name]) for name in scores.MEASURES)
-            for (strategy, kind, average), group in table.groupby(
-                ["strategy", "kind", "name"], sort=False
-            )
-            if kind in titles
-        ]
-        rows.sort(key=lambda row: (row[0], row[2] != "one"))
-        command.print_table(("strategy", "average", "thresholds", *scores.MEASURES), rows)
-        rows = [
-            (strategy, *(metrics.mean_and_deviation(group[name]) for name in metrics.RANKING))
-            for strategy, group in record["ranking"].groupby("strategy")
-        ]
-        command.print_table(("strategy", *metrics.RANKING), rows)
-
-
-def check_model(config: Config, name: str) -> None:
-    """Refuse a network that does not fit the data set, or a variant that nobody has trained.
-
-    Raises
-    ------
-    InputError
-        Naming what there is.
-    """
-    if name in models.model_names():
-        train.check_pair(name, config.data_set)
-    elif name != config.name and not (config.model_folder / name).is_dir():
-        raise InputError(
-            f"expected a model among {', '.join(models.model_names())} or a trained one in "
-            f"{config.model_folder}, found {name!r}"
-        )
+        return np.array([*self.optima[strategy]["classwise"].values()])
 
 
 def evaluate_model(
@@ -583,7 +487,7 @@ def evaluate_model(
     if planned.held_out:
         print(f"training on {planned.split:.0%} of the training data for confusion matrices")
         for member in planned.members:
-            network, variant = train.variant_of(config, member, optimizer)
+            network, variant = variants.variant_of(config, member, optimizer)
             now = config.parameters()
             different = [f"{n} {v!r}" for n, v in variant.items() if now[n] != v]
             if different:
@@ -620,7 +524,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = command.choose_data_set(config)
     name, optimizer = model_files.trained_model(config, arguments.model)
     for member in name.split("+") if arguments.class_weight else ():
-        weighted = train.variant_of(config, member, optimizer)[1].get("class_weight")
+        weighted = variants.variant_of(config, member, optimizer)[1].get("class_weight")
         if weighted not in (None, arguments.class_weight):
             raise InputError(f"{member} was trained with -c {weighted}: so is its half")
     evaluate_model(

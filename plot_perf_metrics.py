@@ -21,13 +21,13 @@ from instrec.figures import plotting
 from instrec.figures import scores as figures
 from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics, scores
+from instrec.scoring.optima import Optima
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# By strategy, 'global' or 'classwise', and average or label.
-FScores = dict[str, dict[str, dict[str, np.ndarray]]]  # each [trainings x thresholds]
-Optima = dict[str, dict[str, dict[str, float]]]
+# By strategy, 'global' or 'classwise', and average or label: [trainings x thresholds].
+FScores = dict[str, dict[str, dict[str, np.ndarray]]]
 
 
 def load_f_scores(files: ModelFiles, remedy: str) -> tuple[dict, FScores]:

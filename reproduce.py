@@ -35,7 +35,8 @@ from instrec.errors import InputError
 from instrec.experiments import Experiment
 from instrec.learning import trained
 from instrec.learning.model_files import ModelFiles, source_files
-from instrec.reporting import comparison, report
+from instrec.reporting import cells, comparison, report
+from instrec.reporting.outcomes import Outcome
 from instrec.scoring import scores
 
 SCALES = ("full", "demo", "smoke")
@@ -220,7 +221,7 @@ def run_all(
                 break
         states[experiment.id] = state, reason
         storage.save_json(runner.logs / f"{experiment.id}.json", {"state": state, "reason": reason})
-        took = report.duration(time.perf_counter() - began)
+        took = cells.duration(time.perf_counter() - began)
         print(f"    {state}{f': {reason}' if reason else f' in {took}'}", flush=True)
         if keras := sys.modules.get("keras"):  # or else every network that was built stays
             keras.utils.clear_session()
@@ -228,7 +229,7 @@ def run_all(
 
 
 # --- the report -----------------------------------------------------------------------------------
-def outcome_of(experiment: Experiment, config: Config, logs: Path) -> report.Outcome:
+def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
     """Read what came of an experiment."""
     files, again = result_files(config), "reproduce.py again"
     members = [files] if experiment.trains else []
@@ -249,17 +250,15 @@ def outcome_of(experiment: Experiment, config: Config, logs: Path) -> report.Out
         with contextlib.suppress(InputError):
             last = storage.load_json(logs / f"{experiment.id}.json", "")
             if last.get("state") != "done":
-                return report.Outcome(experiment, config, str(last["state"]), str(last["reason"]))
-        return report.Outcome(experiment, config, "not run", str(error))
+                return Outcome(experiment, config, str(last["state"]), str(last["reason"]))
+        return Outcome(experiment, config, "not run", str(error))
     trainings = [t | {"has_learnt": trained.has_learnt(t)} for t in trainings]
     names = ("thresholds", "classwise_s1", "classwise_s2", "history")
     # The curves of a variant tell little beside those of its baseline: its bars do.
     drawn = {} if experiment.baseline else {name: files.figure(f"{name}.png") for name in names}
     drawn |= {n: files.figure(f"{n}.png") for n in ("confusion_s1", "confusion_s2") if confusion}
     figures = {name.replace("_", " "): str(path) for name, path in drawn.items() if path.is_file()}
-    return report.Outcome(
-        experiment, config, "done", "", record, table, confusion, trainings, figures
-    )
+    return Outcome(experiment, config, "done", "", record, table, confusion, trainings, figures)
 
 
 def copy_figure(source: Path, target: Path) -> None:

@@ -21,7 +21,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,9 +30,8 @@ from instrec.common import command, storage
 from instrec.config import Config, read
 from instrec.data import tensors
 from instrec.errors import InputError
-from instrec.learning import model_files, trained
-from instrec.learning.transfer import TransferSource
-from settings import CHOICES, DATA_SETS, DataSet
+from instrec.learning import balance, model_files, trained, transfer, variants
+from settings import CHOICES
 
 if TYPE_CHECKING:
     import keras
@@ -42,11 +41,6 @@ if TYPE_CHECKING:
 
 HISTORY_FIELDS = ("loss", "accuracy", "val_loss", "val_accuracy")
 HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training_pass", "<i8")])
-# Settings that make a trained model a variant of its network's plain one.
-VARIANT = ("split_by", "balanced", "patience", "class_weight", "standardise")
-VARIANT += ("learning_rate", "alpha", "schedule", "augmentation")
-VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
-WARMUP = 0.05  # share of the steps in which the cosine schedule rises
 
 
 class Trainer:
@@ -85,11 +79,11 @@ class Trainer:
         config: Config | None = None,
         split: float | None = None,
         name: str | None = None,
-        source: TransferSource | None = None,
+        source: transfer.TransferSource | None = None,
     ) -> None:
         self.config = config = config or read()
         self.data_set = config.data_set
-        check_pair(model.name, self.data_set)
+        variants.check_pair(model.name, self.data_set)
         if optimizer not in CHOICES["optimizer"][1:]:
             raise InputError(f"expected an optimizer 'adam' or 'sgd', found {optimizer!r}")
         self.model = model
@@ -234,30 +228,24 @@ class Trainer:
         self, network: "keras.Model", recipe: dict, *, learning_rate: float, frozen: bool
     ) -> None:
         """Prepare a pass; frozen, all but the output layer keep their weights."""
+        from instrec.learning import optimizers
+
         for layer in network.layers[:-1]:
             layer.trainable = not frozen
         network.compile(
-            optimizer=make_optimizer(
-                self.optimizer, self._rate(learning_rate, recipe), recipe["nb_epochs"]
+            optimizer=optimizers.make_optimizer(
+                self.optimizer,
+                optimizers.course(
+                    recipe["schedule"],
+                    learning_rate,
+                    recipe["nb_epochs"] * -(-len(self.train_rows) // recipe["batch_size"]),
+                ),
+                recipe["nb_epochs"],
             ),
             loss="categorical_crossentropy",
             metrics=["accuracy"],
         )
         network.optimizer.build(network.trainable_variables)
-
-    def _rate(
-        self, learning_rate: float, recipe: dict
-    ) -> "float | keras.optimizers.schedules.LearningRateSchedule":
-        """Return the learning rate, or its course over the steps of a pass."""
-        if recipe["schedule"] == "constant":
-            return learning_rate
-        from instrec.learning.backend import keras
-
-        steps = recipe["nb_epochs"] * -(-len(self.train_rows) // recipe["batch_size"])
-        warmup = max(1, round(WARMUP * steps))
-        return keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup
-        )
 
     def _fit(
         self,
@@ -307,7 +295,7 @@ class Trainer:
                 validation_steps=len(validation),
                 epochs=last_epoch,
                 initial_epoch=epoch,
-                class_weight=self._class_weights(),
+                class_weight=balance.class_weights(self.data_dist, self.data_set.labels),
                 shuffle=False,  # `Patches` shuffles
                 # The state is saved last: what it says is done, is done.
                 callbacks=[*([progress] * backend.is_first()), checkpoint, stopping, saver],
@@ -335,8 +323,8 @@ class Trainer:
             "best_epoch": best + 1,
             "best_pass": int(history["training_pass"][best]),
             "best_accuracy": float(history["val_accuracy"][best]),
-            "chance": float(self._chance()),
-            "class_weights": self._class_weights(),
+            "chance": float(self.targets[self.validation_rows].mean(axis=0).max()),
+            "class_weights": balance.class_weights(self.data_dist, self.data_set.labels),
             "folders": list(self.data_set.folders),
             "separated": self.data_set.source is not None,
             "moments": self.means_and_stds,
@@ -355,14 +343,7 @@ class Trainer:
             f"{self.name}.{self.optimizer}{iteration}: {len(history)} epochs, best validation "
             f"accuracy {record['best_accuracy']:.3f} in epoch {best + 1}"
         )
-        if not trained.has_learnt(record):
-            print(
-                f"warning: this training has not learnt: its best validation accuracy "
-                f"{record['best_accuracy']:.3f} is not clearly above chance "
-                f"({record['chance']:.3f}). Change what it starts from: -m model_leaky instead of "
-                "model_baseline, a smaller batch (-b 32), more epochs (-e), or a smaller "
-                "learning_rate in settings.py"
-            )
+        trained.warn_unless_learnt(record)
 
     def _recipe(self, epochs: int, batch: int, iteration: int) -> dict:
         """Name everything that determines the trained model."""
@@ -373,7 +354,7 @@ class Trainer:
             "engine": ENGINE,
             "model": self.model.name,
             "name": self.name,
-            "structure": storage.digest_of(self._structure()),
+            "structure": storage.digest_of(variants.structure_of(self.model)),
             "optimizer": self.optimizer,
             "data_set": config.key,
             "labels": list(config.labels),
@@ -386,7 +367,7 @@ class Trainer:
             "standardise": self.means_and_stds is not None,
             "nb_epochs": epochs,
             "batch_size": batch,
-            "passes": self._passes(),
+            "passes": transfer.passes(config, self.source),
             "transfer_from": self.source and self.source.recipe(iteration),
             "patience": config.patience,
             "class_weight": "n" if self.data_dist is None else "y",
@@ -394,111 +375,6 @@ class Trainer:
             "augmentation": config.augmentation,
             "run_seed": config.seed + iteration,
         }
-
-    def _passes(self) -> list[dict]:
-        """Say how each pass over the data trains: one from scratch, one or two for a transfer."""
-        all_layers = {"learning_rate": self.config.learning_rate, "frozen": False}
-        if self.source is None:
-            return [all_layers]
-        output_layer = {"learning_rate": self.config.transfer_learning_rate, "frozen": True}
-        return [output_layer, all_layers][: self.config.transfer_passes]
-
-    def _structure(self) -> list:
-        """What the network is made of, without the names that Keras numbers anew each time."""
-        return [
-            (
-                type(layer).__name__,
-                {k: v for k, v in layer.get_config().items() if _is_plain(v) and k != "name"},
-            )
-            for layer in self.model.layers
-        ]
-
-    def _class_weights(self) -> dict[int, float] | None:
-        if self.data_dist is None:
-            return None
-        patches = self.data_dist["patches"].reindex(list(self.data_set.labels)).fillna(0)
-        if (patches == 0).any():
-            raise InputError(f"no training patches have the label {patches.idxmin()}: no weights")
-        weights = patches.sum() / (len(patches) * patches)
-        return {i: float(weight) for i, weight in enumerate(weights)}
-
-    def _chance(self) -> float:
-        """Validation accuracy of always answering with the most frequent label."""
-        counts = self.targets[self.validation_rows].sum(axis=0)
-        return counts.max() / counts.sum()
-
-
-def variant_of(config: Config, name: str, optimizer: str) -> tuple[str | None, dict[str, Any]]:
-    """Return the network of a trained model, and the parameters that make it the variant it is.
-
-    Those come from the record of its training; of what is not trained yet, from `config`.
-    """
-    files = model_files.model_files(config, name, optimizer)
-    path = files.run_record(0)
-    if not path.exists():
-        return (name if name in models.model_names() else config.model), {}
-    remedy = f"the training of {name} again, with --overwrite"
-    record = trained.load_record(files, 0, remedy, "made_of", "settings")
-    with storage.parsing(path, remedy):
-        return record["made_of"]["model"], {n: record["settings"][n] for n in VARIANT}
-
-
-def check_pair(model_name: str, data_set: DataSet) -> None:
-    """Refuse a network that does not fit the data set, by name.
-
-    Raises
-    ------
-    InputError
-        If the data set needs another network, or the network another data set.
-    """
-    if data_set.model and model_name != data_set.model:
-        raise InputError(f"{data_set.title} must be used with {data_set.model}, not {model_name}")
-    fitting = [f"{id_} ({row.title})" for id_, row in DATA_SETS.items() if row.model == model_name]
-    if fitting and data_set.model != model_name:
-        raise InputError(
-            f"{model_name} does not fit {data_set.title}: use it with data set "
-            f"{' or '.join(fitting)}"
-        )
-
-
-def make_optimizer(
-    name: str,
-    learning_rate: "float | keras.optimizers.schedules.LearningRateSchedule",
-    epochs: int,
-) -> "keras.optimizers.Optimizer":
-    """Build an optimizer with the documented parameters.
-
-    Parameters
-    ----------
-    name : {'adam', 'sgd'}
-        Adam, or stochastic gradient descent with Nesterov momentum.
-    learning_rate : float or LearningRateSchedule
-        Learning rate at the start, or its course.
-    epochs : int
-        SGD's rate, if it is a number, decays by `learning_rate / epochs` a step, as Keras 2's
-        `decay` did.
-    """
-    from instrec.learning.backend import keras
-
-    # Named, or else Keras counts them, and files would tell how many were trained in one go.
-    if name == "adam":
-        return keras.optimizers.Adam(
-            learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, name=name
-        )
-    if isinstance(learning_rate, int | float):
-        learning_rate = keras.optimizers.schedules.InverseTimeDecay(
-            learning_rate, decay_steps=1, decay_rate=learning_rate / epochs
-        )
-    return keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True, name=name)
-
-
-def label_distribution(trainer: Trainer) -> "pd.DataFrame":
-    """Count the training patches of each label: index `label`, column `patches`."""
-    import pandas as pd
-
-    labels = trainer.tensors.label_names
-    counts = np.bincount(trainer.tensors.class_id[trainer.train_rows], minlength=len(labels))
-    return pd.DataFrame({"patches": counts}, index=pd.Index(labels, name="label"))
 
 
 def train_model(
@@ -532,7 +408,7 @@ def train_model(
     # What is wrong is said before TensorFlow takes its seconds to start.
     optimizer, source = model_files.chosen_optimizer(config), None
     if config.transfer_from:
-        source = TransferSource(config)
+        source = transfer.TransferSource(config)
         if network not in (None, source.network):
             raise InputError(
                 f"{config.transfer_from} is a {source.network}, which {network} cannot start from"
@@ -545,7 +421,7 @@ def train_model(
     if network is None:
         raise InputError("which network? give -m MODEL_NAME, or -x with an experiment")
     models.check_name(network)
-    check_pair(network, config.data_set)
+    variants.check_pair(network, config.data_set)
     tensors.load(config, "train").validation_mask(
         config, config.val_split if split is None else split
     )
@@ -560,7 +436,9 @@ def train_model(
     trainer = Trainer(model, optimizer, None, config=config, split=split, name=name, source=source)
     (trainer.load_data if len(config.data_set.folders) == 1 else trainer.load_multi_data)()
     if config.class_weight == "y":
-        trainer.data_dist = label_distribution(trainer)
+        trainer.data_dist = balance.distribution(
+            trainer.tensors.class_id[trainer.train_rows], config.labels
+        )
     print(
         f"{config.data_set.title}: {len(trainer.train_rows)} training and "
         f"{len(trainer.validation_rows)} validation patches, {len(config.labels)} labels; "
@@ -578,10 +456,6 @@ def _refuse_different(name: str, recipe: dict, wanted: dict) -> None:
             f"{name} was trained with other settings or data than today's "
             f"({'; '.join(different)}): add --overwrite to replace it"
         )
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, int | float | str | bool | list | tuple | None)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -12,7 +12,7 @@ import settings
 import train
 from instrec.config import read
 from instrec.errors import InputError
-from instrec.learning import model_files
+from instrec.learning import model_files, outputs
 from instrec.scoring import metrics, scores
 
 SINGLE = settings.DataSet("single", "Single", ("cel", "cla", "flu"), ("single",), "folders")
@@ -221,7 +221,7 @@ def test_confusion_matrices_of_single_label_data_are_of_the_pure_half(trained):
 def test_predictions_are_computed_once(trained, monkeypatch):
     files = trained(20)
     evaluator(2).run()
-    monkeypatch.setattr(evaluate.Evaluator, "_predict", lambda *_: pytest.fail("predicted again"))
+    monkeypatch.setattr(outputs, "predict", lambda *_: pytest.fail("predicted again"))
     evaluator(2).run()
     store_optima(files)
     evaluator(3).run()

@@ -4,29 +4,29 @@ import numpy as np
 import pytest
 
 from instrec.experiments import Experiment
-from instrec.reporting import report
+from instrec.reporting import cells, report, splits
 
 
 def test_cells():
-    assert report.mean_text(np.array([0.5, 0.7])) == "0.600 ± 0.100"
-    assert report.mean_text(np.array([0.5])) == "0.500"
-    assert report.mean_text(np.array([])) == "–"
-    assert report.points(0.031) == "+3.1" and report.points(-0.031) == "−3.1"
-    assert report.difference(np.array([0.5, 0.7]), 0.55) == "+5.0"
-    assert report.change_range([1, 3]) == "+1 to +3" and report.change_range([-2, -2]) == "−2"
-    assert report.change_range(None) == report.number(None) == "–"
-    assert [report.duration(s) for s in (4, 64, 4000)] == ["4 s", "1 min 04 s", "1 h 06 min"]
+    assert cells.mean_text(np.array([0.5, 0.7])) == "0.600 ± 0.100"
+    assert cells.mean_text(np.array([0.5])) == "0.500"
+    assert cells.mean_text(np.array([])) == "–"
+    assert cells.points(0.031) == "+3.1" and cells.points(-0.031) == "−3.1"
+    assert cells.difference(np.array([0.5, 0.7]), 0.55) == "+5.0"
+    assert cells.change_range([1, 3]) == "+1 to +3" and cells.change_range([-2, -2]) == "−2"
+    assert cells.change_range(None) == cells.number(None) == "–"
+    assert [cells.duration(s) for s in (4, 64, 4000)] == ["4 s", "1 min 04 s", "1 h 06 min"]
 
 
 def test_the_deviation_of_a_difference_adds_variances():
     ours, baseline = np.array([0.6, 0.66]), np.array([0.5, 0.58])  # deviations 0.03 and 0.04
-    assert report.change_of(ours, baseline) == pytest.approx((0.09, 0.05))
-    assert report.change_text(ours, baseline) == "+9.0 ± 5.0"
-    assert report.change_text(np.array([0.5]), np.array([0.4])) == "+10.0"
+    assert cells.change_of(ours, baseline) == pytest.approx((0.09, 0.05))
+    assert cells.change_text(ours, baseline) == "+9.0 ± 5.0"
+    assert cells.change_text(np.array([0.5]), np.array([0.4])) == "+10.0"
 
 
 def test_a_table_has_its_numbers_to_the_right_and_its_marks_escaped():
-    table = report.markdown_table(
+    table = cells.markdown_table(
         "T", ("what", "F", "note"), [("a|b*", "0.5", "x"), ("c", "–", "y")]
     )
     assert table.splitlines() == [
@@ -37,7 +37,7 @@ def test_a_table_has_its_numbers_to_the_right_and_its_marks_escaped():
         r"| a\|b\* | 0.5 | x |",
         "| c | – | y |",
     ]
-    assert report.markdown_table("T", ("a",), []) == ""
+    assert cells.markdown_table("T", ("a",), []) == ""
 
 
 def experiment(published):
@@ -64,4 +64,4 @@ def test_what_the_published_macro_f_is():
     ],
 )
 def test_verdicts_on_the_split(by_patch, apart, tested, verdict):
-    assert verdict in report._verdict((np.array(by_patch), np.array(apart)), tested)
+    assert verdict in splits._verdict((np.array(by_patch), np.array(apart)), tested)

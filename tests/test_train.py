@@ -16,7 +16,7 @@ import settings
 import train
 from instrec.data import splits, tensors
 from instrec.errors import InputError
-from instrec.learning import model_files, trained
+from instrec.learning import balance, model_files, trained
 
 TINY = settings.DataSet("tiny", "Tiny", ("cel", "cla", "flu"), ("irmas",), "irmas")
 
@@ -215,17 +215,16 @@ def test_each_variant_changes_the_training_and_is_in_its_record(tiny, name):
         train_tiny(epochs=2, name="varied")
 
 
-def test_the_cosine_schedule_rises_and_falls_over_all_steps(tiny):
-    trainer = train.Trainer(tiny_network(), "adam", None)
-    trainer.load_data()  # 45 patches: 6 batches of 8 an epoch
-    made_of = {"schedule": "cosine", "nb_epochs": 10, "batch_size": 8}
-    course = trainer._rate(0.01, made_of)
+def test_the_cosine_schedule_rises_and_falls_over_all_steps():
+    from instrec.learning import optimizers
+
+    course = optimizers.course("cosine", 0.01, 60)
     rates = np.array([float(course(step)) for step in range(61)])
     assert rates[0] == 0 and rates[60] == pytest.approx(0, abs=1e-9)
     assert rates.argmax() == 3 and rates.max() == pytest.approx(0.01)  # 5 % of 60 steps
     halfway = 3 + (60 - 3) / 2
     assert np.interp(halfway, np.arange(61), rates) == pytest.approx(0.005, rel=0.02)
-    assert trainer._rate(0.01, made_of | {"schedule": "constant"}) == 0.01
+    assert optimizers.course("constant", 0.01, 60) == 0.01
 
 
 def test_finished_training_is_kept(tiny, capsys):
@@ -300,20 +299,20 @@ def test_clearly_above_chance(accuracy, patches, learnt):
 
 def test_class_weights_are_inverse_to_the_number_of_patches(tiny):
     data_dist = pd.DataFrame({"patches": [10, 20, 30]}, index=["cel", "cla", "flu"])
-    trainer = train.Trainer(tiny_network(), "sgd", data_dist)
-    assert trainer._class_weights() == pytest.approx({0: 2.0, 1: 1.0, 2: 2 / 3})
+    assert balance.class_weights(data_dist, TINY.labels) == pytest.approx({0: 2, 1: 1, 2: 2 / 3})
     files = train_tiny(epochs=1, data_dist=data_dist, optimizer="sgd")
     weights = json.loads(files.run_record(0).read_text())["class_weights"]
     assert list(weights.values()) == pytest.approx([2.0, 1.0, 2 / 3])
     lacking = pd.DataFrame({"patches": [10, 30]}, index=["cel", "flu"])
     with pytest.raises(InputError, match="label cla"):
-        train.Trainer(tiny_network(), "sgd", lacking)._class_weights()
+        balance.class_weights(lacking, TINY.labels)
 
 
 def test_distribution_counts_training_patches(tiny):
     trainer = train.Trainer(tiny_network(), "adam", None)
     trainer.load_data()
-    distribution = train.label_distribution(trainer)
+    class_id = trainer.tensors.class_id[trainer.train_rows]
+    distribution = balance.distribution(class_id, TINY.labels)
     assert distribution["patches"].to_dict() == {"cel": 15, "cla": 15, "flu": 15}
 
 
@@ -379,10 +378,12 @@ def test_no_patches_are_refused():
 
 
 def test_documented_optimizers():
-    adam = train.make_optimizer("adam", 0.001, 400).get_config()
+    from instrec.learning import optimizers
+
+    adam = optimizers.make_optimizer("adam", 0.001, 400).get_config()
     assert (adam["beta_1"], adam["beta_2"]) == (0.9, 0.999)
     assert adam["epsilon"] == 1e-8 and adam["learning_rate"] == pytest.approx(0.001)
-    sgd = train.make_optimizer("sgd", 0.001, 400)
+    sgd = optimizers.make_optimizer("sgd", 0.001, 400)
     assert sgd.momentum == 0.9 and sgd.nesterov
     schedule = sgd._learning_rate
     for step in (0, 100, 10**6):  # Keras 2: rate / (1 + decay * step)

@@ -101,6 +101,17 @@ def has_learnt(record: dict) -> bool:
     return record["best_accuracy"] > chance + MIN_SIGMAS * error
 
 
+def warn_unless_learnt(record: dict) -> None:
+    """Print a warning, and what to change, if a training has not learnt."""
+    if not has_learnt(record):
+        print(
+            "warning: this training has not learnt: its best validation accuracy "
+            f"{record['best_accuracy']:.3f} is not clearly above chance ({record['chance']:.3f}). "
+            "Change what it starts from: -m model_leaky instead of model_baseline, a smaller batch "
+            "(-b 32), more epochs (-e), or a smaller learning_rate in settings.py"
+        )
+
+
 def check_weights(files: ModelFiles, iteration: int, record: dict, remedy: str) -> None:
     """Refuse weights that are missing or not those of the record; `remedy` trains them anew."""
     best = files.best(iteration)

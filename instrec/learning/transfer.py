@@ -79,3 +79,25 @@ class TransferSource:
         return trained.load_network(
             self.files, iteration, f"the training of {self.source} again, with --overwrite"
         )
+
+
+def passes(config: Config, source: TransferSource | None) -> list[dict]:
+    """Say how each pass over the data trains: one from scratch, one or two for a transfer.
+
+    Parameters
+    ----------
+    config : Config
+        The learning rates, and how many passes.
+    source : TransferSource or None
+        What the network starts from, if it is a transfer.
+
+    Returns
+    -------
+    list of dict
+        Learning rate, and whether all layers but the last are frozen.
+    """
+    all_layers = {"learning_rate": config.learning_rate, "frozen": False}
+    if source is None:
+        return [all_layers]
+    output_layer = {"learning_rate": config.transfer_learning_rate, "frozen": True}
+    return [output_layer, all_layers][: config.transfer_passes]

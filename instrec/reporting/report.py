@@ -5,34 +5,31 @@ numbers are of is read from the results, never assumed, and stands above the rep
 table and figure of results.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from instrec.config import Config
-from instrec.experiments import Experiment, needs, trained
+from instrec.experiments import Experiment
+from instrec.reporting.cells import (
+    NONE,
+    change_range,
+    change_text,
+    difference,
+    f_of,
+    markdown_table,
+    mean_text,
+    number,
+    plain,
+)
+from instrec.reporting.outcomes import Outcome, origin_of, rendered_among
+from instrec.reporting.splits import CHOSEN_ON_HELD_OUT, compare_splits
 from instrec.scoring import metrics
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-NONE = "–"  # a cell without a number
-NUMBER = re.compile(r"[+−-]?\d")  # how a cell of a number starts, whatever unit follows
 STRATEGIES, AVERAGES = tuple(metrics.STRATEGIES), ("micro", "macro")
-MIN_TRAININGS = 2  # of which a spread is known
 ROUNDING = 0.0015  # of an f-score that is worked out from precision and recall of three digits
 # The averages of ours that a published one is set beside: which of both is meant is not sure.
 OURS = {
     "micro": {"micro": "micro"},
     "macro": {"macro": "macro, 2PR/(P+R)", "macro_sklearn": "macro, mean of the labels' F"},
 }
-CHOSEN_ON_HELD_OUT = (
-    "Where test clips have several labels, the confusion matrix is of a held-out half of the "
-    "training data, which also chose the best epoch of each network: its accuracy is optimistic"
-)
 # Published scores on the test set of IRMAS: micro F, macro F as the paper has it, LRAP.
 LATER = (
     ("Han et al. 2017, ensemble", 0.629, 0.517, None),
@@ -41,197 +38,6 @@ LATER = (
     ("Pons et al. 2017", 0.589, 0.516, None),
     ("Zhong et al. 2023", 0.674, None, 0.814),
 )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one experiment.
-
-    Parameters
-    ----------
-    experiment, config
-        The experiment, and the parameters that count for it.
-    state : {'done', 'failed', 'left out', 'not run'}
-        What became of it.
-    reason : str
-        Why it is not done.
-    record : dict
-        Of the final scores: see `scores.load`; empty if there are none.
-    table : pandas.DataFrame
-        The final scores.
-    confusion : dict
-        Of evaluate.py, mode 1.
-    trainings : list of dict
-        Record of each training, with `has_learnt`; of an ensemble, those of its members.
-    figures : dict of str to str
-        Pictures by their name, as paths relative to the report.
-    """
-
-    experiment: Experiment
-    config: Config
-    state: str
-    reason: str = ""
-    record: dict = field(default_factory=dict)
-    table: "pd.DataFrame | None" = None
-    confusion: dict = field(default_factory=dict)
-    trainings: list[dict] = field(default_factory=list)
-    figures: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def rendered(self) -> bool:
-        """Whether its own audio was rendered, as the results themselves say."""
-        texts = [self.record.get("half", ""), self.confusion.get("half", "")]
-        texts += [training.get("trained_on", "") for training in self.trainings]
-        return any("rendered " in text for text in texts)
-
-    @property
-    def learnt(self) -> bool:
-        """Whether every training has learnt something."""
-        return all(training["has_learnt"] for training in self.trainings)
-
-    @property
-    def time(self) -> str:
-        """How long its trainings took."""
-        return duration(sum(training.get("seconds", 0) for training in self.trainings))
-
-    def score(
-        self, strategy: str, average: str, measure: str = "f-score", *, classwise: bool = False
-    ) -> np.ndarray:
-        """Return one measure of each training [trainings]; `measure` may be 'threshold', too."""
-        kind = "global_classwise" if classwise else "global"
-        rows = self.table.set_index(["strategy", "kind", "name"]).sort_index()
-        return rows.loc[[(strategy, kind, average)]].sort_values("training")[measure].to_numpy()
-
-    def ranking(self, strategy: str, name: str) -> np.ndarray:
-        """Return a measure that needs no threshold, of each training [trainings]."""
-        table = self.record["ranking"]
-        return table[table["strategy"] == strategy][name].to_numpy()
-
-    def accuracies(self, strategy: str) -> np.ndarray:
-        """Return the mean accuracy of the confusion matrix of each training."""
-        matrices = np.array(self.confusion["matrices"][strategy])
-        return np.array([metrics.mean_accuracy(matrix) for matrix in matrices])
-
-    def validation(self) -> np.ndarray:
-        """Return the best validation accuracy of each training."""
-        return np.array([training["best_accuracy"] for training in self.trainings])
-
-
-# --- what the data were ---------------------------------------------------------------------------
-def rendered_among(outcomes: Iterable[Outcome]) -> frozenset[str]:
-    """Return the experiments of rendered data, and those that start from a model of theirs."""
-    done = [outcome for outcome in outcomes if outcome.record]
-    found = {outcome.experiment.id for outcome in done if outcome.rendered}
-    while True:
-        sources = {trained(o.experiment, o.config) for o in done if o.experiment.id in found}
-        more = {o.experiment.id for o in done if sources & {*needs(o.experiment, o.config)}}
-        if more <= found:
-            return frozenset(found)
-        found |= more
-
-
-def origin_of(outcomes: Sequence[Outcome]) -> tuple[str, str]:
-    """Say what the numbers are made from: in full for the head, in short for tables."""
-    titles: dict[bool, set[str]] = {True: set(), False: set()}
-    counted = rendered_among(outcomes)
-    for outcome in outcomes:
-        if outcome.record:
-            titles[outcome.experiment.id in counted].add(outcome.config.data_set.title)
-    rendered, recorded = (", ".join(sorted(titles[kind])) for kind in (True, False))
-    if rendered and recorded:
-        return (
-            f"RENDERED, not recordings, or starting from a model of rendered data: {rendered}. "
-            f"Not rendered: {recorded}. Rows and figures of rendered data say so.",
-            "partly RENDERED data",
-        )
-    if rendered:
-        return (
-            "Made from RENDERED demo data, which stand in for the data sets; these are not scores "
-            "on IRMAS, Monotimbral or Jazz: compare directions, not numbers.",
-            "RENDERED demo data, not the published data sets",
-        )
-    if recorded:
-        return f"Made from the audio of {recorded}.", f"audio of {recorded}"
-    return "No experiment has results yet.", "no results"
-
-
-# --- cells ----------------------------------------------------------------------------------------
-def mean_text(values: np.ndarray, digits: int = 3) -> str:
-    """Write the mean of trainings, and their deviation if there are several."""
-    if not len(values):
-        return NONE
-    text = f"{np.mean(values):.{digits}f}"
-    return text if len(values) == 1 else f"{text} ± {np.std(values):.{digits}f}"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Write a published number, if there is one."""
-    return NONE if value is None else f"{value:.{digits}f}"
-
-
-def points(value: float | None) -> str:
-    """Write a difference of shares in points: 0.031 -> '+3.1'."""
-    return NONE if value is None else f"{100 * value:+.1f}".replace("-", "−")
-
-
-def difference(ours: np.ndarray, published: float | None) -> str:
-    """Write how far the mean of ours is from a published share, in points."""
-    return NONE if published is None else points(float(np.mean(ours)) - published)
-
-
-def change_range(published: Sequence[float] | None) -> str:
-    """Write a published change: (1, 3) -> '+1 to +3'."""
-    if published is None:
-        return NONE
-    low, high = (f"{value:+g}".replace("-", "−") for value in published)
-    return low if low == high else f"{low} to {high}"
-
-
-def duration(seconds: float) -> str:
-    """Write a time: 4000 -> '1 h 06 min'."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 1:
-        return f"{rest} s"
-    hours, minutes_rest = divmod(minutes, 60)
-    return f"{minutes} min {rest:02d} s" if not hours else f"{hours} h {minutes_rest:02d} min"
-
-
-def change_of(ours: np.ndarray, baseline: np.ndarray) -> tuple[float, float]:
-    """Return the difference of two means, and the deviation of that difference."""
-    return float(np.mean(ours) - np.mean(baseline)), float(np.hypot(np.std(ours), np.std(baseline)))
-
-
-def change_text(ours: np.ndarray, baseline: np.ndarray) -> str:
-    """Write a difference in points, with its deviation where there are several trainings."""
-    change, deviation = change_of(ours, baseline)
-    if len(ours) == len(baseline) == 1:
-        return points(change)
-    return f"{points(change)} ± {100 * deviation:.1f}"
-
-
-def f_of(precision: float, recall: float) -> float:
-    """Return the f-score of a precision and a recall that are not both 0."""
-    return 2 * precision * recall / (precision + recall)
-
-
-def markdown_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table with its title above; '' if it has no rows. Numbers stand to the right."""
-    if not rows:
-        return ""
-    is_text = [
-        i == 0 or any(row[i] != NONE and not NUMBER.match(row[i]) for row in rows)
-        for i in range(len(header))
-    ]
-    marks = ["---" if text else "---:" for text in is_text]
-    lines = [list(map(plain, header)), marks, *(list(map(plain, row)) for row in rows)]
-    return f"**{plain(title)}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def plain(text: str) -> str:
-    """Escape what Markdown would take for marks; underscores within words are none."""
-    for mark in ("\\", "*", "`", "[", "]", "<", "|"):
-        text = text.replace(mark, "&lt;" if mark == "<" else f"\\{mark}")
-    return " ".join(text.split())
 
 
 # --- the document ---------------------------------------------------------------------------------
@@ -279,7 +85,7 @@ def document(title: str, about: Mapping[str, str], outcomes: Sequence[Outcome]) 
         "Transfer learning": _transfer(done, by_id, name, table),
         "Confusion matrices": _confusion(done, name, table),
         "What later papers report": _ranking(done, name, table),
-        "How much does the patch-wise split flatter?": _splits(done, by_id, name, table),
+        "How much does the patch-wise split flatter?": compare_splits(done, by_id, name, table),
         "Figures": _figures(done, name, short),
         "What is missing, and what has not learnt": _failures(outcomes, name),
     }
@@ -544,87 +350,6 @@ def _ranking(done: Sequence[Outcome], name: Namer, table: Table) -> list[str]:
             [(who, *map(number, values)) for who, *values in LATER],
         ),
     ]
-
-
-def _splits(
-    done: Sequence[Outcome], by_id: Mapping[str, Outcome], name: Namer, table: Table
-) -> list[str]:
-    blocks = []
-    for apart in done:
-        by_patch, split_by = by_id.get(apart.experiment.baseline), apart.config.split_by
-        if split_by != "patch" and by_patch is not None:
-            blocks += _split_answer(by_patch, apart, split_by, name, table)
-    return blocks
-
-
-def _split_answer(
-    by_patch: Outcome, apart: Outcome, split_by: str, name: Namer, table: Table
-) -> list[str]:
-    """Set a split by patch beside one that keeps files or recordings together."""
-    chosen = {"best validation accuracy": (by_patch.validation(), apart.validation())}
-    if by_patch.confusion and apart.confusion:
-        chosen |= {
-            f"mean accuracy of the confusion matrix, {s}": (
-                by_patch.accuracies(s),
-                apart.accuracies(s),
-            )
-            for s in STRATEGIES
-        }
-    tested = {
-        f"F on test clips, {strategy} {average}": (
-            by_patch.score(strategy, average),
-            apart.score(strategy, average),
-        )
-        for strategy in STRATEGIES
-        for average in AVERAGES
-    }
-    names = f"{name(by_patch)} and {name(apart)}"
-    changes = [100 * change_of(*pair)[0] for pair in tested.values()]
-    flattered = [
-        f"the {measure} by {change_text(*pair)} points ({np.mean(pair[0]):.3f} against "
-        f"{np.mean(pair[1]):.3f})"
-        for measure, pair in chosen.items()
-    ]
-    rows = [
-        (measure, mean_text(first), mean_text(second), change_text(first, second))
-        for measure, (first, second) in (chosen | tested).items()
-    ]
-    verdict = _verdict(chosen["best validation accuracy"], changes)
-    return [
-        f"On the data of {names}, a split by patch instead of by {split_by} changes "
-        f"{'; '.join(flattered)}. On the test clips, which neither has seen, the F-scores differ "
-        f"by {min(changes):+.1f} to {max(changes):+.1f} points: {verdict}.",
-        f"{CHOSEN_ON_HELD_OUT} with both splits." if by_patch.confusion else "",
-        "" if by_patch.learnt and apart.learnt else "Not every one of these trainings has learnt.",
-        table(
-            f"{names}: what the split does",
-            ("measure", "split by patch", f"split by {split_by}", "difference in points"),
-            rows,
-        ),
-    ]
-
-
-def _verdict(validation: tuple[np.ndarray, np.ndarray], tested: Sequence[float]) -> str:
-    """Say what the change in validation is: nothing beyond its spread, a loss, flattery or skill.
-
-    Parameters
-    ----------
-    validation : tuple of np.ndarray
-        Accuracies of the trainings with the patch-wise split, and with the other one.
-    tested : sequence of float
-        Changes of F on the test clips, in points.
-    """
-    if min(map(len, validation)) < MIN_TRAININGS:
-        return f"no verdict, which takes {MIN_TRAININGS} trainings of each, for their spread"
-    change, deviation = (100 * value for value in change_of(*validation))
-    adds = "what the patch-wise split adds in validation is"
-    if abs(change) <= 2 * deviation or not change:
-        return f"{adds} not more than the spread of the trainings"
-    if change < 0:
-        return "the patch-wise split does not flatter here, validation is worse with it"
-    if np.mean(tested) < change / 2:
-        return f"{adds} flattery, not skill"
-    return f"{adds} found on the test clips as well"
 
 
 def _figures(done: Sequence[Outcome], name: Namer, origin: str) -> list[str]:

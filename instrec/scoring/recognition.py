@@ -16,7 +16,7 @@ from instrec.data import audio, features, separated
 from instrec.errors import InputError
 from instrec.learning import trained
 from instrec.learning.model_files import ModelFiles
-from instrec.scoring import metrics
+from instrec.scoring import metrics, optima
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,12 +123,11 @@ class Recogniser:
         if not self.files.optima.exists():
             return np.full(len(self.labels), DEFAULT_THRESHOLD), False
         remedy = "evaluate.py -O 2 and plot_perf_metrics.py"
-        optima = storage.load_json(self.files.optima, remedy, expected={"optima": dict})
+        recipe, found = optima.load(self.files.optima, self.labels, remedy)
         with storage.parsing(self.files.optima, remedy):
-            if not set(optima["made_of"]["weights"]) <= {r["weights"] for r in self.records}:
+            if not set(recipe["weights"]) <= {record["weights"] for record in self.records}:
                 raise InputError(f"{self.files.optima} is of other networks: run {remedy}")
-            classwise = optima["optima"][self.strategy]["classwise"]
-            return np.array([float(classwise[label]) for label in self.labels]), True
+        return np.array([*found[self.strategy]["classwise"].values()]), True
 
     def warn_of_untrained(self) -> None:
         """Print which trainings have not learnt."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from instrec.common import storage
+from instrec.common import command, storage
 from instrec.scoring import metrics
 
 if TYPE_CHECKING:
@@ -128,3 +128,29 @@ def f_scores(table: "pd.DataFrame", strategy: str, kind: str, name: str) -> np.n
     chosen = (table["strategy"] == strategy) & (table["kind"] == kind) & (table["name"] == name)
     wide = table[chosen].pivot(index="training", columns="threshold", values="f-score")
     return wide.to_numpy()
+
+
+def print_scores(record: dict, table: "pd.DataFrame") -> None:
+    """Print the final scores: means and deviations over the trainings.
+
+    Parameters
+    ----------
+    record, table
+        Of `load`.
+    """
+    titles = {"global": "one", "global_classwise": "class-wise"}
+    rows = [
+        (strategy, average, titles[kind])
+        + tuple(metrics.mean_and_deviation(group[name]) for name in MEASURES)
+        for (strategy, kind, average), group in table.groupby(
+            ["strategy", "kind", "name"], sort=False
+        )
+        if kind in titles
+    ]
+    rows.sort(key=lambda row: (row[0], row[2] != "one"))
+    command.print_table(("strategy", "average", "thresholds", *MEASURES), rows)
+    rows = [
+        (strategy, *(metrics.mean_and_deviation(group[name]) for name in metrics.RANKING))
+        for strategy, group in record["ranking"].groupby("strategy")
+    ]
+    command.print_table(("strategy", *metrics.RANKING), rows)

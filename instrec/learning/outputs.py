@@ -1,0 +1,105 @@
+"""What trained networks say of the patches of a data set: predicted once, and kept."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+import models
+from instrec.common import storage
+from instrec.data.tensors import Tensors
+from instrec.errors import InputError
+from instrec.learning import trained
+from instrec.learning.model_files import ModelFiles
+
+BATCH = 256  # patches; has no influence on the outputs
+
+
+def load_or_predict(
+    files: ModelFiles, iteration: int, record: dict, part: Tensors, remedy: str
+) -> np.ndarray:
+    """Return the outputs of a network for all patches of a part of a data set.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        The trained model.
+    iteration : int
+        Number of the training.
+    record : dict
+        Of that training.
+    part : Tensors
+        The patches.
+    remedy : str
+        The command that trains it anew.
+
+    Returns
+    -------
+    np.ndarray [shape=(patches, labels)]
+
+    Raises
+    ------
+    InputError
+        If the network is missing or damaged.
+    """
+    path = files.predictions(iteration)
+    recipe = json.dumps([record["weights"], part.fingerprint])
+    shape = (len(part.file_id), len(part.label_names))
+    if path.exists():
+        # What is damaged or of other models is predicted again.
+        with contextlib.suppress(InputError), storage.parsing(path, ""):
+            saved = storage.load_arrays(path, "")
+            if str(saved["recipe"]) == recipe and saved["predictions"].shape == shape:
+                return saved["predictions"]
+    predictions = predict(files, iteration, record, part, remedy)
+    with lock(files.folder):
+        storage.save_arrays(path, recipe=recipe, predictions=predictions)
+    return predictions
+
+
+def predict(
+    files: ModelFiles, iteration: int, record: dict, part: Tensors, remedy: str
+) -> np.ndarray:
+    """Predict all patches of a part; parameters are those of `load_or_predict`."""
+    trained.check_weights(files, iteration, record, remedy)
+    from instrec.learning import callbacks
+    from instrec.learning.patches import Patches
+
+    network = trained.load_network(files, iteration, remedy)
+    data = Patches(
+        part.inputs, np.arange(len(part.file_id)), BATCH, means_and_stds=record.get("moments")
+    )
+    bar = callbacks.PredictionBar(f"predicting {files.best(iteration).name}", len(data))
+    with data.errors():
+        return network.predict(data.dataset(), steps=len(data), callbacks=[bar], verbose=0)
+
+
+def lock(folder: Path) -> contextlib.AbstractContextManager:
+    """Hold the results of a folder; not its training, which may go on there for hours."""
+    return storage.lock(folder, "results", name="results.", wait=60)
+
+
+def training_command(files: ModelFiles, options: str) -> str:
+    """Return the command that trains what is missing, with the options of the first training.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        The model.
+    options : str
+        Those that say which data set, trainings and split.
+    """
+    variant = "" if files.model in models.model_names() else f" --name {files.model}"
+    network = "MODEL_NAME" if variant else files.model
+    with contextlib.suppress(InputError):
+        recipe = trained.load_record(files, 0, "", "made_of")["made_of"]
+        network = recipe.get("model", network)
+        names = {"-e": "nb_epochs", "-b": "batch_size", "-c": "class_weight"}
+        options += "".join(f" {o} {recipe[n]}" for o, n in names.items() if n in recipe)
+        if recipe.get("transfer_from"):
+            options += f" --from {recipe['transfer_from'][0]}"
+            options += f" --passes {len(recipe['passes'])}"
+        if recipe.get("standardise"):
+            options += ", with standardise = True in settings.py,"
+    return f"python3 train.py -m {network}{variant} -o {files.optimizer} {options}"

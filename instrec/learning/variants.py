@@ -1,0 +1,91 @@
+"""Which network fits which data set, and what makes a trained model a variant of its network."""
+
+from typing import TYPE_CHECKING, Any
+
+import models
+from instrec.common import storage
+from instrec.config import Config
+from instrec.errors import InputError
+from instrec.learning import model_files, trained
+from settings import DATA_SETS, DataSet
+
+if TYPE_CHECKING:
+    import keras
+
+# Parameters that make a trained model a variant of its network's plain one.
+VARIANT = ("split_by", "balanced", "patience", "class_weight", "standardise")
+VARIANT += ("learning_rate", "alpha", "schedule", "augmentation")
+VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
+
+
+def variant_of(config: Config, name: str, optimizer: str) -> tuple[str | None, dict[str, Any]]:
+    """Return the network of a trained model, and the parameters that make it the variant it is.
+
+    Those come from the record of its training; of what is not trained yet, from `config`.
+    """
+    files = model_files.model_files(config, name, optimizer)
+    path = files.run_record(0)
+    if not path.exists():
+        return (name if name in models.model_names() else config.model), {}
+    remedy = f"the training of {name} again, with --overwrite"
+    record = trained.load_record(files, 0, remedy, "made_of", "settings")
+    with storage.parsing(path, remedy):
+        return record["made_of"]["model"], {n: record["settings"][n] for n in VARIANT}
+
+
+def check_pair(model_name: str, data_set: DataSet) -> None:
+    """Refuse a network that does not fit the data set, by name.
+
+    Raises
+    ------
+    InputError
+        If the data set needs another network, or the network another data set.
+    """
+    if data_set.model and model_name != data_set.model:
+        raise InputError(f"{data_set.title} must be used with {data_set.model}, not {model_name}")
+    fitting = [f"{id_} ({row.title})" for id_, row in DATA_SETS.items() if row.model == model_name]
+    if fitting and data_set.model != model_name:
+        raise InputError(
+            f"{model_name} does not fit {data_set.title}: use it with data set "
+            f"{' or '.join(fitting)}"
+        )
+
+
+def structure_of(model: "keras.Model") -> list:
+    """Say what a network consists of, without the names that Keras numbers anew each time.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The network.
+
+    Returns
+    -------
+    list
+        Class and plain options of each layer, as JSON can hold them.
+    """
+    plain = int | float | str | bool | list | tuple | None
+    return [
+        (
+            type(layer).__name__,
+            {n: v for n, v in layer.get_config().items() if isinstance(v, plain) and n != "name"},
+        )
+        for layer in model.layers
+    ]
+
+
+def check_model(config: Config, name: str) -> None:
+    """Refuse a network that does not fit the data set, or a variant that nobody has trained.
+
+    Raises
+    ------
+    InputError
+        Naming what there is.
+    """
+    if name in models.model_names():
+        check_pair(name, config.data_set)
+    elif name != config.name and not (config.model_folder / name).is_dir():
+        raise InputError(
+            f"expected a model among {', '.join(models.model_names())} or a trained one in "
+            f"{config.model_folder}, found {name!r}"
+        )

@@ -1,0 +1,126 @@
+"""What came of the experiments, and whether the data were rendered."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from instrec.config import Config
+from instrec.experiments import Experiment, needs, trained
+from instrec.reporting import cells
+from instrec.scoring import metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one experiment.
+
+    Parameters
+    ----------
+    experiment, config
+        The experiment, and the parameters that count for it.
+    state : {'done', 'failed', 'left out', 'not run'}
+        What became of it.
+    reason : str
+        Why it is not done.
+    record : dict
+        Of the final scores: see `scores.load`; empty if there are none.
+    table : pandas.DataFrame
+        The final scores.
+    confusion : dict
+        Of evaluate.py, mode 1.
+    trainings : list of dict
+        Record of each training, with `has_learnt`; of an ensemble, those of its members.
+    figures : dict of str to str
+        Pictures by their name, as paths relative to the report.
+    """
+
+    experiment: Experiment
+    config: Config
+    state: str
+    reason: str = ""
+    record: dict = field(default_factory=dict)
+    table: "pd.DataFrame | None" = None
+    confusion: dict = field(default_factory=dict)
+    trainings: list[dict] = field(default_factory=list)
+    figures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def rendered(self) -> bool:
+        """Whether its own audio was rendered, as the results themselves say."""
+        texts = [self.record.get("half", ""), self.confusion.get("half", "")]
+        texts += [training.get("trained_on", "") for training in self.trainings]
+        return any("rendered " in text for text in texts)
+
+    @property
+    def learnt(self) -> bool:
+        """Whether every training has learnt something."""
+        return all(training["has_learnt"] for training in self.trainings)
+
+    @property
+    def time(self) -> str:
+        """How long its trainings took."""
+        return cells.duration(sum(training.get("seconds", 0) for training in self.trainings))
+
+    def score(
+        self, strategy: str, average: str, measure: str = "f-score", *, classwise: bool = False
+    ) -> np.ndarray:
+        """Return one measure of each training [trainings]; `measure` may be 'threshold', too."""
+        kind = "global_classwise" if classwise else "global"
+        rows = self.table.set_index(["strategy", "kind", "name"]).sort_index()
+        return rows.loc[[(strategy, kind, average)]].sort_values("training")[measure].to_numpy()
+
+    def ranking(self, strategy: str, name: str) -> np.ndarray:
+        """Return a measure that needs no threshold, of each training [trainings]."""
+        table = self.record["ranking"]
+        return table[table["strategy"] == strategy][name].to_numpy()
+
+    def accuracies(self, strategy: str) -> np.ndarray:
+        """Return the mean accuracy of the confusion matrix of each training."""
+        matrices = np.array(self.confusion["matrices"][strategy])
+        return np.array([metrics.mean_accuracy(matrix) for matrix in matrices])
+
+    def validation(self) -> np.ndarray:
+        """Return the best validation accuracy of each training."""
+        return np.array([training["best_accuracy"] for training in self.trainings])
+
+
+def rendered_among(outcomes: Iterable[Outcome]) -> frozenset[str]:
+    """Return the experiments of rendered data, and those that start from a model of theirs."""
+    done = [outcome for outcome in outcomes if outcome.record]
+    found = {outcome.experiment.id for outcome in done if outcome.rendered}
+    while True:
+        sources = {trained(o.experiment, o.config) for o in done if o.experiment.id in found}
+        more = {o.experiment.id for o in done if sources & {*needs(o.experiment, o.config)}}
+        if more <= found:
+            return frozenset(found)
+        found |= more
+
+
+def origin_of(outcomes: Sequence[Outcome]) -> tuple[str, str]:
+    """Say what the numbers are made from: in full for the head, in short for tables."""
+    titles: dict[bool, set[str]] = {True: set(), False: set()}
+    counted = rendered_among(outcomes)
+    for outcome in outcomes:
+        if outcome.record:
+            titles[outcome.experiment.id in counted].add(outcome.config.data_set.title)
+    rendered, recorded = (", ".join(sorted(titles[kind])) for kind in (True, False))
+    if rendered and recorded:
+        return (
+            f"RENDERED, not recordings, or starting from a model of rendered data: {rendered}. "
+            f"Not rendered: {recorded}. Rows and figures of rendered data say so.",
+            "partly RENDERED data",
+        )
+    if rendered:
+        return (
+            "Made from RENDERED demo data, which stand in for the data sets; these are not scores "
+            "on IRMAS, Monotimbral or Jazz: compare directions, not numbers.",
+            "RENDERED demo data, not the published data sets",
+        )
+    if recorded:
+        return f"Made from the audio of {recorded}.", f"audio of {recorded}"
+    return "No experiment has results yet.", "no results"

@@ -1,0 +1,47 @@
+"""The best thresholds of a model: found on the development half, taken for everything after."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from instrec.common import storage
+from instrec.scoring import metrics
+
+# By strategy, 'global' or 'classwise', and average or label.
+Optima = dict[str, dict[str, dict[str, float]]]
+
+
+def load(path: Path, labels: Sequence[str], remedy: str) -> tuple[dict, Optima]:
+    """Read the thresholds that plot_perf_metrics.py stored.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    labels : sequence of str
+        Labels of the model, in order.
+    remedy : str
+        The command that makes it.
+
+    Returns
+    -------
+    recipe : dict
+        What they are of.
+    optima : dict
+        Thresholds; those of 'classwise' in the order of the labels.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+    content = storage.load_json(path, remedy, expected={"made_of": dict, "optima": dict})
+    names = {"global": metrics.AVERAGES, "classwise": labels}
+    with storage.parsing(path, remedy):
+        optima = {
+            strategy: {
+                kind: {name: float(content["optima"][strategy][kind][name]) for name in names[kind]}
+                for kind in names
+            }
+            for strategy in metrics.STRATEGIES
+        }
+    return content["made_of"], optima
