@@ -14,8 +14,7 @@ from instrec.common import command, storage
 from instrec.figures import plotting
 from instrec.figures.history import history
 from instrec.learning import trained
-from instrec.learning.model_files import ModelFiles
-from train import HISTORY_FIELDS
+from instrec.learning.model_files import HISTORY_FIELDS, ModelFiles
 
 
 def plot(files: ModelFiles, remedy: str) -> None:

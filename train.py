@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
     from instrec.learning import callbacks
 
-HISTORY_FIELDS = ("loss", "accuracy", "val_loss", "val_accuracy")
-HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training_pass", "<i8")])
-
 
 class Trainer:
     """Train a network several times on one data set (documentation, section 3.2).
@@ -203,7 +200,7 @@ class Trainer:
         network = keras.models.clone_model(self.model)  # new random weights
         if self.source is not None:
             self.source.copy_weights(iteration, network)
-        history, first = np.empty(0, dtype=HISTORY_TYPE), 1
+        history, first = np.empty(0, dtype=model_files.HISTORY_TYPE), 1
         if state is not None:
             history, first, variables = state
             print(f"iteration {iteration}: going on after epoch {len(history)}")

@@ -391,6 +391,11 @@ def seconds_of(*arguments: str, **environment: str) -> float:
     return time.perf_counter() - started
 
 
+def row_of_seconds(name: str, times: list[float]) -> tuple[str, ...]:
+    """Return the row of what has nothing to be compared with."""
+    return name, "s", "", f"{statistics.median(times):.2f}", "", ""
+
+
 def evaluation(repeats: int) -> list[tuple]:
     """Time the modes of evaluate.py, the plots between them, for three trainings."""
     place = WORK / "irmas_size"
@@ -416,25 +421,15 @@ def evaluation(repeats: int) -> list[tuple]:
         ("mode 3", ("evaluate.py", *model, "-O", "3")),
     ):
         times = [seconds_of(*script, **paths) for _ in range(repeats)]
-        rows.append((f"evaluation, {name}, 3 trainings", "s", "", *row_of_seconds(times)))
+        rows.append(row_of_seconds(f"evaluation, {name}, 3 trainings", times))
     return rows
-
-
-def row_of_seconds(times: list[float]) -> tuple[str, str, str]:
-    """Cells of what has nothing to be compared with."""
-    return f"{statistics.median(times):.2f}", "", ""
 
 
 # --- start-up -------------------------------------------------------------------------------------
 def start_up(repeats: int) -> list[tuple]:
     """Time `--help` of every script."""
     return [
-        (
-            f"{script} --help",
-            "s",
-            "",
-            *row_of_seconds([seconds_of(script, "--help") for _ in range(repeats)]),
-        )
+        row_of_seconds(f"{script} --help", [seconds_of(script, "--help") for _ in range(repeats)])
         for script in SCRIPTS
     ]
 

@@ -18,7 +18,6 @@ from instrec.figures import launchers, plotting, style
 from instrec.figures import scores as figures
 from instrec.learning import model_files
 from instrec.scoring import metrics, scores
-from train import HISTORY_TYPE
 
 THRESHOLDS = metrics.THRESHOLDS
 LABELS = ("cla", "sax", "tru")
@@ -81,8 +80,8 @@ def write_confusion(files, data_set, iterations=2):
 
 def write_history(files, lengths=(5, 3)):
     for i, epochs in enumerate(lengths):
-        history = np.zeros(epochs, dtype=HISTORY_TYPE)
-        for name in HISTORY_TYPE.names:
+        history = np.zeros(epochs, dtype=model_files.HISTORY_TYPE)
+        for name in model_files.HISTORY_TYPE.names:
             history[name] = np.linspace(0.2, 0.8, epochs)
         storage.save_array(files.history(i), history)
         storage.save_json(files.run_record(i), {"trained_on": "training data"})  # it has finished
@@ -187,7 +186,10 @@ def test_threshold_curves_mark_mean_band_and_optimum():
 
 
 def test_history_is_averaged_over_the_runs_that_reached_an_epoch():
-    runs = [np.zeros(3, dtype=HISTORY_TYPE), np.zeros(1, dtype=HISTORY_TYPE)]
+    runs = [
+        np.zeros(3, dtype=model_files.HISTORY_TYPE),
+        np.zeros(1, dtype=model_files.HISTORY_TYPE),
+    ]
     runs[0]["loss"], runs[1]["loss"] = [3, 2, 1], [1]
     figure = history_figure.history(runs, "title")
     assert figure.axes[0].lines[0].get_ydata().tolist() == [2, 2, 1]
@@ -196,7 +198,7 @@ def test_history_is_averaged_over_the_runs_that_reached_an_epoch():
 
 @pytest.mark.filterwarnings("error")
 def test_history_of_one_epoch_and_of_a_diverged_loss():
-    history = np.zeros(1, dtype=HISTORY_TYPE)
+    history = np.zeros(1, dtype=model_files.HISTORY_TYPE)
     history["val_loss"] = np.nan
     assert history_figure.history([history], "title")
 

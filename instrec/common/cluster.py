@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import settings
-from instrec.common import parallel, storage
+from instrec.common import storage, worker
 from instrec.errors import InputError
 
 try:
@@ -118,19 +118,19 @@ class _Result:
 
 def _work(recipe: dict, function: Callable, task: tuple) -> Any:  # noqa: ANN401
     """Call a function in this worker, if the worker is like the client."""
-    worker = distributed.get_worker()
-    if worker.state.nthreads > 1:
+    here = distributed.get_worker()
+    if here.state.nthreads > 1:
         raise InputError(
-            f"expected workers of one thread each, found {worker.state.nthreads} in "
-            f"{worker.address}: start it with --nthreads 1"
+            f"expected workers of one thread each, found {here.state.nthreads} in "
+            f"{here.address}: start it with --nthreads 1"
         )
     different = storage.differences(_RECIPE, recipe)
     if different:
         raise InputError(
-            f"the worker {worker.address} runs other code or packages ({'; '.join(different)}): "
+            f"the worker {here.address} runs other code or packages ({'; '.join(different)}): "
             "start it again, from the same folder as this"
         )
-    parallel.one_thread()  # from now on; again each time, for libraries that were loaded since
+    worker.one_thread()  # from now on; again each time, for libraries that were loaded since
     return function(*task)
 
 

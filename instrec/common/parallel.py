@@ -3,11 +3,11 @@
 import collections
 import contextlib
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+
+from instrec.common import worker
 
 AHEAD = 4  # tasks a worker that may be waiting or done: bounds what the parent holds
 
@@ -55,7 +55,7 @@ def ordered_map(
         pool = cluster.workers(scheduler)
     elif workers == 1:
         for task in tasks:
-            with one_thread():
+            with worker.one_thread():
                 result = function(*task)
             yield result
         return
@@ -75,7 +75,7 @@ def ordered_map(
 def _processes(workers: int) -> Iterator[tuple[Callable, Callable[[], int]]]:
     """Yield what submits a call to processes of this machine, and what tells their number."""
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=worker.start)
 
     def submit(function: Callable, *task: object) -> Future:
         with _interrupt_held():  # the first tasks start the workers
@@ -101,31 +101,3 @@ def _interrupt_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, end when it is killed, and take one thread, not all."""
-    end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    one_thread()
-
-
-def one_thread() -> contextlib.AbstractContextManager:
-    """Let BLAS take one thread, from now on or within a block: with more, it rounds otherwise.
-
-    So results are the same bit by bit however many workers there are.
-    """
-    import numpy  # noqa: F401  the limit holds for libraries that are loaded
-    import threadpoolctl
-
-    return threadpoolctl.threadpool_limits(1)
-
-
-def end_with_parent() -> None:
-    """Let this process end once its parent is gone: a killed parent cannot tell it to."""
-
-    def watch() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

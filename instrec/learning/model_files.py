@@ -4,11 +4,16 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 import models
 import settings
 from instrec.config import Config, parse_source
 from instrec.errors import InputError, is_plain_name
 
+# Of a history: a row an epoch.
+HISTORY_FIELDS = ("loss", "accuracy", "val_loss", "val_accuracy")
+HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training_pass", "<i8")])
 # The model that comes with the code, and the folder it lies in; `make pretrained` makes it.
 PRETRAINED = "rendered_1024/model_residual.adam"
 PRETRAINED_ROOT = settings.ROOT / "pretrained"
