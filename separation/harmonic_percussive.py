@@ -73,6 +73,21 @@ def harmonic_percussive(
     ------
     ValueError
         If `method` is unknown, or for audio that `check_audio` refuses.
+
+    Examples
+    --------
+    A held tone is harmonic, a click percussive:
+
+    >>> t = np.arange(22050) / 44100
+    >>> tone = np.sin(2 * np.pi * 440 * t)
+    >>> harmonic, percussive = harmonic_percussive(tone, 44100)
+    >>> bool(np.std(harmonic) > 10 * np.std(percussive))
+    True
+    >>> click = np.zeros(22050)
+    >>> click[11025] = 1
+    >>> harmonic, percussive = harmonic_percussive(click, 44100)
+    >>> bool(np.abs(percussive).max() > 10 * np.abs(harmonic).max())
+    True
     """
     check_audio(y, sr)
     check_positive(n_fft=n_fft, hop_length=hop_length)

@@ -71,6 +71,14 @@ def melody(
     ------
     ValueError
         If `method` is unknown, or for audio that `check_audio` refuses.
+
+    Examples
+    --------
+    >>> t = np.arange(22050) / 44100
+    >>> tone = sum(np.sin(2 * np.pi * 440 * k * t) / k for k in range(1, 6))
+    >>> pitch = melody(tone, 44100)
+    >>> bool(abs(np.median(pitch[pitch > 0]) - 440) < 5)
+    True
     """
     check_audio(y, sr)
     if method not in ("salience", "pyin", "melodia"):

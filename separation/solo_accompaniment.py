@@ -88,6 +88,19 @@ def solo_accompaniment(
     See Also
     --------
     separation.melody.melody : The pitch of the solo.
+
+    Examples
+    --------
+    A low note and, of another pitch, the solo:
+
+    >>> t = np.arange(22050) / 44100
+    >>> low, high = np.sin(2 * np.pi * 110 * t), np.sin(2 * np.pi * 620 * t)
+    >>> pitch = np.full(51, 620.0)  # of the solo, every 10 ms
+    >>> solo, accompaniment = solo_accompaniment(low + high, 44100, pitch=pitch)
+    >>> bool(np.corrcoef(solo, high)[0, 1] > 0.9)
+    True
+    >>> bool(np.corrcoef(accompaniment, low)[0, 1] > 0.9)
+    True
     """
     check_audio(y, sr)
     expected = num_values(y.shape[-1], sr)

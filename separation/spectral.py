@@ -169,12 +169,12 @@ def in_blocks(
 
     Examples
     --------
-    Separate a memory map `y` at `sr` Hz that would not fit into memory:
-
-    >>> def separate(block, start):
-    ...     return harmonic_percussive(np.array(block), sr)
-    >>> for harmonic, percussive in in_blocks(separate, y, block=2**20, overlap=2**17):
-    ...     ...  # write them
+    >>> y = np.arange(10.0)
+    >>> def halves(block, start):
+    ...     return block / 2, block / 2
+    >>> pieces = list(in_blocks(halves, y, block=6, overlap=2))
+    >>> np.concatenate([first + second for first, second in pieces]).tolist() == y.tolist()
+    True
     """
     n, step = y.shape[-1], block - overlap
     fade = np.clip(np.linspace(-0.5, 1.5, overlap), 0, 1)

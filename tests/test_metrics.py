@@ -108,15 +108,26 @@ def test_s2_is_the_mean_of_window_maxima():
 
 
 @pytest.mark.parametrize(
-    ("patches", "windows"), [(1, 1), (5, 1), (6, 1), (7, 2), (9, 2), (10, 3), (12, 3), (13, 4)]
+    "windows",
+    [
+        [(0, 1)],
+        [(0, 5)],
+        [(0, 6)],
+        [(0, 6), (3, 7)],
+        [(0, 6), (3, 9)],
+        [(0, 6), (3, 9), (6, 10)],
+        [(0, 6), (3, 9), (6, 12), (9, 13)],
+    ],
 )
-def test_s2_windows_cover_every_patch_once_begun(patches, windows):
-    """One lit patch at the end lights the last window only: its share tells their number."""
-    predictions = np.zeros((patches, 2))
-    predictions[:, 1] = 1
-    predictions[-1, 0] = 1
-    lit = metrics.s2(predictions)[0] * windows
-    assert lit == pytest.approx(round(lit)) and lit >= 1
+def test_s2_windows_of_6_by_a_hop_of_3_cover_every_patch(windows):
+    """A lit patch lights the windows that hold it: its score is their share."""
+    patches = windows[-1][1]
+    for lit in range(patches):
+        predictions = np.zeros((patches, 2))
+        predictions[:, 1] = 1
+        predictions[lit, 0] = 1
+        share = np.mean([first <= lit < end for first, end in windows])
+        assert metrics.s2(predictions)[0] == pytest.approx(share)
 
 
 @pytest.mark.parametrize("strategy", metrics.STRATEGIES)

@@ -1,4 +1,4 @@
-"""From patch predictions to scores (thesis 4.1.4 and 5.3; Han et al. 2017, section III-D).
+"""From patch predictions to scores (thesis 4.1.4 and 5.2.1; Han et al. 2017, section III-D).
 
 Conventions: predictions are [patches x labels] and scores [clips x labels], in the order of the
 label set; `y_true` and `y_pred` are boolean [clips x labels]. A ratio whose denominator is zero,
@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 THRESHOLDS = np.round(np.linspace(0, 1, 21), 2)  # 0.00, 0.05 ... 1.00
-F_SCORE = 2
 S2_WINDOW = 6  # patches
 S2_HOP = 3  # patches
 
@@ -19,7 +18,7 @@ S2_HOP = 3  # patches
 class Score(NamedTuple):
     """Precision, recall and f-score: numbers, or arrays of one shape.
 
-    Results keep them in this order along a last axis; `F_SCORE` is the place of the f-score.
+    A named tuple, in this order.
     """
 
     precision: np.ndarray
@@ -39,6 +38,11 @@ def s1(predictions: np.ndarray) -> np.ndarray:
     -------
     np.ndarray [shape=(labels,)]
         Scores from 0 to 1; the strongest label has 1 (all have 0 if every output is 0).
+
+    Examples
+    --------
+    >>> s1(np.array([[0.2, 0.8], [0.4, 0.4]])).tolist()  # means 0.3 and 0.6
+    [0.5, 1.0]
     """
     mean = predictions.mean(axis=0, dtype=np.float64)
     return mean / (mean.max() or 1.0)
@@ -48,6 +52,26 @@ def s2(predictions: np.ndarray) -> np.ndarray:
     """Take the maximum over a sliding window of 6 patches with a hop of 3, then do as `s1`.
 
     The last window holds what is left, so that every patch of a clip of any length counts.
+
+    Parameters
+    ----------
+    predictions : np.ndarray [shape=(patches, labels)]
+        Outputs of the network, 0 to 1, in time order.
+
+    Returns
+    -------
+    np.ndarray [shape=(labels,)]
+        Scores from 0 to 1; the strongest label has 1.
+
+    Examples
+    --------
+    Nine patches make two windows, 0 to 5 and 3 to 8. The first label is loud in the first only, the
+    second in both:
+
+    >>> outputs = np.zeros((9, 2))
+    >>> outputs[0, 0], outputs[4, 1] = 0.8, 0.8
+    >>> s2(outputs).tolist()
+    [0.5, 1.0]
     """
     starts = range(0, max(len(predictions) - S2_WINDOW, 0) + S2_HOP, S2_HOP)
     return s1(np.stack([predictions[i : i + S2_WINDOW].max(axis=0) for i in starts]))
@@ -57,12 +81,47 @@ STRATEGIES = {"s1": s1, "s2": s2}
 
 
 def aggregate(strategy: str, clips: Sequence[np.ndarray]) -> np.ndarray:
-    """Aggregate the patches of each clip: [patches x labels] a clip -> [clips x labels]."""
+    """Aggregate the patches of each clip.
+
+    Parameters
+    ----------
+    strategy : {'s1', 's2'}
+        How.
+    clips : sequence of np.ndarray [shape=(patches, labels)]
+        Outputs for each clip, of any length.
+
+    Returns
+    -------
+    np.ndarray [shape=(clips, labels)]
+
+    Examples
+    --------
+    >>> aggregate("s1", [np.array([[0.5, 1.0]]), np.array([[0.2, 0.1]] * 3)]).round(2).tolist()
+    [[0.5, 1.0], [1.0, 0.5]]
+    """
     return np.stack([STRATEGIES[strategy](predictions) for predictions in clips])
 
 
 def precision_recall_f(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> Score:
-    """Compute precision, recall and f-score from counts of any shape."""
+    """Compute precision, recall and f-score from counts.
+
+    Parameters
+    ----------
+    tp, fp, fn : np.ndarray
+        True positives, false positives and false negatives, of any one shape.
+
+    Returns
+    -------
+    Score
+        Arrays of that shape; 0 where the denominator is.
+
+    Examples
+    --------
+    >>> [float(x) for x in precision_recall_f(3, 1, 1)]
+    [0.75, 0.75, 0.75]
+    >>> [float(x) for x in precision_recall_f(0, 0, 2)]
+    [0.0, 0.0, 0.0]
+    """
     tp, fp, fn = (np.asarray(count, dtype=np.float64) for count in (tp, fp, fn))
     return Score(_ratio(tp, tp + fp), _ratio(tp, tp + fn), _ratio(2 * tp, 2 * tp + fp + fn))
 
@@ -70,7 +129,22 @@ def precision_recall_f(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> Score:
 def count(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count true positives, false positives and false negatives of each label.
 
-    `y_pred` may have leading axes (such as thresholds): [... x clips x labels] -> [... x labels].
+    Parameters
+    ----------
+    y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+        Labels of each clip.
+    y_pred : np.ndarray [shape=(..., clips, labels), dtype=bool]
+        Decisions; leading axes may be thresholds.
+
+    Returns
+    -------
+    tp, fp, fn : np.ndarray [shape=(..., labels)]
+
+    Examples
+    --------
+    >>> tp, fp, fn = count([[1, 0], [1, 1]], [[1, 1], [0, 1]])
+    >>> tp.tolist(), fp.tolist(), fn.tolist()
+    ([1, 1], [0, 1], [1, 0])
     """
     y_true, y_pred = np.asarray(y_true, dtype=bool), np.asarray(y_pred, dtype=bool)
     tp = np.sum(y_true & y_pred, axis=-2)
@@ -78,19 +152,73 @@ def count(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def classwise(y_true: np.ndarray, y_pred: np.ndarray) -> Score:
-    """Score each label by itself: [... x clips x labels] -> [... x labels]."""
+    """Score each label by itself.
+
+    Parameters
+    ----------
+    y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+        Labels of each clip.
+    y_pred : np.ndarray [shape=(..., clips, labels), dtype=bool]
+        Decisions; leading axes may be thresholds.
+
+    Returns
+    -------
+    Score
+        Arrays [... x labels].
+
+    Examples
+    --------
+    >>> classwise([[1, 0], [1, 1]], [[1, 1], [0, 1]]).recall.tolist()
+    [0.5, 1.0]
+    """
     return precision_recall_f(*count(y_true, y_pred))
 
 
 def micro(y_true: np.ndarray, y_pred: np.ndarray) -> Score:
-    """Score all decisions together: [... x clips x labels] -> [...]."""
+    """Score all decisions together.
+
+    Parameters
+    ----------
+    y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+        Labels of each clip.
+    y_pred : np.ndarray [shape=(..., clips, labels), dtype=bool]
+        Decisions; leading axes may be thresholds.
+
+    Returns
+    -------
+    Score
+        Numbers, or arrays [...].
+
+    Examples
+    --------
+    >>> round(float(micro([[1, 0], [1, 1]], [[1, 1], [0, 1]]).f_score), 3)  # 2 right of 3 and 3
+    0.667
+    """
     return precision_recall_f(*(counts.sum(axis=-1) for counts in count(y_true, y_pred)))
 
 
 def macro(y_true: np.ndarray, y_pred: np.ndarray) -> Score:
     """Average precision and recall over the labels; F = 2PR / (P + R) of these averages.
 
-    This is the thesis' definition (5.3); `macro_sklearn` is the more common one.
+    This is the thesis' definition (5.2.1); `macro_sklearn` is the more common one.
+
+    Parameters
+    ----------
+    y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+        Labels of each clip.
+    y_pred : np.ndarray [shape=(..., clips, labels), dtype=bool]
+        Decisions; leading axes may be thresholds.
+
+    Returns
+    -------
+    Score
+        Numbers, or arrays [...].
+
+    Examples
+    --------
+    >>> score = macro([[1, 0], [1, 1]], [[1, 1], [0, 1]])  # of P 1 and 0.5, R 0.5 and 1
+    >>> float(score.precision), float(score.recall), float(score.f_score)
+    (0.75, 0.75, 0.75)
     """
     labels = classwise(y_true, y_pred)
     precision, recall = labels.precision.mean(axis=-1), labels.recall.mean(axis=-1)
@@ -98,7 +226,25 @@ def macro(y_true: np.ndarray, y_pred: np.ndarray) -> Score:
 
 
 def macro_sklearn(y_true: np.ndarray, y_pred: np.ndarray) -> Score:
-    """Average precision, recall and f-score over the labels, as scikit-learn's 'macro'."""
+    """Average precision, recall and f-score over the labels, as scikit-learn's 'macro'.
+
+    Parameters
+    ----------
+    y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+        Labels of each clip.
+    y_pred : np.ndarray [shape=(..., clips, labels), dtype=bool]
+        Decisions; leading axes may be thresholds.
+
+    Returns
+    -------
+    Score
+        Numbers, or arrays [...].
+
+    Examples
+    --------
+    >>> round(float(macro_sklearn([[1, 0], [1, 1]], [[1, 1], [0, 1]]).f_score), 3)
+    0.667
+    """
     return Score(*(values.mean(axis=-1) for values in classwise(y_true, y_pred)))
 
 
@@ -114,6 +260,16 @@ def lrap(y_true: np.ndarray, scores: np.ndarray) -> float:
         Labels of each clip.
     scores : np.ndarray [shape=(clips, labels)]
         Scores, of which only the order within a clip counts.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> y_true = np.array([[True, False], [False, True]])
+    >>> lrap(y_true, np.array([[0.9, 0.1], [0.8, 0.3]]))  # ranks 1 and 2: 1 and 1/2
+    0.75
     """
     from sklearn.metrics import label_ranking_average_precision_score
 
@@ -129,6 +285,16 @@ def mean_average_precision(y_true: np.ndarray, scores: np.ndarray) -> float:
         Labels of each clip.
     scores : np.ndarray [shape=(clips, labels)]
         Scores, of which only the order among clips counts.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> y_true = np.array([[True, False], [False, False]])
+    >>> mean_average_precision(y_true, np.array([[0.9, 0.1], [0.8, 0.3]]))
+    1.0
     """
     from sklearn.metrics import average_precision_score
 
@@ -140,12 +306,46 @@ RANKING = {"lrap": lrap, "map": mean_average_precision}  # need no threshold
 
 
 def decide(scores: np.ndarray, thresholds: np.ndarray | float) -> np.ndarray:
-    """Say which labels reach the threshold: one for all, or one a label."""
+    """Say which labels reach the threshold.
+
+    Parameters
+    ----------
+    scores : np.ndarray [shape=(clips, labels)]
+        Scores from 0 to 1.
+    thresholds : float, or np.ndarray [shape=(labels,)]
+        One for all, or one a label.
+
+    Returns
+    -------
+    np.ndarray [shape=(clips, labels), dtype=bool]
+
+    Examples
+    --------
+    >>> decide(np.array([[0.5, 1.0]]), np.array([0.6, 0.6])).tolist()
+    [[False, True]]
+    """
     return np.asarray(scores) >= thresholds
 
 
 def decide_at_each(scores: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> np.ndarray:
-    """Decide at each threshold in turn: [clips x labels] -> [thresholds x clips x labels]."""
+    """Decide at each threshold in turn.
+
+    Parameters
+    ----------
+    scores : np.ndarray [shape=(clips, labels)]
+        Scores from 0 to 1.
+    thresholds : np.ndarray [shape=(thresholds,)]
+        Each for all labels.
+
+    Returns
+    -------
+    np.ndarray [shape=(thresholds, clips, labels), dtype=bool]
+
+    Examples
+    --------
+    >>> decide_at_each(np.array([[0.5, 1.0]]), np.array([0.4, 0.6])).tolist()
+    [[[True, True]], [[False, True]]]
+    """
     return decide(scores, np.asarray(thresholds)[:, None, None])
 
 
@@ -154,8 +354,18 @@ def optimum(f_scores: np.ndarray) -> float:
 
     Parameters
     ----------
-    f_scores : np.ndarray [shape=(iterations, thresholds)]
-        Averaged over the iterations before the maximum is taken.
+    f_scores : np.ndarray [shape=(trainings, thresholds)]
+        Averaged over the trainings before the maximum is taken.
+
+    Returns
+    -------
+    float
+        One of `THRESHOLDS`.
+
+    Examples
+    --------
+    >>> optimum(np.array([[0.1, 0.5, 0.5] + [0.0] * 18]))
+    0.05
     """
     return float(THRESHOLDS[np.argmax(np.mean(f_scores, axis=0))])
 
@@ -174,6 +384,11 @@ def confusion_matrix(true: np.ndarray, predicted: np.ndarray, num_classes: int) 
     -------
     np.ndarray [shape=(num_classes, num_classes)]
         Rows are true, columns predicted classes; the row of a class that no clip has is zero.
+
+    Examples
+    --------
+    >>> confusion_matrix([0, 0, 1], [0, 1, 1], num_classes=2).tolist()
+    [[0.5, 0.5], [0.0, 1.0]]
     """
     matrix = np.zeros((num_classes, num_classes))
     np.add.at(matrix, (true, predicted), 1)
@@ -181,13 +396,43 @@ def confusion_matrix(true: np.ndarray, predicted: np.ndarray, num_classes: int) 
 
 
 def mean_accuracy(matrix: np.ndarray) -> float:
-    """Mean of the diagonal of a normalised confusion matrix, over the classes that occur."""
+    """Mean of the diagonal of a normalised confusion matrix, over the classes that occur.
+
+    Parameters
+    ----------
+    matrix : np.ndarray [shape=(num_classes, num_classes)]
+        As `confusion_matrix` gives it.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> mean_accuracy(np.array([[0.5, 0.5], [0.0, 1.0]]))
+    0.75
+    """
     occurs = matrix.sum(axis=1) > 0
     return float(np.diag(matrix)[occurs].mean()) if occurs.any() else 0.0
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
-    """Write the mean and the standard deviation over iterations."""
+    """Write the mean and the standard deviation over trainings.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One a training.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> mean_and_deviation([0.4, 0.6])
+    '0.500 ± 0.100'
+    """
     return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
 
 
