@@ -109,8 +109,9 @@ class DataSet:
     folders : tuple of str
         Audio folders below `DATA_PATH`: one for each input of the network.
     layout : {'irmas', 'folders'}
-        `'irmas'`: `IRMAS-TrainingData/<label>/` and `IRMAS-TestingData-Part*/Part*/`, a `.txt` of
-        labels beside each test clip. `'folders'`: `<label>/`, to be halved into train and test.
+        `'irmas'`: `IRMAS-TrainingData/<label>/`, and test clips anywhere below
+        `IRMAS-TestingData*/`, a `.txt` of labels beside each. `'folders'`: `<label>/`, to be halved
+        into train and test.
     source : str, optional
         For separated audio, the folder of the audio it was separated from; its split is kept.
     channels : {1, 3}

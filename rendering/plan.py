@@ -81,8 +81,9 @@ def plan_irmas_test(
         a, b, k = rng.choice(ADJECTIVES), rng.choice(NOUNS), rng.integers(1, 21)
         words = {"n": index + 1, "k": k, "a": a, "b": b, "A": a.title(), "B": b.title()}
         part = f"Part{3 * index // count + 1}"
+        inner = f"IRTestingData-{part}" if part == "Part2" else part  # as IRMAS really has it
         title = TITLES[index % len(TITLES)].format(**words)
-        path = f"IRMAS-TestingData-{part}/{part}/{title}.wav"
+        path = f"IRMAS-TestingData-{part}/{inner}/{title}.wav"
         frames = round(rng.uniform(*seconds) * RATE)
         plan.append(Recording(chosen, (path,), frames, *draw_style(rng), key, texts=True))
     return plan
