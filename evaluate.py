@@ -230,7 +230,7 @@ class Evaluator:
                 f"run {remedy}, or choose fewer with -i"
             )
         remedy += " --overwrite"
-        record = trained.load_record(files, iteration, remedy, "made_of", "weights")
+        record = trained.load_record(files, iteration, remedy, "recipe", "weights")
         wanted = {
             **dataclasses.asdict(self.config.features),
             "labels": list(self.data_set.labels),
@@ -373,7 +373,7 @@ class Evaluator:
         files = dataclasses.replace(self.files, model=name, optimizer=optimizer_str)
         path = {1: files.confusion, 2: files.sweep, 3: files.scores}[self.op_mode]
         record = {
-            "made_of": self.recipe,
+            "recipe": self.recipe,
             "half": self.half,
             "clips": len(self.clips),
             "iterations": 1 if self.ensemble else self.iter_num,

@@ -335,9 +335,9 @@ class GenerateDataset:
             print(f"{type_run}: {folder} is up to date")
             return
         # What an interrupted run left is of use only if it was made of the same.
-        if not tensors.is_made_of(partial, recipe):
+        if not tensors.has_recipe(partial, recipe):
             storage.remove_folder(partial)
-            storage.save_json(partial / tensors.RECORD, {"made_of": recipe})
+            storage.save_json(partial / tensors.RECORD, {"recipe": recipe})
         inputs = [tensors.input_name(audio_folder) for audio_folder in self.config.data_set.folders]
         writer = PatchWriter(partial, inputs, self.config.features.patch_shape)
         finished = False
@@ -351,7 +351,7 @@ class GenerateDataset:
         _report_files(type_run, writer, folder)
 
     def _is_up_to_date(self, type_run: str, recipe: dict) -> bool:
-        if not tensors.is_made_of(tensors.folder(self.config, type_run), recipe):
+        if not tensors.has_recipe(tensors.folder(self.config, type_run), recipe):
             return False
         try:
             tensors.load(self.config, type_run)
@@ -422,7 +422,7 @@ class GenerateDataset:
         storage.save_array(path / "files.npy", np.array(filenames))
         storage.save_array(path / "labels.npy", np.array(multi_hot, dtype=np.uint8))
         record = {
-            "made_of": recipe,
+            "recipe": recipe,
             "fingerprint": writer.fingerprint(),
             "files": len(filenames),
             "patches": sum(counts),

@@ -32,10 +32,10 @@ def plot(files: ModelFiles, remedy: str) -> None:
     InputError
         If they are missing or damaged.
     """
-    expected = {"made_of": dict, "half": str, "clips": int, "iterations": int, "matrices": dict}
+    expected = {"recipe": dict, "half": str, "clips": int, "iterations": int, "matrices": dict}
     record = storage.load_json(files.confusion, remedy, expected=expected)
     with storage.parsing(files.confusion, remedy):
-        labels = list(record["made_of"]["labels"])
+        labels = list(record["recipe"]["labels"])
         shape = (record["iterations"], len(labels), len(labels))
         matrices = {
             strategy: np.array(found, dtype=np.float64).reshape(shape)

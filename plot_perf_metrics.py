@@ -34,7 +34,7 @@ def load_f_scores(files: ModelFiles, remedy: str) -> tuple[dict, FScores]:
     """Read what mode 2 found: its record, and the f-scores."""
     record, table = scores.load(files.sweep, remedy)
     with storage.parsing(files.sweep, remedy):
-        names = {"global": metrics.AVERAGES, "classwise": record["made_of"]["labels"]}
+        names = {"global": metrics.AVERAGES, "classwise": record["recipe"]["labels"]}
         f_scores = {
             strategy: {
                 kind: {name: scores.f_scores(table, strategy, kind, name) for name in names[kind]}
@@ -117,7 +117,7 @@ def plot(files: ModelFiles, remedy: str) -> None:
     record, f_scores = load_f_scores(files, remedy)
     optima = optima_of(f_scores, record["absent"])
     with storage.lock(files.figure("").parent, "optima"):
-        storage.save_json(files.optima, {"made_of": record["made_of"], "optima": optima})
+        storage.save_json(files.optima, {"recipe": record["recipe"], "optima": optima})
     print(f"{files.model}, {files.optimizer}: thresholds with the best mean f-score")
     print_optima(f_scores, optima, record["absent"])
     print(f"optima are in {files.optima}")

@@ -122,7 +122,7 @@ def as_json(recogniser: Recogniser, everything: dict[str, Recognition]) -> dict:
     """Return everything that was found, and with what."""
     return {
         "model": f"{recogniser.files.model}.{recogniser.files.optimizer}",
-        "data_set": recogniser.records[0]["made_of"]["data_set"],
+        "data_set": recogniser.records[0]["recipe"]["data_set"],
         "weights": [record["weights"] for record in recogniser.records],
         "strategy": recogniser.strategy,
         "files": {
@@ -245,7 +245,7 @@ def _run(config: Config, arguments: argparse.Namespace) -> None:
     record = recogniser.records[0]
     print(
         f"{files.model}.{files.optimizer}: {len(recogniser.records)} trainings, on "
-        f"{record.get('trained_on', 'training data')} of {record['made_of']['data_set']}"
+        f"{record.get('trained_on', 'training data')} of {record['recipe']['data_set']}"
     )
     if not recogniser.has_thresholds:
         print(

@@ -243,7 +243,7 @@ def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
             for member in members
             for i in range(config.iter_num)
         ]
-        if record["made_of"].get("weights") != [training["weights"] for training in trainings]:
+        if record["recipe"].get("weights") != [training["weights"] for training in trainings]:
             raise InputError(f"its models have changed since they were scored: run {again}")
         confusion = storage.load_json(files.confusion, again) if experiment.confusion else {}
     except InputError as error:

@@ -173,9 +173,9 @@ class Trainer:
             return False
         remedy = "the same command with --overwrite"
         record = trained.load_record(
-            self.files, iteration, remedy, "made_of", "best_accuracy", "weights"
+            self.files, iteration, remedy, "recipe", "best_accuracy", "weights"
         )
-        _refuse_different(path.name, record["made_of"], recipe)
+        _refuse_different(path.name, record["recipe"], recipe)
         trained.check_weights(self.files, iteration, record, remedy)
         best = self.files.best(iteration)
         print(f"{best.name}: trained before, best accuracy {record['best_accuracy']:.3f}")
@@ -315,7 +315,7 @@ class Trainer:
         storage.save_array(self.files.history(iteration), history)
         best = int(np.argmax(history["val_accuracy"]))
         record = {
-            "made_of": recipe,
+            "recipe": recipe,
             "epochs": len(history),
             "best_epoch": best + 1,
             "best_pass": int(history["training_pass"][best]),
@@ -324,7 +324,7 @@ class Trainer:
             "class_weights": balance.class_weights(self.data_dist, self.data_set.labels),
             "folders": list(self.data_set.folders),
             "separated": self.data_set.source is not None,
-            "moments": self.means_and_stds,
+            "means_and_stds": self.means_and_stds,
             "trained_on": f"{self.tensors.kind}training data",
             "training_patches": len(self.train_rows),
             "validation_patches": len(self.validation_rows),

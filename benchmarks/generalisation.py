@@ -108,7 +108,7 @@ def with_network(line: str, seed: int) -> Callable[[str], np.ndarray]:
     train.train_model(config, config.model)
     files = model_files.model_files(config, name, "adam")
     network = trained.load_network(files, 0, "this benchmark")
-    means_and_stds = trained.load_record(files, 0, "this benchmark", "made_of").get("moments")
+    means_and_stds = trained.load_record(files, 0, "this benchmark", "recipe").get("means_and_stds")
 
     def score(source: str) -> np.ndarray:
         part = tensors.load(config_of(source, seed, **values), "test")

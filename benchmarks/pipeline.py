@@ -363,11 +363,11 @@ def write_predictions(config: Config, split: float, part: str) -> None:
     """Write the record of a trained network, and random outputs for all patches."""
     scored, trained_on = (tensors.load(config, name) for name in (part, "train"))
     files = model_files.model_files(config, "model_leaky", "adam", split)
-    recipe = scored.record["made_of"] | {"tensors": trained_on.fingerprint, "split": split}
+    recipe = scored.record["recipe"] | {"tensors": trained_on.fingerprint, "split": split}
     recipe |= {"split_by": config.split_by, "split_seed": config.seed}
     recipe |= {"balanced": config.balanced, "model": "model_leaky", "standardise": False}
     for iteration in range(config.iter_num):
-        record = {"made_of": recipe, "weights": str(iteration), "best_accuracy": 0.5}
+        record = {"recipe": recipe, "weights": str(iteration), "best_accuracy": 0.5}
         record["settings"] = config.parameters()
         storage.save_json(files.run_record(iteration), record)
         outputs = np.random.default_rng(iteration).random((len(scored.file_id), 11), np.float32)

@@ -110,7 +110,7 @@ def save_scores(
         for found, columns in ((rows, scores.COLUMNS), (ranking, scores.RANKING_COLUMNS))
     ]
     iterations = 1 + max(row["training"] for row in rows)
-    record = {"made_of": recipe, "half": half, "clips": 9, "iterations": iterations, "absent": []}
+    record = {"recipe": recipe, "half": half, "clips": 9, "iterations": iterations, "absent": []}
     scores.save(path, record | more, *frames)
 
 

@@ -293,7 +293,7 @@ def test_a_standardised_model_of_two_separated_inputs(data, paths, call, monkeyp
     ((inputs, *_, title),) = drawn
     names, patches, shown = zip(*inputs, strict=True)
     assert names == BOTH.folders
-    moments = json.loads(trainer.files.run_record(0).read_text())["moments"]
+    moments = json.loads(trainer.files.run_record(0).read_text())["means_and_stds"]
     silence = [np.full_like(patch, np.log(features.EPSILON)) for patch in patches]
     now, before = (
         [(x - mean) / deviation for x, (mean, deviation) in zip(those, moments, strict=True)]

@@ -348,8 +348,8 @@ def write_model(**changes):
         "tensors": tensors.load(read(), "train").fingerprint,
         "split": settings.val_split,
     }
-    recipe = {**part.record["made_of"], **trained_on, **changes}
-    record = {"made_of": recipe, "weights": "digest", "best_accuracy": 0.5}
+    recipe = {**part.record["recipe"], **trained_on, **changes}
+    record = {"recipe": recipe, "weights": "digest", "best_accuracy": 0.5}
     storage.save_json(leaky().run_record(0), record)
     storage.save_arrays(
         leaky().predictions(0),
@@ -472,7 +472,7 @@ def test_patches_of_files_that_are_not_there(made):
 def test_a_record_without_what_it_must_hold(made):
     path = made / "train" / tensors.RECORD
     record = json.loads(path.read_text())
-    for name in ("made_of", "fingerprint", "patches", "files"):
+    for name in ("recipe", "fingerprint", "patches", "files"):
         path.write_text(json.dumps({**record, name: None}))
         message = refusal_of_tensors()
         assert f"{path} is damaged" in message
@@ -515,7 +515,7 @@ def test_damaged_model_files(refused, made, without_tensorflow, damage):
 @pytest.mark.parametrize("damage", [cut, scramble, empty])
 def test_damaged_state_of_a_training(tmp_path, damage):
     path = tmp_path / "state.npz"
-    storage.save_arrays(path, made_of="{}", v0=np.arange(1000))
+    storage.save_arrays(path, recipe="{}", v0=np.arange(1000))
     assert storage.load_arrays(path, "train.py")["v0"].tolist() == list(range(1000))
     damage(path)
     with pytest.raises(InputError, match=r"state\.npz is damaged .* run train\.py"):

@@ -383,7 +383,7 @@ def test_several_train_as_one(tensors_of_60, paths, processes, environment):
         np.testing.assert_allclose(histories[1][name], histories[0][name], rtol=0, atol=1e-4)
     records = [storage.load_json(files.run_record(0), "") for files in (one, several)]
     assert [record["devices"] for record in records] == [1, 2]
-    assert records[0]["made_of"] == records[1]["made_of"]
+    assert records[0]["recipe"] == records[1]["recipe"]
     # What JAX has trained is a model like any other.
     network = trained.load_network(several, 0, "")
     part = tensors.load(config_of(SINGLE), "train")

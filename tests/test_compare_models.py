@@ -85,11 +85,11 @@ def test_frames_have_one_shape_and_a_sorted_index(three_models):
     "content",
     [
         b"",
-        b'{"made_of": ',
+        b'{"recipe": ',
         b"[1, 2]",
-        b'{"made_of": {}}',
+        b'{"recipe": {}}',
         b"\xff\xfe",
-        b'{"made_of": {"data_set": "irmas_1024", "model": "model_leaky", "optimizer": "adam"}, '
+        b'{"recipe": {"data_set": "irmas_1024", "model": "model_leaky", "optimizer": "adam"}, '
         b'"half": "", "clips": 1, "iterations": 1, "absent": [], "scores": {"columns": []}}',
     ],
 )

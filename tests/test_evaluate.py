@@ -52,7 +52,7 @@ def store_optima(files, threshold=0.5, classwise=0.7):
         "global": dict.fromkeys(metrics.AVERAGES, threshold),
         "classwise": dict.fromkeys(TINY.labels, classwise),
     }
-    optima = {"made_of": sweep["made_of"], "optima": dict.fromkeys(("s1", "s2"), thresholds)}
+    optima = {"recipe": sweep["recipe"], "optima": dict.fromkeys(("s1", "s2"), thresholds)}
     files.optima.write_text(json.dumps(optima))
 
 
@@ -232,7 +232,7 @@ def test_predictions_are_computed_once(trained, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "content", ["{}", '{"made_of": null, "optima": {}}', '{"made_of": {}, "optima": []}', "["]
+    "content", ["{}", '{"recipe": null, "optima": {}}', '{"recipe": {}, "optima": []}', "["]
 )
 def test_damaged_optima_are_refused(trained, content):
     files = trained(20)
@@ -241,7 +241,7 @@ def test_damaged_optima_are_refused(trained, content):
         evaluator(3).run()
 
 
-@pytest.mark.parametrize("content", ["{}", '{"made_of": [], "weights": ""}', "\x00"])
+@pytest.mark.parametrize("content", ["{}", '{"recipe": [], "weights": ""}', "\x00"])
 def test_damaged_run_records_are_refused(trained, content):
     files = trained(20)
     files.run_record(1).write_text(content)

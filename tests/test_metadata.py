@@ -147,7 +147,7 @@ def test_the_warning_is_on_the_screen_and_in_every_later_table(paths, call, caps
     assert "found 22: 6,683 missing" in line
     call("generate_dataset.py", "-d", 7)
     test = tensors.load(read(dataset=7), "test")
-    assert test.kind == "incomplete " and "6,683 missing" in test.record["made_of"]["incomplete"]
+    assert test.kind == "incomplete " and "6,683 missing" in test.record["recipe"]["incomplete"]
     (root / tensors.RENDERED_NOTE).write_text("{}")  # rendered audio is not counted against IRMAS
     call("create_encoding.py", "-d", 7)
     assert "warning: " not in capsys.readouterr().out

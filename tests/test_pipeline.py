@@ -50,7 +50,7 @@ def test_data_sets_of_every_kind_run_through_all_scripts(paths, call, dataset):
 
     files = model_files.model_files(read(), model, "adam")
     record, table = scores.load(files.scores, "")
-    assert record["made_of"]["labels"] == list(data_set.labels)
+    assert record["recipe"]["labels"] == list(data_set.labels)
     for strategy in ("s1", "s2"):
         found = table[table["strategy"] == strategy].groupby("kind")["name"].agg(list)
         assert found["classwise"] == list(data_set.labels)

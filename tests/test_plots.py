@@ -69,7 +69,7 @@ def write_confusion(files, data_set, iterations=2):
     matrices = [((0.9 - 0.2 * i) * np.eye(n) + 0.1 / n).tolist() for i in range(iterations)]
     optimizer = files.confusion.name.split(".")[1]
     record = {
-        "made_of": recipe(data_set, optimizer=optimizer),
+        "recipe": recipe(data_set, optimizer=optimizer),
         "half": "pure half of the test data",
         "clips": 9,
         "iterations": iterations,
@@ -120,7 +120,7 @@ def test_optima_are_those_of_the_mean_over_iterations(files, capsys):
     write_sweep(files, THREE, micro_of_s2=np.stack([f_scores] * 3, axis=-1))
     plot_perf_metrics.plot(files, "evaluate.py")
     stored = storage.load_json(files.optima, "")
-    assert stored["made_of"] == recipe(THREE)
+    assert stored["recipe"] == recipe(THREE)
     assert stored["optima"]["s1"] == {
         "global": {"micro": 0.4, "macro": 0.6, "macro_sklearn": 0.5},
         "classwise": {"cla": 0.1, "sax": 0.15, "tru": 0.2},
@@ -311,7 +311,7 @@ def test_missing_results_say_what_to_run(files, script, remedy, monkeypatch):
     [
         {"scores": {}},
         {"scores": {"columns": list(scores.COLUMNS), "data": [[1]]}},
-        {"made_of": None},
+        {"recipe": None},
         {"iterations": 5},
         {"absent": [77]},
     ],

@@ -166,7 +166,7 @@ def test_thresholds_are_those_of_the_model(model, song, call, capsys):
     classwise = optima["optima"]["s1"]["classwise"]
     recogniser = recognition.Recogniser(model, "s1")
     assert dict(zip(SINGLE.labels, recogniser.thresholds, strict=True)) == classwise
-    optima["made_of"]["weights"][0] = "other"
+    optima["recipe"]["weights"][0] = "other"
     storage.save_json(model.optima, optima)
     with pytest.raises(InputError, match="of other networks: run evaluate.py -O 2"):
         recognition.Recogniser(model)

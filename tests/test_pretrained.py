@@ -20,7 +20,7 @@ def test_it_is_small_and_says_how_it_was_made():
     assert sum(path.stat().st_size for path in FILES.folder.iterdir()) < 8e6
     record = json.loads(FILES.run_record(0).read_text())
     trained.check_weights(FILES, 0, record, "")
-    assert record["made_of"]["labels"] == list(settings.IRMAS)
+    assert record["recipe"]["labels"] == list(settings.IRMAS)
     assert record["trained_on"] == "rendered training data"
     recipe = experiments.load(str(model_files.PRETRAINED_ROOT / "recipe.toml"))
     assert {name: record["settings"][name] for name in recipe.parameters} == recipe.parameters

@@ -151,7 +151,7 @@ def results(paths):
         files = reproduce.result_files(config)
         for i in range(2):
             record = {
-                "made_of": {"model": "model_leaky"},
+                "recipe": {"model": "model_leaky"},
                 "weights": f"{name}{i}",
                 "best_accuracy": 0.7,
                 "chance": 0.1,

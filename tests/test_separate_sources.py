@@ -105,9 +105,9 @@ def test_a_tree_of_other_settings_is_not_mixed(paths, call):
     make_folders(paths, settings.JAZZ, files=1, seconds=1, folder="jazz_db")
     call("separate_sources.py", "-d", -2)
     note = paths / "data" / "jazz_solo" / "separated.json"
-    made_of = json.loads(note.read_text())
-    assert made_of["separation"] == "solo_accompaniment" and made_of["num_partials"] == 20
-    note.write_text(json.dumps(made_of | {"num_partials": 10}))
+    recipe = json.loads(note.read_text())
+    assert recipe["separation"] == "solo_accompaniment" and recipe["num_partials"] == 20
+    note.write_text(json.dumps(recipe | {"num_partials": 10}))
     with pytest.raises(SystemExit, match="jazz_solo was made with other settings .*10, not 20"):
         call("separate_sources.py", "-d", -2)
 

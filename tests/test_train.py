@@ -105,14 +105,14 @@ def test_the_best_weights_are_those_of_the_best_epoch(tiny):
 
 def test_the_run_record_tells_everything(tiny):
     record = json.loads(train_tiny(epochs=1).run_record(0).read_text())
-    made_of = record["made_of"]
-    assert made_of["labels"] == list(TINY.labels)
-    assert made_of["windows"] == [1024] and made_of["hop_length"] == 512
-    assert made_of["run_seed"] == 0 and made_of["batch_size"] == 8
+    recipe = record["recipe"]
+    assert recipe["labels"] == list(TINY.labels)
+    assert recipe["windows"] == [1024] and recipe["hop_length"] == 512
+    assert recipe["run_seed"] == 0 and recipe["batch_size"] == 8
     assert record["settings"]["learning_rate"] == 0.001
     assert set(record["made_with"]) == {"git_commit", "python", "packages"}
     assert record["training_patches"] == 45 and record["validation_patches"] == 9
-    assert len(made_of["tensors"]) == 64
+    assert len(recipe["tensors"]) == 64
 
 
 def test_same_seed_same_history_and_iterations_differ(tiny, tmp_path):
@@ -210,7 +210,7 @@ def test_each_variant_changes_the_training_and_is_in_its_record(tiny, name):
     with changed(values | {"name": "varied"}):
         files = train_tiny(epochs=2)
         assert not np.array_equal(plain, np.load(files.history(0), allow_pickle=False))
-    assert json.loads(files.run_record(0).read_text())["made_of"][name] == values[name]
+    assert json.loads(files.run_record(0).read_text())["recipe"][name] == values[name]
     with pytest.raises(InputError, match=f"{name}: .*--overwrite"):
         train_tiny(epochs=2, name="varied")
 
@@ -241,7 +241,7 @@ def test_other_settings_are_refused_until_told_to_overwrite(tiny):
     with pytest.raises(InputError, match="batch_size: 8, not 4.*--overwrite"):
         train_tiny(epochs=1, batch=4)
     files = train_tiny(epochs=1, batch=4, overwrite=True)
-    assert json.loads(files.run_record(0).read_text())["made_of"]["batch_size"] == 4
+    assert json.loads(files.run_record(0).read_text())["recipe"]["batch_size"] == 4
 
 
 def test_overwriting_keeps_what_matches(tiny, capsys):

@@ -92,7 +92,7 @@ def test_the_second_pass_moves_weights_of_the_body(source, monkeypatch):
     monkeypatch.setattr(train.Trainer, "_finish", keep)
     files = transferred(transfer_passes=2, iter_num=1)
     assert set(np.load(files.history(0))["training_pass"]) == {1, 2}
-    passes = json.loads(files.run_record(0).read_text())["made_of"]["passes"]
+    passes = json.loads(files.run_record(0).read_text())["recipe"]["passes"]
     assert passes == [
         {"learning_rate": settings.transfer_learning_rate, "frozen": True},
         {"learning_rate": settings.learning_rate, "frozen": False},
@@ -114,9 +114,9 @@ def test_the_source_is_never_touched(source):
     assert files.folder != source.folder
     after = {path: path.read_bytes() for path in source.folder.iterdir() if path.is_file()}
     assert before == after
-    made_of = json.loads(files.run_record(1).read_text())["made_of"]
+    recipe = json.loads(files.run_record(1).read_text())["recipe"]
     weights_of_source = json.loads(source.run_record(1).read_text())["weights"]
-    assert made_of["transfer_from"] == [SOURCE, weights_of_source]
+    assert recipe["transfer_from"] == [SOURCE, weights_of_source]
 
 
 def test_a_transferred_model_is_evaluated_like_any(source, call):
@@ -126,7 +126,7 @@ def test_a_transferred_model_is_evaluated_like_any(source, call):
     call("plot_perf_metrics.py", "-m", "moved", "-o", "adam", "-d", 22)
     call("evaluate.py", "-m", "moved", "-o", "adam", "-d", 22, "-O", 3, "-i", 2)
     call("plot_history.py", "-m", "moved", "-o", "adam", "-d", 22)
-    assert json.loads(files.scores.read_text())["made_of"]["model"] == "moved"
+    assert json.loads(files.scores.read_text())["recipe"]["model"] == "moved"
     assert files.figure("history").with_name("moved.adam.history.png").exists()
 
 
@@ -252,7 +252,7 @@ def test_standardisation_takes_the_training_patches_alone(source, monkeypatch):
     patches = trainer.tensors.inputs[0][trainer.train_rows].astype(np.float64)
     np.testing.assert_allclose(trainer.means_and_stds, [(patches.mean(), patches.std())], rtol=1e-9)
     record = json.loads(trainer.files.run_record(0).read_text())
-    assert record["moments"] == [list(pair) for pair in trainer.means_and_stds]
+    assert record["means_and_stds"] == [list(pair) for pair in trainer.means_and_stds]
 
 
 def test_evaluation_standardises_as_training_did(source):
@@ -302,7 +302,7 @@ def test_several_models_are_an_ensemble_from_its_thresholds_to_its_figures(sourc
     call("evaluate.py", *both, "-O", 3)
     files = model_files.model_files(config_of(SINGLE), "ensemble_model_tiny+std", "adam")
     scores = json.loads(files.scores.read_text())
-    assert len(scores["made_of"]["weights"]) == 2 and scores["iterations"] == 1
+    assert len(scores["recipe"]["weights"]) == 2 and scores["iterations"] == 1
     import compare_models
 
     assert (
@@ -344,8 +344,8 @@ def test_mode_1_trains_its_half_as_the_same_variant(paths, call, monkeypatch, va
         call("train.py", "-m", "model_tiny", "--name", "variant", "-o", "adam", "-d", 20, *few)
     call("evaluate.py", "-m", "variant", "-o", "adam", "-d", 20, "-O", 1, *few)
     half = model_files.model_files(config_of(TINY), "variant", "adam", evaluate.CONFUSION_SPLIT)
-    made_of = json.loads(half.run_record(0).read_text())["made_of"]
-    assert {name: made_of[name] for name in values} == values
+    recipe = json.loads(half.run_record(0).read_text())["recipe"]
+    assert {name: recipe[name] for name in values} == values
     assert model_files.model_files(config_of(TINY), "variant", "adam").confusion.exists()
     with pytest.raises(SystemExit, match="trained with -c n: so is its half"):
         call("evaluate.py", "-m", "variant", "-o", "adam", "-d", 20, "-O", 1, *few, "-c", "y")

@@ -230,10 +230,10 @@ def run(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        sys.exit(f"error: {of_system(error)}")
+        sys.exit(f"error: {system_error(error)}")
 
 
-def of_system(error: OSError) -> str:
+def system_error(error: OSError) -> str:
     """Say in one line what the system refused, and what can be done."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" while writing {error.filename}" if error.filename else ""

@@ -311,9 +311,9 @@ def environment(*packages: str) -> dict:
 
 
 def mismatches(record: dict, wanted: dict) -> list[str]:
-    """Name what of `wanted` a record's `made_of` has otherwise or not; what else it has is free."""
-    made_of = {name: record["made_of"].get(name) for name in wanted}
-    return differences(made_of, wanted)
+    """Name what of `wanted` a record's `recipe` has otherwise or not; what else it has is free."""
+    recipe = {name: record["recipe"].get(name) for name in wanted}
+    return differences(recipe, wanted)
 
 
 def differences(made_with: dict, wanted: dict) -> list[str]:

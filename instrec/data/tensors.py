@@ -83,13 +83,13 @@ def split_name(config: Config, part: str, fraction: float = 0) -> str:
     return f"split_{fraction:g}_{config.split_by}_{config.seed}{kind}"
 
 
-def is_made_of(path: Path, recipe: dict) -> bool:
+def has_recipe(path: Path, recipe: dict) -> bool:
     """Tell whether the record of a folder of tensors is there and names exactly this."""
     try:
-        record = storage.load_json(path / RECORD, "", expected={"made_of": dict})
+        record = storage.load_json(path / RECORD, "", expected={"recipe": dict})
     except InputError:
         return False
-    return not storage.differences(record["made_of"], recipe)
+    return not storage.differences(record["recipe"], recipe)
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ class Tensors:
     @property
     def kind(self) -> str:
         """What the audio is, so that no score on rendered music, or on a part, is taken for all."""
-        if self.record["made_of"].get("rendered"):
+        if self.record["recipe"].get("rendered"):
             return "rendered "
-        return "incomplete " if self.record["made_of"].get("incomplete") else ""
+        return "incomplete " if self.record["recipe"].get("incomplete") else ""
 
     @property
     def fingerprint(self) -> str:
@@ -231,7 +231,7 @@ def load(config: Config, part: str) -> Tensors:
     """
     path, parameters = folder(config, part), config.features
     remedy = f"python3 generate_dataset.py -d {config.dataset}"
-    expected = {"made_of": dict, "fingerprint": str, "patches": int, "files": int}
+    expected = {"recipe": dict, "fingerprint": str, "patches": int, "files": int}
     record = storage.load_json(path / RECORD, remedy, expected=expected)
     wanted = asdict(parameters) | {"step": config.step(part), "labels": list(config.labels)}
     different = storage.mismatches(record, wanted)
@@ -246,7 +246,7 @@ def load(config: Config, part: str) -> Tensors:
             f"expected {table}, found nothing: run python3 create_encoding.py "
             f"-d {config.dataset}, then {remedy}"
         )
-    if record["made_of"].get("metadata") != storage.digest_of_file(table):
+    if record["recipe"].get("metadata") != storage.digest_of_file(table):
         raise InputError(f"{table} has changed since {path} was made: run {remedy}")
 
     patches, files = record["patches"], record["files"]

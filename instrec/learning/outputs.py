@@ -68,7 +68,10 @@ def predict(
 
     network = trained.load_network(files, iteration, remedy)
     data = Patches(
-        part.inputs, np.arange(len(part.file_id)), BATCH, means_and_stds=record.get("moments")
+        part.inputs,
+        np.arange(len(part.file_id)),
+        BATCH,
+        means_and_stds=record.get("means_and_stds"),
     )
     bar = callbacks.PredictionBar(f"predicting {files.best(iteration).name}", len(data))
     with data.errors():
@@ -93,7 +96,7 @@ def training_command(files: ModelFiles, options: str) -> str:
     variant = "" if files.model in models.model_names() else f" --name {files.model}"
     network = "MODEL_NAME" if variant else files.model
     with contextlib.suppress(InputError):
-        recipe = trained.load_record(files, 0, "", "made_of")["made_of"]
+        recipe = trained.load_record(files, 0, "", "recipe")["recipe"]
         network = recipe.get("model", network)
         names = {"-e": "nb_epochs", "-b": "batch_size", "-c": "class_weight"}
         options += "".join(f" {o} {recipe[n]}" for o, n in names.items() if n in recipe)

@@ -41,7 +41,7 @@ def load_record(files: ModelFiles, iteration: int, remedy: str, *needed: str) ->
         lacking = [name for name in needed if name not in record]
         if lacking:
             raise ValueError(f"no {lacking[0]!r}")
-        for rules, entries in ((_ENTRIES, record), (_RECIPE, record.get("made_of", {}))):
+        for rules, entries in ((_ENTRIES, record), (_RECIPE, record.get("recipe", {}))):
             for name, is_right in rules.items():
                 if name in entries and not is_right(entries[name]):
                     raise ValueError(f"unexpected {name}: {str(entries[name])[:50]!r}")
@@ -69,7 +69,7 @@ def _are_means_and_stds(value: object) -> bool:
 # What entries of a record can be, where it has them: what else they were would be followed, as into
 # other folders, or take all memory.
 _ENTRIES = {
-    "made_of": lambda value: isinstance(value, dict),
+    "recipe": lambda value: isinstance(value, dict),
     "settings": lambda value: isinstance(value, dict),
     "weights": lambda value: isinstance(value, str),
     "trained_on": lambda value: isinstance(value, str),
@@ -78,7 +78,7 @@ _ENTRIES = {
     "validation_patches": _is_size,
     "folders": lambda value: _is_list(value, is_plain_name),
     "separated": lambda value: isinstance(value, bool),
-    "moments": _are_means_and_stds,
+    "means_and_stds": _are_means_and_stds,
     "seconds": _is_number,
 }
 _RECIPE = {
@@ -132,7 +132,7 @@ def check_alike(files: ModelFiles, records: list[dict]) -> None:
 
 def _common(record: dict) -> dict:
     """Return what all trainings of a model share."""
-    recipe = {name: value for name, value in record["made_of"].items() if name != "run_seed"}
+    recipe = {name: value for name, value in record["recipe"].items() if name != "run_seed"}
     source = recipe.get("transfer_from")  # with the digest of the weights of that training
     return recipe | {"transfer_from": source and source[0]}
 
@@ -153,7 +153,7 @@ def load_network(files: ModelFiles, iteration: int, remedy: str) -> "keras.Model
         structure = json.loads(path.read_text(encoding="utf-8"))
         structure.pop("compile_config", None)  # the loss and the optimizer, not needed any more
         network = keras.models.model_from_json(json.dumps(structure))
-        record = load_record(files, iteration, remedy, "made_of", "folders")
+        record = load_record(files, iteration, remedy, "recipe", "folders")
         _check_shapes(network, record)
     best = files.best(iteration)
     with storage.parsing(best, remedy):
@@ -164,7 +164,7 @@ def load_network(files: ModelFiles, iteration: int, remedy: str) -> "keras.Model
 
 def _check_shapes(network: "keras.Model", record: dict) -> None:
     """Refuse a network that takes other patches or answers for other labels than its record."""
-    recipe = record["made_of"]
+    recipe = record["recipe"]
     patch = (recipe["num_mel_bands"], recipe["patch_frames"], len(recipe["windows"]))
     wanted = ([(None, *patch)] * len(record["folders"]), [(None, len(recipe["labels"]))])
     found = tuple([tuple(x.shape) for x in ends] for ends in (network.inputs, network.outputs))

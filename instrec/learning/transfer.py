@@ -33,7 +33,7 @@ class TransferSource:
         wanted = dataclasses.asdict(config.features)
         self._records = [self._record(iteration, wanted) for iteration in range(config.iter_num)]
         trained.check_alike(self.files, self._records)
-        self.network: str = self._records[0]["made_of"]["model"]
+        self.network: str = self._records[0]["recipe"]["model"]
 
     def _record(self, iteration: int, wanted: dict) -> dict:
         remedy = "the training of that model again, with --overwrite"
@@ -42,7 +42,7 @@ class TransferSource:
                 f"expected {self.files.best(iteration)} to start from, found nothing: train "
                 f"{self.source} first, with as many iterations"
             )
-        record = trained.load_record(self.files, iteration, remedy, "made_of", "weights")
+        record = trained.load_record(self.files, iteration, remedy, "recipe", "weights")
         different = storage.mismatches(record, wanted)
         if different:
             raise InputError(f"{self.source} takes other features ({'; '.join(different)})")
@@ -52,7 +52,7 @@ class TransferSource:
     @property
     def means_and_stds(self) -> list | None:
         """Means and standard deviations that the source was standardised with, if it was."""
-        return self._records[0].get("moments")
+        return self._records[0].get("means_and_stds")
 
     def recipe(self, iteration: int) -> list[str]:
         """Name the model and the digest of its weights."""

@@ -28,9 +28,9 @@ def variant_of(config: Config, name: str, optimizer: str) -> tuple[str | None, d
     if not path.exists():
         return (name if name in models.model_names() else config.model), {}
     remedy = f"the training of {name} again, with --overwrite"
-    record = trained.load_record(files, 0, remedy, "made_of", "settings")
+    record = trained.load_record(files, 0, remedy, "recipe", "settings")
     with storage.parsing(path, remedy):
-        return record["made_of"]["model"], {n: record["settings"][n] for n in VARIANT}
+        return record["recipe"]["model"], {n: record["settings"][n] for n in VARIANT}
 
 
 def check_pair(model_name: str, data_set: DataSet) -> None:

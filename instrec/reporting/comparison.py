@@ -59,7 +59,7 @@ def load_tables(models_root: Path) -> tuple["pd.DataFrame", "pd.DataFrame", set[
     for path in sorted(models_root.glob("*/*/*.scores.json")):
         try:
             record, table = scores.load(path, "evaluate.py -O 3")
-            ranking, recipe = record["ranking"], record["made_of"]
+            ranking, recipe = record["ranking"], record["recipe"]
             key, model = path.parts[-3:-1]
             if (recipe.get("data_set"), recipe.get("model")) != (key, model):
                 raise InputError(f"{path} has scores of another model")

@@ -34,7 +34,7 @@ def load(path: Path, labels: Sequence[str], remedy: str) -> tuple[dict, Optima]:
     InputError
         If the file is missing or damaged.
     """
-    content = storage.load_json(path, remedy, expected={"made_of": dict, "optima": dict})
+    content = storage.load_json(path, remedy, expected={"recipe": dict, "optima": dict})
     names = {"global": metrics.AVERAGES, "classwise": labels}
     with storage.parsing(path, remedy):
         optima = {
@@ -44,4 +44,4 @@ def load(path: Path, labels: Sequence[str], remedy: str) -> tuple[dict, Optima]:
             }
             for strategy in metrics.STRATEGIES
         }
-    return content["made_of"], optima
+    return content["recipe"], optima

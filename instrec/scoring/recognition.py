@@ -93,7 +93,7 @@ class Recogniser:
         if strategy not in metrics.STRATEGIES:
             raise InputError(f"expected strategy 's1' or 's2', found {strategy!r}")
         self.files, self.strategy = files, strategy
-        needed = ("made_of", "weights", "settings", "folders", "separated", "best_accuracy")
+        needed = ("recipe", "weights", "settings", "folders", "separated", "best_accuracy")
         needed += ("chance", "validation_patches")
         self.records = [
             trained.load_record(files, i, "train.py", *needed) for i in files.finished()
@@ -104,7 +104,7 @@ class Recogniser:
             )
         path = files.run_record(0)
         with storage.parsing(path, "train.py"):
-            recipe = self.records[0]["made_of"]
+            recipe = self.records[0]["recipe"]
             values = {f.name: recipe[f.name] for f in dataclasses.fields(FeatureParameters)}
             self.parameters = FeatureParameters(**values | {"windows": tuple(values["windows"])})
             self.labels: tuple[str, ...] = tuple(recipe["labels"])
@@ -227,7 +227,7 @@ class Recogniser:
 
     def _outputs(self, inputs: list[np.ndarray], title: str | None = None) -> np.ndarray:
         """Average what all networks say of patches, one array an input: [patches x labels]."""
-        means_and_stds, found = self.records[0].get("moments"), []
+        means_and_stds, found = self.records[0].get("means_and_stds"), []
         starts = range(0, len(inputs[0]), BATCH)
         for start in command.progress(starts, unit="batch", desc=title, disable=title is None):
             batch = [np.ascontiguousarray(x[start : start + BATCH]) for x in inputs]

@@ -80,7 +80,7 @@ def load(path: Path, remedy: str) -> tuple[dict, "pd.DataFrame"]:
     Returns
     -------
     record : dict
-        With 'made_of', 'half', 'clips', 'absent' (labels that no clip has), 'iterations' (how many
+        With 'recipe', 'half', 'clips', 'absent' (labels that no clip has), 'iterations' (how many
         trainings), and 'ranking', a frame with the columns `RANKING_COLUMNS`.
     table : pandas.DataFrame
         With the columns `COLUMNS`.
@@ -92,10 +92,10 @@ def load(path: Path, remedy: str) -> tuple[dict, "pd.DataFrame"]:
     """
     import pandas as pd
 
-    expected = {"made_of": dict, "half": str, "clips": int, "iterations": int, "absent": list}
+    expected = {"recipe": dict, "half": str, "clips": int, "iterations": int, "absent": list}
     record = storage.load_json(path, remedy, expected=expected)
     with storage.parsing(path, remedy):
-        if not set(record["absent"]) <= set(record["made_of"]["labels"]):
+        if not set(record["absent"]) <= set(record["recipe"]["labels"]):
             raise ValueError(f"unexpected labels {record['absent']}")
         tables = []
         for name, columns in (("scores", COLUMNS), ("ranking", RANKING_COLUMNS)):

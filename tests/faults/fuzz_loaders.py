@@ -52,7 +52,7 @@ def read_structure(path: Path) -> None:
 def read_record(path: Path) -> None:
     """Read the record of a training."""
     path.replace(FILES.run_record(0))
-    trained.load_record(FILES, 0, "", "made_of")
+    trained.load_record(FILES, 0, "", "recipe")
 
 
 def read_journal(path: Path) -> None:
@@ -74,7 +74,7 @@ def read_experiment(path: Path) -> None:
 
 
 LOADERS = {
-    "json": lambda path: storage.load_json(path, "", expected={"made_of": dict}),
+    "json": lambda path: storage.load_json(path, "", expected={"recipe": dict}),
     "npy": lambda path: storage.load_array(path, ""),
     "memory map": lambda path: storage.load_array(path, "", in_memory=False),
     "npz": lambda path: storage.load_arrays(path, ""),
@@ -118,7 +118,7 @@ def seeds() -> dict[str, list[bytes]]:
     line = b'{"file": "a.wav", "patches": 0, "reason": "silent", "state": [1, 2], "sha256": "'
     line += storage.hashlib.sha256().hexdigest().encode() + b'"}\n'
     return {
-        "json": [b'{"made_of": {"a": [1, null, "x"]}}'],
+        "json": [b'{"recipe": {"a": [1, null, "x"]}}'],
         "npy": [array.getvalue()],
         "memory map": [array.getvalue()],
         "npz": [archive.getvalue()],

@@ -104,7 +104,7 @@ def revalued(data: bytes, others: list[bytes], rng: np.random.Generator) -> byte
 def nested(data: bytes, others: list[bytes], rng: np.random.Generator) -> bytes:
     """Nest deeper than any parser follows."""
     depth = int(rng.choice([500, 3000, 100_000]))
-    return b'{"made_of": ' * depth + b"1" + b"}" * depth
+    return b'{"recipe": ' * depth + b"1" + b"}" * depth
 
 
 def _places(content: object) -> list[tuple]:

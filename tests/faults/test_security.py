@@ -50,7 +50,7 @@ def model(paths):
 def change_record(files, **entries):
     record = json.loads(files.run_record(0).read_text())
     for name, value in entries.items():
-        holder = record if name in record else record["made_of"]
+        holder = record if name in record else record["recipe"]
         holder[name] = value
     files.run_record(0).write_text(json.dumps(record))
 
@@ -266,7 +266,7 @@ def test_settings_name_files_in_their_folders(name):
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_records_of_models_name_files_in_their_folders(refused, model, paths, name):
     """Labels name figures, and folders name temporary files."""
-    labels = json.loads(model.run_record(0).read_text())["made_of"]["labels"]
+    labels = json.loads(model.run_record(0).read_text())["recipe"]["labels"]
     for entries in ({"labels": [name, *labels[1:]]}, {"folders": [name], "separated": True}):
         change_record(model, **entries)
         for script in ("predict.py", "plot_attribution.py"):
