@@ -83,7 +83,7 @@ def encode(config: Config) -> None:
     print(f"{data_set.title}: audio in {root}")
     missing = tensors.incomplete(config)
     if missing:
-        print(f"warning: this is not IRMAS as it is distributed: {missing}")
+        print(f"warning: {root} is not IRMAS as it is distributed: {missing}")
     if data_set.source and root.name != data_set.source:
         print(
             f"warning: the source {config.data_path / data_set.source} is not there: the splits "

@@ -97,7 +97,7 @@ def load(name_or_path: str) -> Experiment:
         close = difflib.get_close_matches(name_or_path, names(), 1)
         hint = f"did you mean {close[0]!r}?" if close else "python3 reproduce.py --list names all"
         raise InputError(f"expected an experiment in {path}, found nothing: {hint}") from None
-    except (OSError, ValueError) as error:  # TOMLDecodeError is a ValueError
+    except (OSError, ValueError, RecursionError) as error:  # what tomllib raises, and the system
         raise InputError(f"{path} cannot be read as TOML: {error}") from None
     content["parameters"] = content.pop("settings", {})
     types = {

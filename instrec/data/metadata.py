@@ -129,7 +129,7 @@ def missing_from_irmas(root: Path, labels: set[str]) -> str:
             for counts in (found, expected)
         )
     return "; ".join(
-        f"expected {number:,} clips in {root / folder}, found {found[folder]:,}"
+        f"expected {number:,} clips in {folder}, found {found[folder]:,}"
         + (f": {number - found[folder]:,} missing" if found[folder] < number else "")
         for folder, number in expected.items()
         if found[folder] != number

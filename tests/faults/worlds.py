@@ -36,7 +36,7 @@ class Script:
     Parameters
     ----------
     file : str
-        The script.
+        The script, or the text of a program.
     arguments : tuple
         Its arguments; paths are relative to the world.
     tensorflow : bool
@@ -49,11 +49,12 @@ class Script:
 
     def start(self, root: Path, **options: object) -> subprocess.Popen:
         """Start it in a process group of its own, that its workers share."""
+        program = [ROOT / self.file] if self.file.endswith(".py") else ["-c", self.file]
         # One thread: sums in the same order. The epoch is what figures are dated by.
         exact = {"TF_NUM_INTRAOP_THREADS": "1", "SOURCE_DATE_EPOCH": "0", "MPLBACKEND": "agg"}
         exact["PYTHONPATH"] = str(ROOT)
         return subprocess.Popen(
-            [sys.executable, ROOT / self.file, *map(str, self.arguments)],
+            [sys.executable, *program, *map(str, self.arguments)],
             cwd=root,
             env=script_environment(root, **exact),
             stdin=subprocess.DEVNULL,
