@@ -64,7 +64,7 @@ format: develop
 	$(BIN)/ruff check --fix .
 
 test: lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --maxprocesses 4
 	$(MAKE) site
 	$(MAKE) smoke
 

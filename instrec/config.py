@@ -115,6 +115,10 @@ class Config:
         source : str
             Where they come from, for the message.
 
+        Returns
+        -------
+        Config
+
         Raises
         ------
         InputError
@@ -137,7 +141,13 @@ class Config:
         return new
 
     def parameters(self) -> dict[str, Any]:
-        """Return the parameters at the top of settings.py by name, as a record keeps them."""
+        """Return the parameters at the top of settings.py by name, as a record keeps them.
+
+        Returns
+        -------
+        dict
+            By name.
+        """
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -188,7 +198,17 @@ class Config:
         return int(self.time_duration * self.sample_rate / self.hop_length)
 
     def step(self, part: str) -> int:
-        """Frames from patch to patch; those of 'train' never overlap (thesis 4.1.1)."""
+        """Frames from patch to patch; those of 'train' never overlap (thesis 4.1.1).
+
+        Parameters
+        ----------
+        part : {'train', 'test'}
+            Which part.
+
+        Returns
+        -------
+        int
+        """
         overlap = 0 if part == "train" else self.test_overlap
         return max(1, int(self.patch_frames * (1 - overlap)))
 
@@ -216,6 +236,10 @@ class Config:
         networks : tuple of str
             Names that a variant cannot have.
 
+        Returns
+        -------
+        str
+
         Raises
         ------
         InputError
@@ -239,7 +263,17 @@ class Config:
         return name
 
     def result_name(self, trained: str) -> str:
-        """Name the results of a trained model, or of several as 'a+b'."""
+        """Name the results of a trained model, or of several as 'a+b'.
+
+        Parameters
+        ----------
+        trained : str
+            The trained model.
+
+        Returns
+        -------
+        str
+        """
         return f"{ENSEMBLE}{trained}" if self.ensemble or "+" in trained else trained
 
 
@@ -279,6 +313,11 @@ def parse_source(source: str) -> tuple[str, str, str]:
     ----------
     source : str
         A trained model, as `transfer_from` names it.
+
+    Returns
+    -------
+    tuple of str
+        Result key, name and optimizer.
 
     Raises
     ------

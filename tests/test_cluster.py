@@ -16,7 +16,6 @@ from test_predict import MODEL, train_on
 
 import generate_dataset
 import settings
-import train
 from instrec.common import parallel, storage
 from instrec.config import read
 from instrec.data import tensors
@@ -379,7 +378,7 @@ def test_several_train_as_one(tensors_of_60, paths, processes, environment):
     one = train_in(paths / "one", 1)
     several = train_in(paths / "several", processes, **environment)
     histories = [np.load(files.history(0)) for files in (one, several)]
-    for name in train.HISTORY_FIELDS:
+    for name in model_files.HISTORY_FIELDS:
         np.testing.assert_allclose(histories[1][name], histories[0][name], rtol=0, atol=1e-4)
     records = [storage.load_json(files.run_record(0), "") for files in (one, several)]
     assert [record["devices"] for record in records] == [1, 2]

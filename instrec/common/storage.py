@@ -32,14 +32,31 @@ PARTIAL = ".partial"  # ends the name of what is still being written
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Yield a path to write to, which replaces `path` once the block has ended without error."""
+    """Yield a path to write to, which replaces `path` once the block has ended without error.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Yields
+    ------
+    Path
+        Where to write: beside it, with its ending.
+    """
     with whole_set(path) as (partial,):
         yield partial
 
 
 @contextlib.contextmanager
 def whole_set(*paths: Path) -> Iterator[list[Path]]:
-    """Yield a path to write to for each path, which replace them all once all are on the disk."""
+    """Yield a path to write to for each path, which replace them all once all are on the disk.
+
+    Yields
+    ------
+    list of Path
+        Where to write, one for each of `paths`.
+    """
     # The ending stays last, for writers that choose the format by it.
     partials = [path.with_name(f".{path.stem}{PARTIAL}{path.suffix}") for path in paths]
     try:
@@ -60,7 +77,13 @@ def whole_set(*paths: Path) -> Iterator[list[Path]]:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Tell where a write failed: the system's own error, such as a full disk, names no file."""
+    """Tell where a write failed: the system's own error, such as a full disk, names no file.
+
+    Parameters
+    ----------
+    path : Path
+        What is written.
+    """
     try:
         yield
     except OSError as error:
@@ -134,7 +157,15 @@ def parsing(path: Path, remedy: str) -> Iterator[None]:
 
 
 def save_json(path: Path, content: dict) -> None:
-    """Write a dictionary as readable JSON."""
+    """Write a dictionary as readable JSON.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    content : dict
+        What JSON can hold.
+    """
     with whole(path) as partial:
         partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -150,6 +181,10 @@ def load_json(path: Path, remedy: str, *, expected: dict[str, type] | None = Non
         The command that makes it.
     expected : dict of str to type, optional
         Entries that it must have.
+
+    Returns
+    -------
+    dict
 
     Raises
     ------
@@ -196,7 +231,15 @@ def fill_with(note: Path, recipe: dict, remedy: str) -> None:
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    """Write one `.npy` file."""
+    """Write one `.npy` file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    array : np.ndarray
+        Of plain numbers or text.
+    """
     # Not straight to the file: numpy's own writing does not tell that a disk is full.
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
@@ -205,7 +248,26 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 
 def load_array(path: Path, remedy: str, *, in_memory: bool = True) -> np.ndarray:
-    """Read one `.npy` file, as a read-only memory map if not `in_memory`."""
+    """Read one `.npy` file, as a read-only memory map if not `in_memory`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    remedy : str
+        The command that makes it.
+    in_memory : bool
+        Whether it is read, or mapped.
+
+    Returns
+    -------
+    np.ndarray
+
+    Raises
+    ------
+    InputError
+        If it is missing or damaged, or holds a pickle.
+    """
     with parsing(path, remedy):
         array = np.load(path, mmap_mode=None if in_memory else "r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
@@ -249,13 +311,38 @@ class Rows:
 
 
 def save_arrays(path: Path, **arrays: np.ndarray | str) -> None:
-    """Write several arrays into one `.npz` file."""
+    """Write several arrays into one `.npz` file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    **arrays
+        By name.
+    """
     with whole(path) as partial, partial.open("wb") as file:
         np.savez(file, **arrays)
 
 
 def load_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
-    """Read what `save_arrays` wrote, by name."""
+    """Read what `save_arrays` wrote, by name.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    remedy : str
+        The command that makes it.
+
+    Returns
+    -------
+    dict of str to np.ndarray
+
+    Raises
+    ------
+    InputError
+        If it is missing or damaged, compressed, or holds a pickle.
+    """
     with parsing(path, remedy), np.load(path, allow_pickle=False) as arrays:
         # `save_arrays` compresses nothing: what claims to be could take any memory to unpack.
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in arrays.zip.infolist()):
@@ -264,7 +351,15 @@ def load_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """Put the folder `new` in the place of `path`."""
+    """Put the folder `new` in the place of `path`.
+
+    Parameters
+    ----------
+    new : Path
+        A folder that is complete.
+    path : Path
+        Its place.
+    """
     old = path.with_name(path.name + ".old")
     remove_folder(old)  # of a run that was killed here
     if path.exists():
@@ -274,24 +369,58 @@ def replace_folder(new: Path, path: Path) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder if it is there."""
+    """Remove a folder if it is there.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    """
     if path.exists():
         shutil.rmtree(path)
 
 
 def digest_of_file(path: Path) -> str:
-    """SHA-256 of a file's content."""
+    """SHA-256 of a file's content.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(content: Any) -> str:  # noqa: ANN401
-    """SHA-256 of anything that JSON can hold."""
+    """SHA-256 of anything that JSON can hold.
+
+    Parameters
+    ----------
+    content : object
+        What JSON can hold.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def environment(*packages: str) -> dict:
-    """Describe what a result was made with: the git commit, Python and package versions."""
+    """Describe what a result was made with: the git commit, Python and package versions.
+
+    Returns
+    -------
+    dict
+        `git_commit`, `python` and `packages`.
+    """
     import importlib.metadata as metadata
 
     try:
@@ -311,13 +440,37 @@ def environment(*packages: str) -> dict:
 
 
 def mismatches(record: dict, wanted: dict) -> list[str]:
-    """Name what of `wanted` a record's `recipe` has otherwise or not; what else it has is free."""
+    """Name what of `wanted` a record's `recipe` has otherwise or not; what else it has is free.
+
+    Parameters
+    ----------
+    record : dict
+        With the entry 'recipe'.
+    wanted : dict
+        What it should have.
+
+    Returns
+    -------
+    list of str
+        One a difference.
+    """
     recipe = {name: record["recipe"].get(name) for name in wanted}
     return differences(recipe, wanted)
 
 
 def differences(made_with: dict, wanted: dict) -> list[str]:
-    """Name what differs between two flat dictionaries, such as `hop_length: 256, not 512`."""
+    """Name what differs between two flat dictionaries, such as `hop_length: 256, not 512`.
+
+    Parameters
+    ----------
+    made_with, wanted : dict
+        Of what JSON can hold.
+
+    Returns
+    -------
+    list of str
+        One a difference.
+    """
     # JSON turns tuples into lists: compare what it makes of both.
     made_with, wanted = (json.loads(json.dumps(x)) for x in (made_with, wanted))
     names = sorted(made_with.keys() | wanted.keys())

@@ -23,7 +23,18 @@ CUT_OFF = "cut off: the header promises more audio than the file holds"
 
 @contextlib.contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """Turn what fails in the block, which reads audio and nothing else, into an `InputError`."""
+    """Turn what fails in the block, which reads audio and nothing else, into an `InputError`.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file that is read.
+
+    Raises
+    ------
+    InputError
+        With the reason, in a few words.
+    """
     import soundfile  # deferred with soxr: `--help` of the scripts needs neither
 
     try:
@@ -38,7 +49,18 @@ def reading(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raise the system's error where audio cannot be written, which libsndfile does not tell."""
+    """Raise the system's error where audio cannot be written, which libsndfile does not tell.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is written.
+
+    Raises
+    ------
+    OSError
+        With the number of what the system refused.
+    """
     import soundfile
 
     try:
@@ -61,7 +83,23 @@ def _is_full(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F821
-    """Open audio to read; a file that cannot be opened is an `InputError` with the reason."""
+    """Open audio to read; a file that cannot be opened is an `InputError` with the reason.
+
+    Parameters
+    ----------
+    path : str or Path
+        Audio file.
+
+    Yields
+    ------
+    soundfile.SoundFile
+        Open to read.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened, is cut off, or its sampling rate is none.
+    """
     import soundfile
 
     with contextlib.ExitStack() as opened:
@@ -81,6 +119,19 @@ def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F8
 
 def is_short(file: "soundfile.SoundFile", frames: int, y: np.ndarray) -> bool:  # noqa: F821
     """Tell whether MP3 audio [n x channels] ends before its frames; others are then cut off.
+
+    Parameters
+    ----------
+    file : soundfile.SoundFile
+        Of which audio was read.
+    frames : int
+        How many were asked for.
+    y : np.ndarray [shape=(n, ...)]
+        What came.
+
+    Returns
+    -------
+    bool
 
     Raises
     ------
@@ -154,7 +205,19 @@ def _read_mono(file: "soundfile.SoundFile") -> np.ndarray:  # noqa: F821
 
 
 def resample(y: np.ndarray, rate: int, sr: int) -> np.ndarray:
-    """Resample mono audio as `librosa.load` does (soxr HQ, length rounded up)."""
+    """Resample mono audio as `librosa.load` does (soxr HQ, length rounded up).
+
+    Parameters
+    ----------
+    y : np.ndarray [shape=(n,)]
+        Mono audio.
+    rate, sr : int
+        Its sampling rate, and the one wanted, in Hz.
+
+    Returns
+    -------
+    np.ndarray [shape=(ceil(n * sr / rate),)]
+    """
     if rate == sr:
         return y
     import soxr

@@ -180,6 +180,11 @@ def read_folders(
     """Read a tree of one folder a label, halved at random into train and test, label by label.
 
     Parameters and returns are those of `read_irmas`; nothing is ever left out here.
+
+    Returns
+    -------
+    train, test, left_out
+        As of `read_irmas`.
     """
     clips = _read_label_folders(root, labels)
     in_train = splits.halves([clip.labels for clip in clips], seed=seed)
@@ -189,7 +194,17 @@ def read_folders(
 
 
 def known_labels(data_set: DataSet) -> set[str]:
-    """Every label in the audio of a data set: IRMAS Wind keeps 4 of the 11 that IRMAS has."""
+    """Every label in the audio of a data set: IRMAS Wind keeps 4 of the 11 that IRMAS has.
+
+    Parameters
+    ----------
+    data_set : DataSet
+        A row of DATA_SETS.
+
+    Returns
+    -------
+    set of str
+    """
     sharing = (s for s in DATA_SETS.values() if data_set.root in (s.source, *s.folders))
     return {label for sharer in sharing for label in sharer.labels}
 
@@ -219,7 +234,20 @@ def _raise(error: OSError) -> None:
 
 
 def read_tree(config: Config, root: Path) -> tuple[list[Clip], list[Clip], list[tuple[str, str]]]:
-    """Read the audio tree of the data set in whichever layout it has; returns as `read_irmas`."""
+    """Read the audio tree of the data set in whichever layout it has; returns as `read_irmas`.
+
+    Parameters
+    ----------
+    config : Config
+        It names the data set.
+    root : Path
+        Its audio folder, or that of its source.
+
+    Returns
+    -------
+    train, test, left_out
+        As of `read_irmas`.
+    """
     data_set = config.data_set
     if data_set.layout == "irmas":
         return read_irmas(root, data_set.labels, known_labels(data_set))
@@ -227,12 +255,32 @@ def read_tree(config: Config, root: Path) -> tuple[list[Clip], list[Clip], list[
 
 
 def path_of(config: Config, part: str) -> Path:
-    """CSV file of a part of the data set, 'train' or 'test'."""
+    """CSV file of a part of the data set, 'train' or 'test'.
+
+    Parameters
+    ----------
+    config : Config
+        It names the data set.
+    part : {'train', 'test'}
+        Which part.
+
+    Returns
+    -------
+    Path
+    """
     return config.feature_folder / f"{part}.csv"
 
 
 def write_metadata(path: Path, clips: list[Clip]) -> None:
-    """Write clips to a CSV file; the caller sees to it that it appears whole."""
+    """Write clips to a CSV file; the caller sees to it that it appears whole.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    clips : list of Clip
+        Its rows.
+    """
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         single = all(len(clip.labels) == 1 for clip in clips)
@@ -293,11 +341,36 @@ def read_metadata(path: Path, labels: tuple[str, ...], remedy: str) -> list[Clip
 
 
 def read(config: Config, part: str) -> list[Clip]:
-    """Read the metadata of a part of the data set; raises as `read_metadata`."""
+    """Read the metadata of a part of the data set; raises as `read_metadata`.
+
+    Parameters
+    ----------
+    config : Config
+        It names the data set.
+    part : {'train', 'test'}
+        Which part.
+
+    Returns
+    -------
+    list of Clip
+    """
     remedy = f"python3 create_encoding.py -d {config.dataset}"
     return read_metadata(path_of(config, part), config.labels, remedy)
 
 
 def count_labels(clips: list[Clip], labels: tuple[str, ...]) -> list[int]:
-    """Count the clips that have each label."""
+    """Count the clips that have each label.
+
+    Parameters
+    ----------
+    clips : list of Clip
+        Some clips.
+    labels : sequence of str
+        The label set.
+
+    Returns
+    -------
+    list of int
+        One a label.
+    """
     return [sum(label in clip.labels for clip in clips) for label in labels]

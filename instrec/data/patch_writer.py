@@ -45,7 +45,17 @@ class PatchWriter:
         self._journal = self._journal_path.open("a", encoding="utf-8")
 
     def write(self, name: str, tensors: list[np.ndarray] | None, reason: str | None) -> None:
-        """Add the patches of one file, one array an input, or the reason why there are none."""
+        """Add the patches of one file, one array an input, or the reason why there are none.
+
+        Parameters
+        ----------
+        name : str
+            Of the file.
+        tensors : list of np.ndarray, or None
+            Patches [n x bands x frames x channels] of each input.
+        reason : str or None
+            Why there are none.
+        """
         digest = hashlib.sha256()
         for path, file, patches in zip(self.paths, self._files, tensors or [], strict=False):
             data = np.ascontiguousarray(patches, dtype="<f4").data
@@ -62,7 +72,14 @@ class PatchWriter:
         self.patches += patches
 
     def close(self, *, finished: bool) -> None:
-        """Close the files; if all is written, complete the headers and remove the journal."""
+        """Close the files; if all is written, complete the headers and remove the journal.
+
+        Parameters
+        ----------
+        finished : bool
+            Whether all files are written
+         if not, the next writer goes on.
+        """
         with contextlib.ExitStack() as stack:  # closes every file, even if one fails
             for file in (self._journal, *self._files):
                 stack.callback(file.close)
@@ -77,7 +94,13 @@ class PatchWriter:
         self._journal_path.unlink()
 
     def fingerprint(self) -> str:
-        """Digest of every patch of every file, in order."""
+        """Digest of every patch of every file, in order.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
+        """
         lines = json.dumps([(line["file"], line["sha256"]) for line in self.done])
         return hashlib.sha256(lines.encode()).hexdigest()
 

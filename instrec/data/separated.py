@@ -26,6 +26,18 @@ BLOCK, OVERLAP = 2**20, 2**17
 def component_of(folder: str) -> tuple[str, int]:
     """Return what a folder holds: a function of `separation`, and which of its parts.
 
+    Parameters
+    ----------
+    folder : str
+        Name of an audio folder, such as irmas_harm.
+
+    Returns
+    -------
+    function : str
+        One of the package separation.
+    part : int
+        0 or 1: which of its two results.
+
     Raises
     ------
     InputError
@@ -85,6 +97,10 @@ def separate_file(source: Path, targets: dict[str, Path]) -> Outcome:
         Audio file.
     targets : dict of str to Path
         Where each part goes, by the audio folder that says what it is.
+
+    Returns
+    -------
+    Outcome
 
     Raises
     ------
@@ -161,7 +177,18 @@ class _Output:
 
 
 def parameters_of(function: str) -> dict:
-    """Return the defaults of a separation, which a separated tree is noted to be made with."""
+    """Return the defaults of a separation, which a separated tree is noted to be made with.
+
+    Parameters
+    ----------
+    function : str
+        One of the package separation.
+
+    Returns
+    -------
+    dict
+        By name.
+    """
     import separation
 
     defaults = inspect.signature(getattr(separation, function)).parameters.values()

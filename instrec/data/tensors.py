@@ -29,18 +29,50 @@ RENDERED_NOTE = "rendered.json"  # marks an audio folder that render_dataset.py 
 
 
 def folder(config: Config, part: str) -> Path:
-    """Folder of one part of the data set."""
+    """Folder of one part of the data set.
+
+    Parameters
+    ----------
+    config : Config
+        It names the data set.
+    part : {'train', 'test'}
+        Which part.
+
+    Returns
+    -------
+    Path
+    """
     return config.feature_folder / part
 
 
 def is_rendered(config: Config) -> bool:
-    """Tell whether the audio of the data set, or what it was separated from, was rendered."""
+    """Tell whether the audio of the data set, or what it was separated from, was rendered.
+
+    Parameters
+    ----------
+    config : Config
+        It names the data set.
+
+    Returns
+    -------
+    bool
+    """
     folders = {*config.data_set.folders, config.data_set.root}
     return any((config.data_path / name / RENDERED_NOTE).exists() for name in folders)
 
 
 def incomplete(config: Config) -> str:
-    """Say what the audio of the data set lacks of IRMAS as it is distributed; '' if nothing."""
+    """Say what the audio of the data set lacks of IRMAS as it is distributed; '' if nothing.
+
+    Parameters
+    ----------
+    config : Config
+        It names the data set.
+
+    Returns
+    -------
+    str
+    """
     data_set, root = config.data_set, config.data_path / config.data_set.root
     if data_set.root != "irmas" or is_rendered(config) or not root.is_dir():
         return ""
@@ -71,12 +103,37 @@ def check_inputs(config: Config, inputs: int, methods: tuple[str, str]) -> None:
 
 
 def input_name(audio_folder: str) -> str:
-    """Name of the tensor of one input, without `.npy`."""
+    """Name of the tensor of one input, without `.npy`.
+
+    Parameters
+    ----------
+    audio_folder : str
+        Where the audio of the input lies.
+
+    Returns
+    -------
+    str
+    """
     return f"X_{audio_folder}"
 
 
 def split_name(config: Config, part: str, fraction: float = 0) -> str:
-    """Name of the split of a part, without `.npy`: it carries all that determines it."""
+    """Name of the split of a part, without `.npy`: it carries all that determines it.
+
+    Parameters
+    ----------
+    config : Config
+        What it depends on.
+    part : {'train', 'test'}
+        Which part.
+    fraction : float
+        Share that trains
+     of no account for the test part.
+
+    Returns
+    -------
+    str
+    """
     if part == "test":
         return f"split_pure_{config.halve_by}_{config.seed}"
     kind = "" if config.balanced else "_random"
@@ -84,7 +141,19 @@ def split_name(config: Config, part: str, fraction: float = 0) -> str:
 
 
 def has_recipe(path: Path, recipe: dict) -> bool:
-    """Tell whether the record of a folder of tensors is there and names exactly this."""
+    """Tell whether the record of a folder of tensors is there and names exactly this.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    recipe : dict
+        What should have made it.
+
+    Returns
+    -------
+    bool
+    """
     try:
         record = storage.load_json(path / RECORD, "", expected={"recipe": dict})
     except InputError:
@@ -146,7 +215,19 @@ class Tensors:
         return self.labels.argmax(axis=1)[self.file_id]
 
     def validation_mask(self, config: Config, fraction: float) -> np.ndarray:
-        """Tell the validation patches when `fraction` of the patches trains [patches]."""
+        """Tell the validation patches when `fraction` of the patches trains [patches].
+
+        Parameters
+        ----------
+        config : Config
+            How to split, and the seed.
+        fraction : float
+            Share that trains, from 0 to 1.
+
+        Returns
+        -------
+        np.ndarray [shape=(patches,), dtype=bool]
+        """
         return self.saved_split(
             split_name(config, "train", fraction),
             self.file_id.shape,
@@ -163,7 +244,17 @@ class Tensors:
         )
 
     def pure_mask(self, config: Config) -> np.ndarray:
-        """Tell the patches of the pure half from those of the development half [patches]."""
+        """Tell the patches of the pure half from those of the development half [patches].
+
+        Parameters
+        ----------
+        config : Config
+            What stays together, and the seed.
+
+        Returns
+        -------
+        np.ndarray [shape=(patches,), dtype=bool]
+        """
         names = np.array(self.label_names)
         return self.saved_split(
             split_name(config, "test"),
@@ -204,14 +295,34 @@ class Tensors:
         return found
 
     def patches_of_labels(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield each label and the mask of the patches that have it [patches]."""
+        """Yield each label and the mask of the patches that have it [patches].
+
+        Yields
+        ------
+        label : str
+        mask : np.ndarray [shape=(patches,), dtype=bool]
+        """
         for name, has_label in zip(self.label_names, self.labels.T, strict=True):
             yield name, has_label[self.file_id]
 
     def saved_split(
         self, name: str, shape: tuple[int], compute: Callable[[], np.ndarray]
     ) -> np.ndarray:
-        """Load a split, or compute it once and save it beside the tensors."""
+        """Load a split, or compute it once and save it beside the tensors.
+
+        Parameters
+        ----------
+        name : str
+            Of the file, as `split_name` gives it.
+        shape : tuple of int
+            Of the split.
+        compute : callable
+            Returns the split, if there is none.
+
+        Returns
+        -------
+        np.ndarray [dtype=bool]
+        """
         path = self.path / f"{name}.npy"
         if not path.exists():
             # Several trainings may need it at once: the first one saves it.
@@ -223,6 +334,17 @@ class Tensors:
 
 def load(config: Config, part: str) -> Tensors:
     """Open the tensors of one part of the data set.
+
+    Parameters
+    ----------
+    config : Config
+        It names the data set.
+    part : {'train', 'test'}
+        Which part.
+
+    Returns
+    -------
+    Tensors
 
     Raises
     ------

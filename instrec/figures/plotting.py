@@ -89,24 +89,62 @@ def _find_results(
 
 
 def heading(files: ModelFiles) -> str:
-    """Name a data set, a network and its optimizer, for the title of a figure."""
+    """Name a data set, a network and its optimizer, for the title of a figure.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        The trained model.
+
+    Returns
+    -------
+    str
+    """
     key = files.folder.parent.name
     return f"{_data_set_of(key)[1]} · {files.model} · {files.optimizer}"
 
 
 def origin(content: dict) -> str:
-    """Say in a title what the scores of a result of evaluate.py are of."""
+    """Say in a title what the scores of a result of evaluate.py are of.
+
+    Parameters
+    ----------
+    content : dict
+        A result of evaluate.py.
+
+    Returns
+    -------
+    str
+    """
     return f"{content['half']}, {content['clips']} clips, {trainings(content['iterations'])}"
 
 
 def trainings(count: int) -> str:
-    """Say in a title over how many trainings a mean is, in one unbroken piece."""
+    """Say in a title over how many trainings a mean is, in one unbroken piece.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+
+    Returns
+    -------
+    str
+    """
     spread = "1 training" if count == 1 else f"mean ± deviation of {count} trainings"
     return spread.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def save_all(files: ModelFiles, drawn: Mapping[str, "Figure"]) -> None:
-    """Save the figures of a model by their names, and print where they are."""
+    """Save the figures of a model by their names, and print where they are.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        The trained model.
+    drawn : mapping of str to Figure
+        By name.
+    """
     with storage.lock(files.figure("").parent, "figures"):
         for name, figure in drawn.items():
             png, pdf = style.save(figure, files.figure(name))

@@ -70,7 +70,18 @@ def save(figure: "Figure", path: Path) -> list[Path]:
 
 
 def styled(draw: Callable[..., "Figure"]) -> Callable[..., "Figure"]:
-    """Draw in the style of this module, whatever the user's matplotlibrc says."""
+    """Draw in the style of this module, whatever the user's matplotlibrc says.
+
+    Parameters
+    ----------
+    draw : callable
+        Returns a figure.
+
+    Returns
+    -------
+    callable
+        The same, in the style.
+    """
 
     @functools.wraps(draw)
     def in_style(*args: object, **kwargs: object) -> "Figure":
@@ -83,7 +94,19 @@ def styled(draw: Callable[..., "Figure"]) -> Callable[..., "Figure"]:
 
 
 def new_figure(width: float, height: float, title: str) -> "Figure":
-    """Return an empty figure, of that many inches; it belongs to no window and needs no closing."""
+    """Return an empty figure, of that many inches; it belongs to no window and needs no closing.
+
+    Parameters
+    ----------
+    width, height : float
+        In inches.
+    title : str
+        Above all panels.
+
+    Returns
+    -------
+    Figure
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
@@ -93,7 +116,15 @@ def new_figure(width: float, height: float, title: str) -> "Figure":
 
 
 def legend_below(figure: "Figure", axes: "Axes") -> None:
-    """Put one legend, that of `axes`, below all panels."""
+    """Put one legend, that of `axes`, below all panels.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure.
+    axes : Axes
+        One of its panels.
+    """
     handles, texts = axes.get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside lower center", ncols=len(handles))
 

@@ -18,6 +18,18 @@ def room(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
 
     Reverberation times of 0.1 to 1.2 s, 3 to 25 dB softer than the direct sound; for frames of 23
     ms, which all data sets here have.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    patches : np.ndarray [shape=(n, bands, frames, channels)]
+        Log-mel patches.
+
+    Returns
+    -------
+    np.ndarray
+        New patches, of the same shape.
     """
     n, _, frames, _ = patches.shape
     decay = -np.log(1000) * 512 / 22050 / rng.uniform(0.1, 1.2, n)  # nepers a frame
@@ -32,13 +44,39 @@ def room(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
 
 
 def start(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
-    """Rotate each patch in time: notes begin anywhere."""
+    """Rotate each patch in time: notes begin anywhere.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    patches : np.ndarray [shape=(n, bands, frames, channels)]
+        Log-mel patches.
+
+    Returns
+    -------
+    np.ndarray
+        New patches, of the same shape.
+    """
     shifts = rng.integers(patches.shape[2], size=len(patches))
     return np.stack([np.roll(patch, by, axis=1) for patch, by in zip(patches, shifts, strict=True)])
 
 
 def noise(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
-    """Add noise, 30 to 75 dB below the loudest point, brighter or darker, to most patches."""
+    """Add noise, 30 to 75 dB below the loudest point, brighter or darker, to most patches.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    patches : np.ndarray [shape=(n, bands, frames, channels)]
+        Log-mel patches.
+
+    Returns
+    -------
+    np.ndarray
+        New patches, of the same shape.
+    """
     n, bands = patches.shape[:2]
     tilt = rng.uniform(-1.5, 0.5, (n, 1)) * np.linspace(-1, 1, bands)  # nepers
     level = patches.max(axis=(1, 2, 3)) + rng.uniform(-75, -30, n) * NEPERS
@@ -48,7 +86,20 @@ def noise(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
 
 
 def pitch(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
-    """Move each patch by up to four mel bands up or down, pitch and timbre alike."""
+    """Move each patch by up to four mel bands up or down, pitch and timbre alike.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    patches : np.ndarray [shape=(n, bands, frames, channels)]
+        Log-mel patches.
+
+    Returns
+    -------
+    np.ndarray
+        New patches, of the same shape.
+    """
     bands = np.arange(patches.shape[1])
     shifts = rng.integers(-4, 5, size=len(patches))
     moved = np.clip(bands - shifts[:, None], 0, bands[-1])  # edges are repeated
@@ -65,7 +116,22 @@ AUGMENTATIONS = {
 
 
 def augment(rng: np.random.Generator, names: str, patches: np.ndarray) -> np.ndarray:
-    """Vary a batch of patches [patches x bands x frames x channels] in all the ways named."""
+    """Vary a batch of patches [patches x bands x frames x channels] in all the ways named.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    names : str
+        Of `AUGMENTATIONS`, with blanks between.
+    patches : np.ndarray [shape=(n, bands, frames, channels)]
+        Log-mel patches.
+
+    Returns
+    -------
+    np.ndarray
+        New patches, of the same shape.
+    """
     wanted = names.split()
     for name, function in AUGMENTATIONS.items():
         if name in wanted:

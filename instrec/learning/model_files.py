@@ -128,7 +128,19 @@ def model_files(
 
 
 def trained_name(config: Config, network: str) -> str:
-    """Name the model that training makes of a network: see `Config.trained_name`."""
+    """Name the model that training makes of a network: see `Config.trained_name`.
+
+    Parameters
+    ----------
+    config : Config
+        It may name a variant.
+    network : str
+        The network.
+
+    Returns
+    -------
+    str
+    """
     return config.trained_name(network, tuple(models.model_names()))
 
 
@@ -155,6 +167,10 @@ def trained_model(config: Config, name: str | None) -> tuple[str, str]:
     name : str or None
         What `-m` says.
 
+    Returns
+    -------
+    name, optimizer : str
+
     Raises
     ------
     InputError
@@ -180,7 +196,12 @@ def source_files(source: str, root: Path) -> ModelFiles:
 
 
 def pretrained_files() -> ModelFiles:
-    """Return the files of the model that comes with the code."""
+    """Return the files of the model that comes with the code.
+
+    Returns
+    -------
+    ModelFiles
+    """
     return source_files(PRETRAINED, PRETRAINED_ROOT)
 
 

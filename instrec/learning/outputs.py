@@ -79,7 +79,13 @@ def predict(
 
 
 def lock(folder: Path) -> contextlib.AbstractContextManager:
-    """Hold the results of a folder; not its training, which may go on there for hours."""
+    """Hold the results of a folder; not its training, which may go on there for hours.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a trained model.
+    """
     return storage.lock(folder, "results", name="results.", wait=60)
 
 
@@ -92,6 +98,10 @@ def training_command(files: ModelFiles, options: str) -> str:
         The model.
     options : str
         Those that say which data set, trainings and split.
+
+    Returns
+    -------
+    str
     """
     variant = "" if files.model in models.model_names() else f" --name {files.model}"
     network = "MODEL_NAME" if variant else files.model

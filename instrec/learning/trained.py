@@ -30,6 +30,10 @@ def load_record(files: ModelFiles, iteration: int, remedy: str, *needed: str) ->
     *needed : str
         Entries that it must have; records of before lack some that came since.
 
+    Returns
+    -------
+    dict
+
     Raises
     ------
     InputError
@@ -95,14 +99,30 @@ _RECIPE = {
 
 
 def has_learnt(record: dict) -> bool:
-    """Tell whether the best validation accuracy is clearly above chance, for that many patches."""
+    """Tell whether the best validation accuracy is clearly above chance, for that many patches.
+
+    Parameters
+    ----------
+    record : dict
+        Of a training.
+
+    Returns
+    -------
+    bool
+    """
     chance = record["chance"]
     error = math.sqrt(chance * (1 - chance) / record["validation_patches"])
     return record["best_accuracy"] > chance + MIN_SIGMAS * error
 
 
 def warn_unless_learnt(record: dict) -> None:
-    """Print a warning, and what to change, if a training has not learnt."""
+    """Print a warning, and what to change, if a training has not learnt.
+
+    Parameters
+    ----------
+    record : dict
+        Of a training.
+    """
     if not has_learnt(record):
         print(
             "warning: this training has not learnt: its best validation accuracy "
@@ -113,14 +133,44 @@ def warn_unless_learnt(record: dict) -> None:
 
 
 def check_weights(files: ModelFiles, iteration: int, record: dict, remedy: str) -> None:
-    """Refuse weights that are missing or not those of the record; `remedy` trains them anew."""
+    """Refuse weights that are missing or not those of the record; `remedy` trains them anew.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        The trained model.
+    iteration : int
+        Number of the training.
+    record : dict
+        Of that training.
+    remedy : str
+        The command that trains it anew.
+
+    Raises
+    ------
+    InputError
+        If they are.
+    """
     best = files.best(iteration)
     if not best.exists() or storage.digest_of_file(best) != record["weights"]:
         raise InputError(f"{best} is missing or not what training wrote: run {remedy}")
 
 
 def check_alike(files: ModelFiles, records: list[dict]) -> None:
-    """Refuse iterations of one model that differ in more than their random numbers."""
+    """Refuse iterations of one model that differ in more than their random numbers.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        The trained model.
+    records : list of dict
+        One a training.
+
+    Raises
+    ------
+    InputError
+        If they do.
+    """
     for iteration, record in enumerate(records[1:], start=1):
         different = storage.differences(_common(record), _common(records[0]))
         if different:
@@ -139,6 +189,19 @@ def _common(record: dict) -> dict:
 
 def load_network(files: ModelFiles, iteration: int, remedy: str) -> "keras.Model":
     """Load a trained network with its best weights; `remedy` is the command that trains it.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        The trained model.
+    iteration : int
+        Number of the training.
+    remedy : str
+        The command that trains it.
+
+    Returns
+    -------
+    keras.Model
 
     Raises
     ------
@@ -177,6 +240,11 @@ def check_plain(weights: Path) -> None:
 
     HDF5 can link to other files, keep the values of an array in them, and expand a few bytes to any
     size. Keras writes none of that, and would follow it.
+
+    Parameters
+    ----------
+    weights : Path
+        An HDF5 file.
 
     Raises
     ------

@@ -55,11 +55,32 @@ class TransferSource:
         return self._records[0].get("means_and_stds")
 
     def recipe(self, iteration: int) -> list[str]:
-        """Name the model and the digest of its weights."""
+        """Name the model and the digest of its weights.
+
+        Parameters
+        ----------
+        iteration : int
+            Number of the training.
+
+        Returns
+        -------
+        list of str
+        """
         return [self.source, self._records[iteration]["weights"]]
 
     def new_network(self, num_classes: int) -> "keras.Model":
-        """Return the network of the source with a new output layer, and new weights throughout."""
+        """Return the network of the source with a new output layer, and new weights throughout.
+
+        Parameters
+        ----------
+        num_classes : int
+            Labels of the new output layer.
+
+        Returns
+        -------
+        keras.Model
+            Not compiled.
+        """
         from instrec.learning.backend import keras
 
         network = self._load(0)
@@ -70,7 +91,15 @@ class TransferSource:
         return keras.Model(network.inputs, outputs, name=self.network)
 
     def copy_weights(self, iteration: int, network: "keras.Model") -> None:
-        """Give all layers of `network` but the last the trained weights of an iteration."""
+        """Give all layers of `network` but the last the trained weights of an iteration.
+
+        Parameters
+        ----------
+        iteration : int
+            Number of the training.
+        network : keras.Model
+            Of `new_network`.
+        """
         source_network = self._load(iteration)
         for layer, source in zip(network.layers[:-1], source_network.layers[:-1], strict=True):
             layer.set_weights(source.get_weights())

@@ -22,6 +22,19 @@ def variant_of(config: Config, name: str, optimizer: str) -> tuple[str | None, d
     """Return the network of a trained model, and the parameters that make it the variant it is.
 
     Those come from the record of its training; of what is not trained yet, from `config`.
+
+    Parameters
+    ----------
+    config : Config
+        It names the data set.
+    name, optimizer : str
+        The trained model.
+
+    Returns
+    -------
+    network : str or None
+    parameters : dict
+        By name.
     """
     files = model_files.model_files(config, name, optimizer)
     path = files.run_record(0)
@@ -35,6 +48,13 @@ def variant_of(config: Config, name: str, optimizer: str) -> tuple[str | None, d
 
 def check_pair(model_name: str, data_set: DataSet) -> None:
     """Refuse a network that does not fit the data set, by name.
+
+    Parameters
+    ----------
+    model_name : str
+        Of a network.
+    data_set : DataSet
+        A row of DATA_SETS.
 
     Raises
     ------
@@ -76,6 +96,13 @@ def structure_of(model: "keras.Model") -> list:
 
 def check_model(config: Config, name: str) -> None:
     """Refuse a network that does not fit the data set, or a variant that nobody has trained.
+
+    Parameters
+    ----------
+    config : Config
+        It names the data set.
+    name : str
+        Of a network or a trained model.
 
     Raises
     ------

@@ -156,6 +156,10 @@ class Recogniser:
         show_progress : bool
             Show a bar.
 
+        Returns
+        -------
+        Recognition
+
         Raises
         ------
         InputError
@@ -184,6 +188,10 @@ class Recogniser:
             Audio file.
         label : int, optional
             Index of the label; by default the strongest one of the whole recording.
+
+        Returns
+        -------
+        StrongestPatch
 
         Raises
         ------
@@ -278,12 +286,34 @@ class Recogniser:
 
 @functools.lru_cache(maxsize=1)  # a process loads the networks of a model once, for all recordings
 def recogniser(files: ModelFiles, strategy: str, _contents: tuple[str, ...]) -> Recogniser:
-    """Return the recogniser of a model whose files have these `contents`."""
+    """Return the recogniser of a model whose files have these `contents`.
+
+    Parameters
+    ----------
+    files, strategy
+        As of `Recogniser`.
+    _contents : tuple of str
+        Of `contents`.
+
+    Returns
+    -------
+    Recogniser
+    """
     return Recogniser(files, strategy)
 
 
 def contents(files: ModelFiles) -> tuple[str, ...]:
-    """Digests of the records of a model; other weights or thresholds make others."""
+    """Digests of the records of a model; other weights or thresholds make others.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        The model.
+
+    Returns
+    -------
+    tuple of str
+    """
     paths = [files.run_record(iteration) for iteration in files.finished()] + [files.optima]
     return tuple(storage.digest_of_file(path) for path in paths if path.exists())
 
@@ -301,6 +331,10 @@ def recognise(
         Arguments of `recogniser`.
     show_progress : bool
         Show a bar.
+
+    Returns
+    -------
+    Recognition, or str
     """
     try:
         return recogniser(*model).predict(path, show_progress=show_progress)
@@ -309,7 +343,18 @@ def recognise(
 
 
 def activity(predictions: np.ndarray) -> np.ndarray:
-    """Scale patch outputs as their clip is: by its strongest mean [patches x labels]."""
+    """Scale patch outputs as their clip is: by its strongest mean [patches x labels].
+
+    Parameters
+    ----------
+    predictions : np.ndarray [shape=(patches, labels)]
+        Outputs of the network.
+
+    Returns
+    -------
+    np.ndarray [shape=(patches, labels)]
+        The mean over time of the strongest label is 1.
+    """
     return predictions / (predictions.mean(axis=0).max() or 1.0)
 
 
