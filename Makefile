@@ -53,6 +53,7 @@ demo: setup
 	$(RUN) evaluate.py $(MODEL) -O 2 -i 2
 	$(RUN) plot_perf_metrics.py $(MODEL)
 	$(RUN) evaluate.py $(MODEL) -O 3 -i 2
+	$(RUN) plot_perf_metrics.py $(MODEL)
 	@echo "Figures are in $(DEMO)/models/irmas_1024/model_residual/figures"
 
 lint: develop

@@ -63,7 +63,7 @@ def encode(config: Config) -> None:
             )
         if data_set.layout == "folders" and in_train + in_test < 2:
             raise InputError(
-                f"expected 2 or more audio files in {root / label}, to halve them into train and "
+                f"expected 2 or more audio files in {root / label}, to split them into train and "
                 f"test, found {in_train + in_test or 'none'}"
             )
     if not test:

@@ -8,8 +8,10 @@
   python3 evaluate.py -m model_leaky+model_baseline -o adam -O 2 -d 1    an ensemble
 
 Mode 1 needs one label a clip. Where test clips have several (IRMAS, IRMAS Wind), it trains new
-networks on one half of the training data and takes the other half, all by itself; otherwise it
-takes the pure half of the test data. Plot its matrices with plot_conf_mat.py. In mode 3, the
+networks on one half of the training data, of which val_split trains and the rest validates, and
+scores the other half, which they have never seen; otherwise it takes the pure half of the test
+data. Its matrices are of single patches, as published, and of clips by s1 and s2: plot them with
+plot_conf_mat.py. In mode 3, the
 thresholds are those that did best in mode 2, never chosen on the half that is scored.
 
 An ensemble averages the outputs of all runs of the models that are joined by +, or of all runs of
@@ -31,6 +33,7 @@ from instrec.figures import launchers
 from instrec.learning import model_files, outputs, trained, variants
 from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics, optima, scores
+from instrec.scoring.metrics import BY_PATCH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,10 +113,9 @@ class Evaluator:
             None if self.held_out else self.split,
         )
         self.recipe: dict = {}
-        # What is found, by what it is of: evaluated again, it is replaced.
-        self._rows: dict[tuple, list[dict]] = {}
-        self._ranking: dict[tuple, dict] = {}
-        self._matrices: dict[str, dict[int, np.ndarray]] = {s: {} for s in metrics.STRATEGIES}
+        self._found = scores.Found(config.key, config.result_name(model_str), optimizer_str)
+        self._matrices: dict[str, dict[int, list]] = {}
+        self._of_clips: dict[str, dict[int, np.ndarray]] = {}  # for intervals over clips
 
     def run(self) -> None:
         """Do everything in order: load the data and the networks, evaluate, save."""
@@ -183,8 +185,8 @@ class Evaluator:
             If a network is missing, damaged, or was trained with other features or labels.
         """
         trainings = [
-            (model_files.model_files(self.config, member, optimizer_str, self.split), iteration)
-            for member in model_str.split("+")
+            (files, iteration)
+            for files in self._files_of_members(model_str, optimizer_str)
             for iteration in range(self.iter_num)
         ]
         self.recipe = {
@@ -213,11 +215,22 @@ class Evaluator:
         ]
         return [np.mean(predictions, axis=0)] if self.ensemble else predictions
 
+    def _files_of_members(self, model_str: str, optimizer_str: str) -> list[ModelFiles]:
+        return [
+            model_files.model_files(
+                self.config, member, optimizer_str, self.split, held_out=self.held_out
+            )
+            for member in model_str.split("+")
+        ]
+
     def _split_option(self) -> str:
-        return f" -s {self.split:g}" if self.split != self.config.val_split else ""
+        default = CONFUSION_SPLIT if self.held_out else self.config.val_split
+        return f" -s {self.split:g}" if self.split != default else ""
 
     def _training_command(self, files: ModelFiles) -> str:
         options = f"-d {self.config.dataset} -i {self.iter_num}{self._split_option()}"
+        if self.held_out:
+            return f"python3 evaluate.py -m {files.model} -o {files.optimizer} {options} -O 1"
         return outputs.training_command(files, options)
 
     def _check_record(self, files: ModelFiles, iteration: int) -> dict:
@@ -237,6 +250,7 @@ class Evaluator:
             # Of other training data, files that were trained on could now be test files.
             "tensors": self.training.fingerprint,
             "split": self.split,
+            "validates": self.config.val_split if self.held_out else None,
         }
         if self.held_out:
             wanted |= {
@@ -289,20 +303,29 @@ class Evaluator:
             Number of the iteration.
         """
         clips = np.split(predictions, self.clip_starts)
+        if self.op_mode == 1:
+            true = self.tensors.class_id[self.rows]
+            self._store_confusion(BY_PATCH, true, predictions, iteration)
+            decided = [np.bincount(x.argmax(axis=1), minlength=self.num_classes) for x in clips]
+            self._of_clips.setdefault(BY_PATCH, {})[iteration] = np.array(decided)
         for strategy in metrics.STRATEGIES:
             self.scores = self.aggregate_predictions(strategy, clips)
             if self.op_mode == 1:
-                true, predicted = self.y_true.argmax(axis=1), self.scores.argmax(axis=1)
-                matrix = metrics.confusion_matrix(true, predicted, self.num_classes)
-                self._matrices[strategy][iteration] = matrix
+                true = self.y_true.argmax(axis=1)
+                self._store_confusion(strategy, true, self.scores, iteration)
             else:
                 self.global_performance_metrics(strategy, iteration)
                 self.classwise_performance_metrics(strategy, iteration)
             if self.op_mode == 3:
                 self.best_classwise_global_performance_metrics(strategy, iteration)
-                self._ranking[iteration, strategy] = self._keys(iteration, strategy) | {
-                    name: score(self.y_true, self.scores) for name, score in metrics.RANKING.items()
-                }
+                self._found.rank(iteration, strategy, self.y_true, self.scores)
+                self._of_clips.setdefault(strategy, {})[iteration] = self.scores
+
+    def _store_confusion(
+        self, what: str, true: np.ndarray, scores: np.ndarray, iteration: int
+    ) -> None:
+        matrix = metrics.confusion_matrix(true, scores.argmax(axis=1), self.num_classes)
+        self._matrices.setdefault(what, {})[iteration] = matrix.tolist()
 
     def global_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Precision, recall and f-score of all labels together, for each kind of average.
@@ -324,7 +347,7 @@ class Evaluator:
                 thresholds = self.optima[strategy]["global"][average]
                 y_pred = metrics.decide(self.scores, thresholds)
             found = score(self.y_true, y_pred)
-            self._store(iteration, strategy, "global", average, thresholds, found)
+            self._found.add(iteration, strategy, "global", average, thresholds, found)
 
     def classwise_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Precision, recall and f-score of each label by itself.
@@ -341,7 +364,7 @@ class Evaluator:
         score = metrics.classwise(self.y_true, y_pred)  # [... x labels]
         for i, label in enumerate(self.data_set.labels):
             found = metrics.Score(*(values[..., i] for values in score))
-            self._store(iteration, strategy, "classwise", label, thresholds[..., i], found)
+            self._found.add(iteration, strategy, "classwise", label, thresholds[..., i], found)
 
     def best_classwise_global_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Global precision, recall and f-score with the optimum threshold of each label.
@@ -351,15 +374,12 @@ class Evaluator:
         y_pred = metrics.decide(self.scores, self._classwise_optima(strategy))
         for average, score in metrics.AVERAGES.items():
             found = score(self.y_true, y_pred)
-            self._store(iteration, strategy, "global_classwise", average, None, found)
+            self._found.add(iteration, strategy, "global_classwise", average, None, found)
 
     @property
     def results(self) -> "pd.DataFrame":
         """What was found in modes 2 and 3: a tidy table, with the columns `scores.COLUMNS`."""
-        import pandas as pd
-
-        found = [row for rows in self._rows.values() for row in rows]
-        return pd.DataFrame(found, columns=list(scores.COLUMNS))
+        return self._found.table()
 
     def save_results(self, model_str: str, optimizer_str: str) -> None:
         """Save what the operation mode found, and print it.
@@ -376,58 +396,31 @@ class Evaluator:
             "recipe": self.recipe,
             "half": self.half,
             "clips": len(self.clips),
+            "patches": len(self.rows),
             "iterations": 1 if self.ensemble else self.iter_num,
             "absent": self.absent,
         }
         with outputs.lock(files.folder):
             launchers.write(files.folder)
-            if self.op_mode == 1:
-                matrices = {
-                    strategy: [found[i].tolist() for i in sorted(found)]
-                    for strategy, found in self._matrices.items()
+            if self.op_mode != 2:
+                place = files.patches if self.op_mode == 1 else files.clips
+                found = {
+                    what: [*by_training.values()] for what, by_training in self._of_clips.items()
                 }
+                names = np.array(self.tensors.files)[self.clips]
+                storage.save_arrays(place, clips=names, y_true=self.y_true, **found)
+            if self.op_mode == 1:
+                matrices = {what: [*found.values()] for what, found in self._matrices.items()}
                 storage.save_json(path, record | {"matrices": matrices})
             else:
-                import pandas as pd
-
-                columns = list(scores.RANKING_COLUMNS)
-                ranking = pd.DataFrame([*self._ranking.values()], columns=columns)
-                scores.save(path, record, self.results, ranking)
+                scores.save(path, record, self.results, self._found.ranking())
         if self.op_mode == 1:
-            rows = [
-                (
-                    strategy,
-                    metrics.mean_and_deviation([*map(metrics.mean_accuracy, found.values())]),
-                )
-                for strategy, found in self._matrices.items()
-            ]
-            command.print_table(("strategy", "mean accuracy"), rows)
+            scores.print_accuracies(matrices)
         elif self.op_mode == 3:
             scores.print_scores(*scores.load(path, ""))
         print(f"results are in {path}")
         if self.op_mode == 2:
             print("next: plot_perf_metrics.py, which finds the best thresholds for mode 3")
-
-    def _keys(self, iteration: int, strategy: str) -> dict:
-        return {
-            "data set": self.config.key,
-            "model": self.recipe.get("model", self.model),
-            "optimizer": self.optimizer,
-            "training": iteration,
-            "strategy": strategy,
-        }
-
-    def _store(
-        self,
-        iteration: int,
-        strategy: str,
-        kind: str,
-        name: str,
-        thresholds: np.ndarray | float | None,
-        score: metrics.Score,
-    ) -> None:
-        keys = self._keys(iteration, strategy) | {"kind": kind, "name": name}
-        self._rows[iteration, strategy, kind, name] = scores.rows(keys, thresholds, score)
 
     def _load_optima(self) -> None:
         files = self.files
@@ -494,7 +487,12 @@ def evaluate_model(
                 print(f"{member} was trained with {', '.join(different)}: so is its half")
             as_trained = config.changed(variant, member)
             train.train_model(
-                as_trained, network, split=planned.split, overwrite=overwrite, name=member
+                as_trained,
+                network,
+                split=planned.split,
+                held_out=True,
+                overwrite=overwrite,
+                name=member,
             )
         planned = evaluator(as_trained)  # all members share the split, or are refused
     planned.run()

@@ -131,7 +131,9 @@ class GenerateDataset:
     def _spectrogram(
         self, filename: str, sr: int, windows: tuple[int, ...], hop_length: int, num_mel: int
     ) -> np.ndarray:
-        parameters = FeatureParameters(sr, windows, hop_length, num_mel, self.duration)
+        parameters = FeatureParameters(
+            sr, windows, hop_length, num_mel, self.duration, self.config.n_fft
+        )
         try:
             return features.log_mel_channels(audio.load_audio(filename, sr), parameters)
         except InputError as error:

@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         networks,
         patch.inputs,
         patch.label,
-        means_and_stds=recogniser.records[0].get("means_and_stds"),
+        means_and_stds=recogniser.means_and_stds,
     )
     label = recogniser.labels[patch.label]
     total = sum(float(cells.sum()) for cells in found.attributions)

@@ -4,8 +4,9 @@
   python3 plot_conf_mat.py -m model_leaky -o adam -d 1
   cd <MODEL_PATH>/<model_name> && python3 plot_conf_mat.py      all models in that folder
 
-One figure for each strategy, as PNG and PDF, in <MODEL_PATH>/<model_name>/figures: the mean over
-the trainings, rows true and columns predicted labels, each row divided by its sum.
+One figure of single patches, as published, and one of clips for each strategy, as PNG and PDF, in
+<MODEL_PATH>/<model_name>/figures: the mean over the trainings, rows true and columns predicted
+labels, each row divided by its sum.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from instrec.common import command, storage
 from instrec.figures import plotting, scores
 from instrec.learning.model_files import ModelFiles
+from instrec.scoring import metrics
 
 
 def plot(files: ModelFiles, remedy: str) -> None:
@@ -38,13 +40,14 @@ def plot(files: ModelFiles, remedy: str) -> None:
         labels = list(record["recipe"]["labels"])
         shape = (record["iterations"], len(labels), len(labels))
         matrices = {
-            strategy: np.array(found, dtype=np.float64).reshape(shape)
-            for strategy, found in record["matrices"].items()
+            what: np.array(found, dtype=np.float64).reshape(shape)
+            for what, found in record["matrices"].items()
         }
     drawn = {}
-    for strategy, found in matrices.items():
-        title = f"{plotting.heading(files)} · strategy {strategy}\n{plotting.origin(record)}"
-        drawn[f"confusion_{strategy}"] = scores.confusion(found, labels, title)
+    for what, found in matrices.items():
+        of = "patches" if what == metrics.BY_PATCH else f"clips, strategy {what}"
+        title = f"{plotting.heading(files)} · {of}\n{plotting.origin(record)}"
+        drawn[f"confusion_{what}"] = scores.confusion(found, labels, title)
     plotting.save_all(files, drawn)
 
 

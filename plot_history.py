@@ -5,13 +5,15 @@
   cd <MODEL_PATH>/<model_name> && python3 plot_history.py       all models in that folder
 
 One figure as PNG and PDF in <MODEL_PATH>/<model_name>/figures: training and validation, mean and
-deviation over all trainings that train.py finished.
+deviation over all trainings that train.py finished. Of a standardised model, a second one: mean and
+deviation of each cell of its training patches.
 """
 
 from collections.abc import Sequence
 
 from instrec.common import command, storage
-from instrec.figures import plotting
+from instrec.config import FeatureParameters
+from instrec.figures import plotting, sound
 from instrec.figures.history import history
 from instrec.learning import trained
 from instrec.learning.model_files import HISTORY_FIELDS, ModelFiles
@@ -37,9 +39,16 @@ def plot(files: ModelFiles, remedy: str) -> None:
         path = files.history(iteration)
         with storage.parsing(path, remedy):
             histories.append(storage.load_array(path, remedy)[list(HISTORY_FIELDS)])
-    trained_on = trained.load_record(files, 0, remedy, "trained_on")["trained_on"]
-    title = f"{plotting.heading(files)}\n{trained_on}, {plotting.trainings(len(histories))}"
-    plotting.save_all(files, {"history": history(histories, title)})
+    record = trained.load_record(files, 0, remedy, "trained_on")
+    heading = f"{plotting.heading(files)}\n{record['trained_on']}"
+    title = f"{heading}, {plotting.trainings(len(histories))}"
+    drawn = {"history": history(histories, title)}
+    pairs = trained.load_means_and_stds(files, 0, record, remedy)
+    if pairs is not None:
+        inputs = [(name, *pair) for name, pair in zip(record["folders"], pairs, strict=True)]
+        parameters = FeatureParameters.of_recipe(record["recipe"])
+        drawn["standardisation"] = sound.means_and_stds(inputs, parameters, heading)
+    plotting.save_all(files, drawn)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

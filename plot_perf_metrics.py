@@ -8,7 +8,8 @@ Reads what evaluate.py found in operation mode 2 on the development half. Writes
 PDF) to <MODEL_PATH>/<model_name>/figures, and to <model>.<optimizer>.optima.json the thresholds
 with the best mean f-score over the trainings: one for each strategy and average, and one for each
 strategy and label. A label that no clip of the development half has takes the micro optimum.
-Next step: evaluate.py -O 3.
+Next step: evaluate.py -O 3; called again after it, this script also draws the final precision,
+recall and F of each label.
 """
 
 from collections.abc import Sequence
@@ -82,6 +83,22 @@ def draw(f_scores: FScores, optima: Optima, absent: list[str], title: str) -> di
     return drawn
 
 
+def draw_labels(files: ModelFiles) -> "Figure":
+    """Draw the final scores of each label."""
+    record, table = scores.load(files.scores, "evaluate.py -O 3")
+    labels = record["recipe"]["labels"]
+    rows = table[table["kind"] == "classwise"]
+    rows = rows.pivot(index=["strategy", "training"], columns="name", values=list(scores.MEASURES))
+    found: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    for strategy in metrics.STRATEGIES:
+        for measure in scores.MEASURES:
+            values = rows.loc[strategy][measure][labels].to_numpy()  # [trainings x labels]
+            of_strategy = found.setdefault(strategy, {})
+            of_strategy[measure] = values.mean(axis=0), metrics.deviation(values)
+    title = f"{plotting.heading(files)} · thresholds of their own\n{plotting.origin(record)}"
+    return figures.label_bars(found, labels, title)
+
+
 def print_optima(f_scores: FScores, optima: Optima, absent: list[str]) -> None:
     """Print each optimum and the f-score there, a column a strategy."""
     rows = []
@@ -122,7 +139,10 @@ def plot(files: ModelFiles, remedy: str) -> None:
     print_optima(f_scores, optima, record["absent"])
     print(f"optima are in {files.optima}")
     title = f"{plotting.heading(files)}\n{plotting.origin(record)}"
-    plotting.save_all(files, draw(f_scores, optima, record["absent"], title))
+    drawn = draw(f_scores, optima, record["absent"], title)
+    if files.scores.exists():
+        drawn["labels"] = draw_labels(files)
+    plotting.save_all(files, drawn)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -39,6 +39,7 @@ from instrec.reporting import cells, comparison, report
 from instrec.reporting.outcomes import Outcome
 from instrec.scoring import scores
 
+NEEDED = ("weights", "best_accuracy", "chance", "epochs", "best_epoch", "stopped")  # of a record
 SCALES = ("full", "demo", "smoke")
 DEMO = settings.ROOT / "demo"  # git ignores it
 PATHS = {
@@ -150,8 +151,14 @@ def prepare(
 
 
 # --- experiments ----------------------------------------------------------------------------------
+def trained_files(config: Config) -> ModelFiles:
+    """Return the files of what an experiment trains."""
+    name = config.trained_name(config.model)
+    return ModelFiles(config.model_folder / name, name, config.optimizer)
+
+
 def result_files(config: Config) -> ModelFiles:
-    """Return the files of an experiment's results."""
+    """Return the files of its results, which may lie beside."""
     name = config.result_name(config.trained_name(config.model))
     return ModelFiles(config.model_folder / name, name, config.optimizer)
 
@@ -162,7 +169,7 @@ def steps_of(experiment: Experiment, *, overwrite: bool) -> list[tuple[str, ...]
     steps: list[tuple[str, ...]] = [("train", *anew)] if experiment.trains else []
     steps += [("evaluate", "-O", "1", *anew), ("plot_conf_mat",)] if experiment.confusion else []
     steps += [("evaluate", "-O", "2"), ("plot_perf_metrics",), ("evaluate", "-O", "3")]
-    return steps + ([("plot_history",)] if experiment.trains else [])
+    return [*steps, ("plot_perf_metrics",), *([("plot_history",)] if experiment.trains else [])]
 
 
 def improvements(
@@ -204,7 +211,7 @@ def run_all(
         What became of each, 'done', 'failed' or 'left out', and why.
     """
     problems = prepare(runner, chosen, configs)
-    trainers = {experiments.trained(e, configs[e.id]): e.id for e in chosen}
+    trainers = experiments.trainers_of(chosen, configs)
     states: dict[str, tuple[str, str]] = {}
     for number, experiment in enumerate(chosen, start=1):
         config, began = configs[experiment.id], time.perf_counter()
@@ -232,20 +239,22 @@ def run_all(
 def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
     """Read what came of an experiment."""
     files, again = result_files(config), "reproduce.py again"
-    members = [files] if experiment.trains else []
+    members = [trained_files(config)] if experiment.trains else []
     members = members or [
         source_files(need, config.models_root) for need in experiments.needs(experiment, config)
     ]
     try:
         record, table = scores.load(files.scores, again)
         trainings = [
-            trained.load_record(member, i, again, "weights", "best_accuracy", "chance")
+            trained.load_record(member, i, again, *NEEDED)
             for member in members
             for i in range(config.iter_num)
         ]
         if record["recipe"].get("weights") != [training["weights"] for training in trainings]:
             raise InputError(f"its models have changed since they were scored: run {again}")
         confusion = storage.load_json(files.confusion, again) if experiment.confusion else {}
+        clips = storage.load_arrays(files.clips, again)
+        patches = storage.load_arrays(files.patches, again) if experiment.confusion else {}
     except InputError as error:
         with contextlib.suppress(InputError):
             last = storage.load_json(logs / f"{experiment.id}.json", "")
@@ -253,12 +262,17 @@ def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
                 return Outcome(experiment, config, str(last["state"]), str(last["reason"]))
         return Outcome(experiment, config, "not run", str(error))
     trainings = [t | {"has_learnt": trained.has_learnt(t)} for t in trainings]
-    names = ("thresholds", "classwise_s1", "classwise_s2", "history")
+    names = ("thresholds", "classwise_s1", "classwise_s2", "labels")
     # The curves of a variant tell little beside those of its baseline: its bars do.
     drawn = {} if experiment.baseline else {name: files.figure(f"{name}.png") for name in names}
-    drawn |= {n: files.figure(f"{n}.png") for n in ("confusion_s1", "confusion_s2") if confusion}
+    learning = () if experiment.baseline else ("history",)
+    learning += ("standardisation",) if config.standardise else ()
+    drawn |= {name: trained_files(config).figure(f"{name}.png") for name in learning}
+    drawn |= {n: files.figure(f"{n}.png") for n in ("confusion_patch", "confusion_s1") if confusion}
     figures = {name.replace("_", " "): str(path) for name, path in drawn.items() if path.is_file()}
-    return Outcome(experiment, config, "done", "", record, table, confusion, trainings, figures)
+    found = {"record": record, "table": table, "clips": clips}
+    found |= {"confusion": confusion, "patches": patches}
+    return Outcome(experiment, config, "done", **found, trainings=trainings, figures=figures)
 
 
 def copy_figure(source: Path, target: Path) -> None:
@@ -278,6 +292,10 @@ def write_report(
     """Write the report of everything that was run at a scale."""
     logs = read().models_root / "experiments"
     outcomes = [outcome_of(e, configs[id_], logs) for id_, e in catalogue.items()]
+    wanted = experiments.load(f"scales/{scale}").experiments
+    outcomes = [
+        o for o in outcomes if o.state != "not run" or o.experiment.id in wanted or not wanted
+    ]
     outcomes.sort(
         key=lambda o: (not o.experiment.answers.startswith("thesis"), o.experiment.answers)
     )
@@ -316,7 +334,7 @@ def new_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("experiments", nargs="*", metavar="NAME", help="of experiments/, or files; all by default")
+    add("experiments", nargs="*", metavar="NAME", help="of experiments/, or files (all)")
     add("--scale", choices=SCALES, default="full", help="how large (full)")
     add("--list", action="store_true", help="name the experiments and stop")
     add("--report", type=Path, metavar="DIR", help="where to (<MODELS_ROOT>/report)")
@@ -363,7 +381,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{experiment.id:45}  {experiment.answers:18}  {experiment.title}")
         return
     logs = read().models_root / "experiments"
-    named = [experiments.load(name).id for name in arguments.experiments] or list(catalogue)
+    named = [experiments.load(name).id for name in arguments.experiments]
+    named = named or experiments.load(f"scales/{scale}").experiments or list(catalogue)
     states: dict[str, tuple[str, str]] = {}
     with storage.lock(logs, "experiments"):
         if not arguments.report_only:

@@ -11,6 +11,7 @@ learning), and writes to <MODEL_PATH>/<model_name>/, for each iteration:
   <model>.<optimizer><iteration>.history.npy   loss and accuracy of each epoch
   <model>.<optimizer><iteration>.best.hdf5     weights with the best validation accuracy
   <model>.<optimizer><iteration>.json          structure of the network
+  <model>.<optimizer><iteration>.means_and_stds.npz    what patches are standardised by, if they are
   <model>.<optimizer><iteration>.run.json      settings, data and versions that made it
 
 Training that was stopped goes on after its last finished epoch; what is finished is kept.
@@ -56,6 +57,9 @@ class Trainer:
         By default what settings.py says.
     split : float, optional
         Share that trains; `val_split` by default.
+    held_out : bool
+        Whether the rest is held out for confusion matrices, and validates nothing: see
+        `Tensors.training_rows`.
     name : str, optional
         Of the trained model; by default what `Config.trained_name` makes of the network's.
     source : TransferSource, optional
@@ -75,6 +79,7 @@ class Trainer:
         *,
         config: Config | None = None,
         split: float | None = None,
+        held_out: bool = False,
         name: str | None = None,
         source: transfer.TransferSource | None = None,
     ) -> None:
@@ -87,9 +92,12 @@ class Trainer:
         self.optimizer = optimizer
         self.data_dist = data_dist
         self.split = config.val_split if split is None else split
+        self.held_out = held_out
         self.name = name or model_files.trained_name(config, model.name)
         self.source = source
-        self.files = model_files.model_files(config, self.name, optimizer, self.split)
+        self.files = model_files.model_files(
+            config, self.name, optimizer, self.split, held_out=held_out
+        )
         if source is not None and self.files == source.files:
             raise InputError(f"{source.source} cannot replace itself: give the new model a name")
 
@@ -104,15 +112,15 @@ class Trainer:
     def _load(self, inputs: int) -> None:
         tensors.check_inputs(self.config, inputs, ("load_data", "load_multi_data"))
         self.tensors = tensors.load(self.config, "train")
-        validation = self.tensors.validation_mask(self.config, self.split)
-        self.train_rows = np.flatnonzero(~validation)
-        self.validation_rows = np.flatnonzero(validation)
+        self.train_rows, self.validation_rows = self.tensors.training_rows(
+            self.config, self.split, held_out=self.held_out
+        )
         self.targets = np.eye(len(self.data_set.labels), dtype=np.float32)[self.tensors.class_id]
         self.means_and_stds = None
         if self.source is not None:  # what is frozen expects what it was trained on
             self.means_and_stds = self.source.means_and_stds
         elif self.config.standardise:
-            self.means_and_stds = self.tensors.mean_and_std(self.train_rows)
+            self.means_and_stds = self.tensors.means_and_stds(self.train_rows)
 
     def train(self, epochs: int, batch: int, iter_num: int, *, overwrite: bool = False) -> None:
         """Train `iter_num` times, with early stopping and a checkpoint of the best epoch.
@@ -314,9 +322,11 @@ class Trainer:
             partial.write_text(network.to_json() + "\n", encoding="utf-8")
         storage.save_array(self.files.history(iteration), history)
         best = int(np.argmax(history["val_accuracy"]))
+        last_pass = np.count_nonzero(history["training_pass"] == len(recipe["passes"]))
         record = {
             "recipe": recipe,
             "epochs": len(history),
+            "stopped": bool(last_pass < recipe["nb_epochs"]),  # by itself, not for lack of epochs
             "best_epoch": best + 1,
             "best_pass": int(history["training_pass"][best]),
             "best_accuracy": float(history["val_accuracy"][best]),
@@ -324,7 +334,9 @@ class Trainer:
             "class_weights": balance.class_weights(self.data_dist, self.data_set.labels),
             "folders": list(self.data_set.folders),
             "separated": self.data_set.source is not None,
-            "means_and_stds": self.means_and_stds,
+            "means_and_stds": trained.save_means_and_stds(
+                self.files, iteration, self.means_and_stds
+            ),
             "trained_on": f"{self.tensors.kind}training data",
             "training_patches": len(self.train_rows),
             "validation_patches": len(self.validation_rows),
@@ -358,6 +370,7 @@ class Trainer:
             **dataclasses.asdict(config.features),
             "tensors": self.tensors.fingerprint,
             "split": self.split,
+            "validates": config.val_split if self.held_out else None,
             "split_by": config.split_by,
             "split_seed": config.seed,
             "balanced": config.balanced,
@@ -379,6 +392,7 @@ def train_model(
     network: str | None,
     *,
     split: float | None = None,
+    held_out: bool = False,
     overwrite: bool = False,
     name: str | None = None,
 ) -> None:
@@ -392,6 +406,8 @@ def train_model(
         The network; None takes that of the model that `transfer_from` names.
     split : float, optional
         Share that trains; `val_split` by default.
+    held_out : bool
+        As of `Trainer`.
     overwrite : bool
         Replace what was trained otherwise.
     name : str, optional
@@ -403,24 +419,15 @@ def train_model(
         If something is missing, or does not fit.
     """
     # What is wrong is said before TensorFlow takes its seconds to start.
-    optimizer, source = model_files.chosen_optimizer(config), None
-    if config.transfer_from:
-        source = transfer.TransferSource(config)
-        if network not in (None, source.network):
-            raise InputError(
-                f"{config.transfer_from} is a {source.network}, which {network} cannot start from"
-            )
-        if config.standardise and source.means_and_stds is None:
-            raise InputError(
-                f"{config.transfer_from} was not standardised: what starts from it cannot be"
-            )
-        network = source.network
+    optimizer = model_files.chosen_optimizer(config)
+    source = transfer.chosen_source(config, network)
+    network = source.network if source else network
     if network is None:
         raise InputError("which network? give -m MODEL_NAME, or -x with an experiment")
     models.check_name(network)
     variants.check_pair(network, config.data_set)
-    tensors.load(config, "train").validation_mask(
-        config, config.val_split if split is None else split
+    tensors.load(config, "train").training_rows(
+        config, config.val_split if split is None else split, held_out=held_out
     )
     from instrec.learning import backend
 
@@ -430,7 +437,8 @@ def train_model(
         model = models.get_model(network, shape, labels, config.alpha)
     else:
         model = source.new_network(len(config.labels))
-    trainer = Trainer(model, optimizer, None, config=config, split=split, name=name, source=source)
+    options = {"split": split, "held_out": held_out, "name": name, "source": source}
+    trainer = Trainer(model, optimizer, None, config=config, **options)
     (trainer.load_data if len(config.data_set.folders) == 1 else trainer.load_multi_data)()
     if config.class_weight == "y":
         trainer.data_dist = balance.distribution(

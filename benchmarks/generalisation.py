@@ -108,7 +108,8 @@ def with_network(line: str, seed: int) -> Callable[[str], np.ndarray]:
     train.train_model(config, config.model)
     files = model_files.model_files(config, name, "adam")
     network = trained.load_network(files, 0, "this benchmark")
-    means_and_stds = trained.load_record(files, 0, "this benchmark", "recipe").get("means_and_stds")
+    record = trained.load_record(files, 0, "this benchmark", "recipe", "folders")
+    means_and_stds = trained.load_means_and_stds(files, 0, record, "this benchmark")
 
     def score(source: str) -> np.ndarray:
         part = tensors.load(config_of(source, seed, **values), "test")

@@ -19,7 +19,10 @@ import settings
 from instrec.errors import InputError, is_plain_name
 from settings import DATA_SETS, DataSet
 
-ENSEMBLE = "ensemble_"  # starts the name under which results of averaged outputs are kept
+# What starts the names of results that lie beside a model's own.
+ENSEMBLE = "ensemble_"
+HALVED_BY = {"patch": "halved_by_patch_", "clip": "", "song": "halved_by_song_"}
+RESULT_PREFIXES = (ENSEMBLE, HALVED_BY["patch"], HALVED_BY["song"])
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class FeatureParameters:
         Mel bands.
     patch_frames : int
         Frames a patch.
+    n_fft : int
+        Samples that a shorter window is zero-padded to.
     """
 
     sample_rate: int
@@ -45,6 +50,13 @@ class FeatureParameters:
     hop_length: int
     num_mel_bands: int
     patch_frames: int
+    n_fft: int = 2048
+
+    @classmethod
+    def of_recipe(cls, recipe: Mapping[str, Any]) -> "FeatureParameters":
+        """Return what the recipe of a trained model names."""
+        values = {field.name: recipe[field.name] for field in dataclasses.fields(cls)}
+        return cls(**values | {"windows": tuple(values["windows"])})
 
     @property
     def patch_shape(self) -> tuple[int, int, int]:
@@ -71,6 +83,7 @@ class Config:
 
     sample_rate: int
     stft_window: int
+    n_fft: int
     hop_length: int
     num_mel_bands: int
     time_duration: float
@@ -190,6 +203,7 @@ class Config:
             hop_length=self.hop_length,
             num_mel_bands=self.num_mel_bands,
             patch_frames=self.patch_frames,
+            n_fft=self.n_fft,
         )
 
     @property
@@ -209,7 +223,8 @@ class Config:
         -------
         int
         """
-        overlap = 0 if part == "train" else self.test_overlap
+        own = self.row.test_overlap if self.row else None
+        overlap = 0 if part == "train" else self.test_overlap if own is None else own
         return max(1, int(self.patch_frames * (1 - overlap)))
 
     @property
@@ -255,7 +270,7 @@ class Config:
             name += "_softmax" if self.transfer_output == "softmax" else ""
         if name in networks and (name != network or self.transfer_from):
             raise InputError(f"{name} is the name of a network as it is: give this model another")
-        if not re.fullmatch(r"\w[\w-]*", name) or name.startswith(ENSEMBLE):
+        if not re.fullmatch(r"\w[\w-]*", name) or name.startswith(RESULT_PREFIXES):
             raise InputError(
                 f"expected a name of letters, digits, - and _ that does not start with {ENSEMBLE}, "
                 f"found {name!r}"
@@ -264,6 +279,9 @@ class Config:
 
     def result_name(self, trained: str) -> str:
         """Name the results of a trained model, or of several as 'a+b'.
+
+        Those of averaged outputs, and of halves of the test data by patch or by song, have names of
+        their own: one training can be scored in all these ways.
 
         Parameters
         ----------
@@ -274,7 +292,8 @@ class Config:
         -------
         str
         """
-        return f"{ENSEMBLE}{trained}" if self.ensemble or "+" in trained else trained
+        ensemble = ENSEMBLE if self.ensemble or "+" in trained else ""
+        return f"{HALVED_BY[self.halve_by]}{ensemble}{trained}"
 
 
 def read(**changes: Any) -> Config:  # noqa: ANN401
@@ -340,7 +359,7 @@ def _is_of(value: object, type_: type | types.UnionType) -> bool:
 
 def _check(config: Config, source: str) -> None:
     """Refuse parameters out of range."""
-    counts = "sample_rate stft_window hop_length num_mel_bands nb_epochs batch_size iter_num"
+    counts = "sample_rate stft_window n_fft hop_length num_mel_bands nb_epochs batch_size iter_num"
     # name: what is expected, and whether it is that
     rules = {name: ("a whole number above 0", lambda x: x > 0) for name in counts.split()}
     rules |= {

@@ -1,19 +1,20 @@
 """Experiments: one small TOML file each that says what differs from settings.py.
 
-    title, answers             what it is, and what it answers, such as 'thesis 5.6.1'
+    title, answers             what it is, and what it answers, such as 'thesis 5.6.2'
     note                       a remark that the report shows
     baseline                   the experiment that it is compared with
     published_change           f-score against the baseline in points, from and to
     published_classwise_change the same with class-wise thresholds, against the baseline with one
                                threshold; without a baseline, against itself
+    published_accuracy_change  mean accuracy of the confusion matrix against the baseline, likewise
     confusion                  true: confusion matrices too
     [settings]                 parameters of settings.py
     [published]                what it is set beside: 's1 micro' and the like are precision, recall
                                and f-score, or the f-score alone; 's1 threshold' is the threshold,
                                'mean accuracy' that of the confusion matrix; all are shares of 1
 
-A file in experiments/scales/ has a title, [settings], and [render], which has by the id of a data
-set the options of render_dataset.py.
+A file in experiments/scales/ has a title, [settings], [render], which has by the id of a data set
+the options of render_dataset.py, and perhaps `experiments`: those that a run of all takes.
 """
 
 import difflib
@@ -30,6 +31,7 @@ from instrec.config import Config
 from instrec.errors import InputError
 
 FOLDER = settings.ROOT / "experiments"
+CHANGES = ("published_change", "published_classwise_change", "published_accuracy_change")
 _SCORE = re.compile(r"s[12] (micro|macro|threshold)|mean accuracy")
 
 
@@ -56,9 +58,11 @@ class Experiment:
     baseline: str = ""
     published_change: list[float] | None = None
     published_classwise_change: list[float] | None = None
+    published_accuracy_change: list[float] | None = None
     confusion: bool = False
     published: dict[str, Any] = field(default_factory=dict)
     render: dict[str, str] = field(default_factory=dict)
+    experiments: list[str] = field(default_factory=list)
 
     @property
     def trains(self) -> bool:
@@ -103,7 +107,7 @@ def load(name_or_path: str) -> Experiment:
     types = {
         **dict.fromkeys(("title", "answers", "note", "baseline"), str),
         **dict.fromkeys(("parameters", "published", "render"), dict),
-        **dict.fromkeys(("published_change", "published_classwise_change"), list),
+        **dict.fromkeys((*CHANGES, "experiments"), list),
         "confusion": bool,
     }
     for name, value in content.items():
@@ -123,7 +127,7 @@ def load(name_or_path: str) -> Experiment:
 
 
 def _check_published(content: Mapping[str, Any], path: Path) -> None:
-    for name in ("published_change", "published_classwise_change"):
+    for name in CHANGES:
         points = content.get(name, [0, 0])
         if len(points) != 2 or not all(isinstance(x, int | float) for x in points):
             raise InputError(f"{path}: expected {name} as two numbers, from and to, in points")
@@ -153,6 +157,25 @@ def needs(experiment: Experiment, config: Config) -> list[str]:
     return [f"{config.key}/{member}.{config.optimizer}" for member in config.model.split("+")]
 
 
+def trainers_of(chosen: Iterable[Experiment], configs: Mapping[str, Config]) -> dict[str, str]:
+    """Name the experiment that trains each model; of several, one that is compared with none.
+
+    Parameters
+    ----------
+    chosen : iterable of Experiment
+        Some experiments.
+    configs : mapping of str to Config
+        What counts for each.
+
+    Returns
+    -------
+    dict of str to str
+        Experiment by the name of `trained`.
+    """
+    last = sorted(chosen, key=lambda experiment: not experiment.baseline)
+    return {trained(experiment, configs[experiment.id]): experiment.id for experiment in last}
+
+
 def in_order(
     chosen: Iterable[str], catalogue: Mapping[str, Experiment], configs: Mapping[str, Config]
 ) -> list[Experiment]:
@@ -176,7 +199,7 @@ def in_order(
     InputError
         If what one starts from or is compared with is unknown, or they depend on one another.
     """
-    trainers = {trained(experiment, configs[id_]): id_ for id_, experiment in catalogue.items()}
+    trainers = trainers_of(catalogue.values(), configs)
     graph, waiting = {}, list(chosen)
     while waiting:
         id_ = waiting.pop()
@@ -218,7 +241,7 @@ def check_apart(catalogue: Mapping[str, Experiment], configs: Mapping[str, Confi
                 f"{first.source} and {experiment.source} would write the same results, "
                 f"{'/'.join(place[:2])}.{place[2]}: set name in one of them"
             )
-        made_with = {"features": config.features, "test_overlap": config.test_overlap}
+        made_with = {"features": config.features, "step": config.step("test")}
         if config.data_set.layout == "folders":  # the seed halves their files
             made_with["seed"] = config.seed
         first, as_first = patches.setdefault(config.key, (experiment, made_with))

@@ -1,4 +1,4 @@
-"""Baseline network of Han et al. with leaky ReLU activations (thesis, section 4.1)."""
+"""Baseline network of Han et al. with leaky ReLU activations (thesis, section 4.1.3)."""
 
 import keras
 

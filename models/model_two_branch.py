@@ -1,4 +1,4 @@
-"""Network with two inputs, harmonic and percussive, and late fusion (thesis, section 5.6.2)."""
+"""Network with two inputs, harmonic and percussive, and late fusion (thesis 5.6.2, Fig. 5.16)."""
 
 import keras
 from keras import layers
@@ -6,12 +6,9 @@ from keras import layers
 from models import blocks
 
 
-def get_model(
-    input_shape: tuple[int, int, int], num_classes: int, alpha: float = 0.33
-) -> keras.Model:
-    """Build the network: one branch of convolutions an input, joined before the dense layers."""
+def get_model(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+    """Build the network with ReLU: one branch of convolutions an input, then the dense layers."""
     inputs = [keras.Input(input_shape, name=name) for name in ("harmonic", "percussive")]
-    activation = blocks.leaky_relu(alpha)
-    branches = [blocks.convolutions(x, activation) for x in inputs]
-    outputs = blocks.classifier(layers.Concatenate()(branches), num_classes, activation)
+    branches = [blocks.convolutions(x, blocks.relu) for x in inputs]
+    outputs = blocks.classifier(layers.Concatenate()(branches), num_classes, blocks.relu)
     return keras.Model(inputs, outputs, name="model_two_branch")

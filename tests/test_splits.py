@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -206,6 +208,17 @@ def test_what_the_halves_keep_together(halve_by):
 )
 def test_song_of_a_clip(name, song):
     assert splits.song_of(name) == song
+
+
+def test_jazz_is_split_as_published():
+    """Thesis 5.1.5: 8 files a label test, the others train; half where there are under 16."""
+    sizes = {"as": 21, "cl": 23, "ss": 22, "tb": 19, "tp": 28, "ts": 24, "xy": 9}
+    labels = [(name,) for name, size in sizes.items() for _ in range(size)]
+    drawn = splits.some_of_each(labels, 8, seed=1)
+    tested = Counter(label for (label,), is_drawn in zip(labels, drawn, strict=True) if is_drawn)
+    assert tested == dict.fromkeys(sizes, 8) | {"xy": 4}
+    assert np.array_equal(drawn, splits.some_of_each(labels, 8, seed=1))
+    assert not np.array_equal(drawn, splits.some_of_each(labels, 8, seed=2))
 
 
 def test_random_keys_are_spread_evenly_and_depend_on_every_id():

@@ -323,6 +323,20 @@ def test_the_half_split_lies_apart_and_holds_out_what_it_should(tiny):
     assert record["training_patches"] == record["validation_patches"] == 27
 
 
+def test_what_is_held_out_validates_nothing(tiny):
+    files = train_tiny(epochs=1, split=0.5, held_out=True)
+    assert files.folder == settings.MODEL_PATH / "model_tiny" / "confusion_0.5"
+    part = tensors.load(config_of(TINY), "train")
+    trains, validates = part.training_rows(config_of(TINY), 0.5, held_out=True)
+    held_out = np.flatnonzero(part.validation_mask(config_of(TINY), 0.5))
+    assert sorted(np.concatenate([trains, validates, held_out])) == list(range(54))
+    # Of the 9 patches of a label that are not held out, int(0.85 * 9) = 7 train.
+    assert np.bincount(part.class_id[trains]).tolist() == [7, 7, 7]
+    assert np.bincount(part.class_id[validates]).tolist() == [2, 2, 2]
+    record = json.loads(files.run_record(0).read_text())
+    assert (record["training_patches"], record["validation_patches"]) == (21, 6)
+
+
 def test_shuffling_takes_every_patch_once_and_differs_by_epoch(tiny):
     from instrec.learning.patches import Patches
 

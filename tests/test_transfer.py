@@ -1,11 +1,13 @@
 """Transfer learning and variants of a model, with a tiny network: real ones take minutes."""
 
+import dataclasses
 import json
 import re
 
 import numpy as np
 import pytest
 from conftest import changed, config_of, make_folders
+from sklearn.preprocessing import StandardScaler
 from test_evaluate import SINGLE
 from test_train import TINY, tiny_network
 
@@ -250,9 +252,41 @@ def test_standardisation_takes_the_training_patches_alone(source, monkeypatch):
     monkeypatch.setattr(tensors, "BLOCK", 7)
     trainer = standardised("std")
     patches = trainer.tensors.inputs[0][trainer.train_rows].astype(np.float64)
-    np.testing.assert_allclose(trainer.means_and_stds, [(patches.mean(), patches.std())], rtol=1e-9)
+    ((mean, std),) = trainer.means_and_stds
+    scaler = StandardScaler().fit(patches.reshape(len(patches), -1))
+    np.testing.assert_allclose(mean.ravel(), scaler.mean_, rtol=1e-5)
+    expected = np.maximum(np.sqrt(scaler.var_), tensors.MIN_STD)
+    np.testing.assert_allclose(std.ravel(), expected, rtol=1e-5)
+    assert mean.shape == (128, 43, 1) and mean[40].std() > 0  # by cell, and not by band
     record = json.loads(trainer.files.run_record(0).read_text())
-    assert record["means_and_stds"] == [list(pair) for pair in trainer.means_and_stds]
+    ((saved_mean, saved_std),) = trained.load_means_and_stds(trainer.files, 0, record, "")
+    assert np.array_equal(saved_mean, mean) and np.array_equal(saved_std, std)
+
+
+def test_cells_that_are_always_the_same_do_not_explode(source, monkeypatch):
+    monkeypatch.setattr(tensors, "BLOCK", 7)
+    part = tensors.load(config_of(SINGLE), "train")
+    x = np.random.default_rng(0).normal(-9, 2, (20, 4, 3, 1)).astype(np.float32)
+    x[:, 0] = np.float32(-15.942385)
+    held = dataclasses.replace(part, inputs=[x])
+    ((mean, std),) = held.means_and_stds(np.arange(20))
+    assert np.all(std[0] == np.float32(tensors.MIN_STD))
+    assert np.abs((x[:, 0] - mean[0]) / std[0]).max() < 1e-4
+    np.testing.assert_allclose(std[1:], x[:, 1:].std(axis=0), rtol=1e-5)
+
+
+def test_means_and_stds_that_are_others_are_refused(source):
+    trainer = standardised("std")
+    record = json.loads(trainer.files.run_record(0).read_text())
+    path = trainer.files.means_and_stds(0)
+    trained.save_means_and_stds(trainer.files, 0, [(m + 1, s) for m, s in trainer.means_and_stds])
+    with pytest.raises(InputError, match="not what training wrote: run it again"):
+        trained.load_means_and_stds(trainer.files, 0, record, "it again")
+    record["means_and_stds"] = trained.save_means_and_stds(
+        trainer.files, 0, [(m[1:], s) for m, s in trainer.means_and_stds]
+    )
+    with pytest.raises(InputError, match=f"{path.name} is damaged.*expected the shape"):
+        trained.load_means_and_stds(trainer.files, 0, record, "it again")
 
 
 def test_evaluation_standardises_as_training_did(source):
@@ -271,7 +305,7 @@ def test_a_transfer_keeps_the_standardisation_of_its_source(source):
     settings.dataset = 22
     with changed({"transfer_from": "single_1024/std.adam", "iter_num": 1}):
         found = TransferSource(read())
-        assert found.means_and_stds == [list(pair) for pair in trainer.means_and_stds]
+        np.testing.assert_array_equal(found.means_and_stds, trainer.means_and_stds)
 
 
 def test_a_variant_does_not_pass_for_the_plain_model(source):
@@ -343,7 +377,7 @@ def test_mode_1_trains_its_half_as_the_same_variant(paths, call, monkeypatch, va
     with changed(values):
         call("train.py", "-m", "model_tiny", "--name", "variant", "-o", "adam", "-d", 20, *few)
     call("evaluate.py", "-m", "variant", "-o", "adam", "-d", 20, "-O", 1, *few)
-    half = model_files.model_files(config_of(TINY), "variant", "adam", evaluate.CONFUSION_SPLIT)
+    half = model_files.model_files(config_of(TINY), "variant", "adam", 0.5, held_out=True)
     recipe = json.loads(half.run_record(0).read_text())["recipe"]
     assert {name: recipe[name] for name in values} == values
     assert model_files.model_files(config_of(TINY), "variant", "adam").confusion.exists()

@@ -14,7 +14,6 @@ from instrec.config import FeatureParameters
 from instrec.data import audio
 from instrec.errors import InputError
 
-MIN_FFT = 2048  # the published script leaves n_fft at librosa's default, zero-padding the window
 EPSILON = np.finfo(np.float32).eps  # keeps the logarithm of silence finite
 FRAMES_A_BLOCK = 32  # spectra computed at once: they fit the cache, more take twice as long
 
@@ -26,6 +25,7 @@ def log_mel(
     win_length: int = 1024,
     hop_length: int = 512,
     num_mel: int = 128,
+    n_fft: int = 2048,
 ) -> np.ndarray:
     """Compute the natural logarithm of the mel spectrogram of magnitudes.
 
@@ -46,6 +46,8 @@ def log_mel(
         Hop in samples.
     num_mel : int
         Mel bands (Slaney scale and norm).
+    n_fft : int
+        Samples that a shorter window is zero-padded to.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def log_mel(
     """
     import scipy.fft  # deferred; a fifth faster than numpy's
 
-    n_fft = max(MIN_FFT, win_length)
+    n_fft = max(n_fft, win_length)
     window, mel_filters = _window(win_length), _mel_filters(sr, n_fft, num_mel)
     padded = np.pad(np.asarray(y, dtype=np.float32), win_length // 2)  # centred frames
     frames = np.lib.stride_tricks.sliding_window_view(padded, win_length)[::hop_length]
@@ -106,6 +108,7 @@ def log_mel_channels(y: np.ndarray, parameters: FeatureParameters) -> np.ndarray
                 win_length=window,
                 hop_length=parameters.hop_length,
                 num_mel=parameters.num_mel_bands,
+                n_fft=parameters.n_fft,
             )
             for window in parameters.windows
         ],
@@ -181,17 +184,20 @@ def patches_of_file(path: str | Path, parameters: FeatureParameters, step: int) 
     return np.ascontiguousarray(patches)
 
 
+MeansAndStds = Sequence[tuple[np.ndarray, np.ndarray]]  # of each input, as patches are shaped
+
+
 def standardise(
-    inputs: Sequence[np.ndarray], means_and_stds: Sequence[tuple[float, float]] | None
+    inputs: Sequence[np.ndarray], means_and_stds: MeansAndStds | None
 ) -> tuple[np.ndarray, ...]:
-    """Subtract the mean of each input and divide by its standard deviation.
+    """Subtract the mean of each cell and divide by its standard deviation (thesis 5.5.2).
 
     Parameters
     ----------
     inputs : sequence of np.ndarray [shape=(..., bands, frames, channels)]
         Patches of each input of the network.
-    means_and_stds : sequence of (float, float), or None
-        Mean and standard deviation of each input; None leaves the patches as they are.
+    means_and_stds : sequence of (np.ndarray, np.ndarray) [shape=(bands, frames, channels)], or None
+        Mean and standard deviation of the cells of each input; None leaves the patches as they are.
 
     Returns
     -------
@@ -200,8 +206,8 @@ def standardise(
 
     Examples
     --------
-    >>> standardise([np.array([1.0, 5.0])], [(3.0, 2.0)])
-    (array([-1.,  1.]),)
+    >>> standardise([np.array([1.0, 5.0])], [(np.array([1.0, 3.0]), np.array([2.0, 4.0]))])
+    (array([0. , 0.5]),)
     """
     if means_and_stds is None:
         return tuple(inputs)
@@ -210,7 +216,7 @@ def standardise(
 
 
 def network_input(
-    inputs: Sequence[np.ndarray], means_and_stds: Sequence[tuple[float, float]] | None
+    inputs: Sequence[np.ndarray], means_and_stds: MeansAndStds | None
 ) -> np.ndarray | tuple[np.ndarray, ...]:
     """Standardise patches as a network takes them: as `standardise`, but one input by itself.
 

@@ -175,19 +175,32 @@ def read_label_file(path: Path, known: set[str]) -> set[str]:
 
 
 def read_folders(
-    root: Path, labels: tuple[str, ...], seed: int
+    root: Path, labels: tuple[str, ...], seed: int, test_files: int | None = None
 ) -> tuple[list[Clip], list[Clip], list[tuple[str, str]]]:
-    """Read a tree of one folder a label, halved at random into train and test, label by label.
+    """Read a tree of one folder a label, split at random into train and test, label by label.
 
-    Parameters and returns are those of `read_irmas`; nothing is ever left out here.
+    Parameters
+    ----------
+    root : Path
+        Folder that holds the folders.
+    labels : tuple of str
+        Their names.
+    seed : int
+        Of the random split.
+    test_files : int, optional
+        Files of a label that test (thesis 5.1.5), where it has twice as many or more; half of them
+        by default.
 
     Returns
     -------
     train, test, left_out
-        As of `read_irmas`.
+        As of `read_irmas`; nothing is ever left out here.
     """
     clips = _read_label_folders(root, labels)
-    in_train = splits.halves([clip.labels for clip in clips], seed=seed)
+    carried = [clip.labels for clip in clips]
+    in_train = splits.halves(carried, seed=seed)
+    if test_files is not None:
+        in_train = ~splits.some_of_each(carried, test_files, seed=seed)
     train = [clip for clip, first in zip(clips, in_train, strict=True) if first]
     test = [clip for clip, first in zip(clips, in_train, strict=True) if not first]
     return train, test, []
@@ -251,7 +264,7 @@ def read_tree(config: Config, root: Path) -> tuple[list[Clip], list[Clip], list[
     data_set = config.data_set
     if data_set.layout == "irmas":
         return read_irmas(root, data_set.labels, known_labels(data_set))
-    return read_folders(root, data_set.labels, config.seed)
+    return read_folders(root, data_set.labels, config.seed, data_set.test_files)
 
 
 def path_of(config: Config, part: str) -> Path:

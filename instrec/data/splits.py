@@ -1,4 +1,4 @@
-"""Which patch trains and which clip tests: seeded, balanced splits (thesis 5.2).
+"""Which patch trains and which clip tests: seeded, balanced splits (thesis 5.1.5).
 
 Every function is pure and returns a boolean mask, so that a split is a small file beside a tensor
 and never a copy of it.
@@ -197,6 +197,38 @@ def halves(labels: Sequence[Sequence[str]], *, seed: int = 0) -> np.ndarray:
         first[order[np.argmax((ordered == leaving) & first[order])]] = False
         first[order[np.argmax((ordered == coming) & ~first[order])]] = True
     return first
+
+
+def some_of_each(labels: Sequence[Sequence[str]], number: int, *, seed: int = 0) -> np.ndarray:
+    """Draw some clips of each label at random, for testing (thesis 5.1.5).
+
+    Parameters
+    ----------
+    labels : sequence of sequence of str
+        The label of each clip.
+    number : int
+        Clips of a label; half of those of a label that has fewer than twice as many.
+    seed : int
+        Of the random order.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=bool]
+        True for the clips that are drawn.
+
+    Examples
+    --------
+    >>> drawn = some_of_each([["as"]] * 21 + [["cl"]] * 9, 8)
+    >>> int(drawn[:21].sum()), int(drawn[21:].sum())
+    (8, 4)
+    """
+    _, class_id = np.unique([label for (label,) in labels], return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    drawn = np.zeros(len(labels), dtype=bool)
+    for label in range(class_id.max(initial=-1) + 1):
+        members = order[class_id[order] == label]
+        drawn[members[: min(number, len(members) // 2)]] = True
+    return drawn
 
 
 def halves_by_patch(

@@ -25,6 +25,7 @@ from instrec.errors import InputError
 PARTS = ("train", "test")
 RECORD = "record.json"
 BLOCK = 512  # patches in memory at once
+MIN_STD = 0.1  # nepers, 0.9 dB: a cell that is silent in all training patches would explode else
 RENDERED_NOTE = "rendered.json"  # marks an audio folder that render_dataset.py made
 
 
@@ -231,17 +232,46 @@ class Tensors:
         return self.saved_split(
             split_name(config, "train", fraction),
             self.file_id.shape,
-            lambda: splits.validation_mask(
-                self.class_id,
-                self.file_id,
-                fraction,
-                recordings=[splits.recording_of(name) for name in self.files],
-                split_by=config.split_by,
-                balanced=config.balanced,
-                seed=config.seed,
-                names=self.label_names,
-            ),
+            lambda: self._validation_mask(np.arange(len(self.file_id)), config, fraction),
         )
+
+    def _validation_mask(self, rows: np.ndarray, config: Config, fraction: float) -> np.ndarray:
+        return splits.validation_mask(
+            self.class_id[rows],
+            self.file_id[rows],
+            fraction,
+            recordings=[splits.recording_of(name) for name in self.files],
+            split_by=config.split_by,
+            balanced=config.balanced,
+            seed=config.seed,
+            names=self.label_names,
+        )
+
+    def training_rows(
+        self, config: Config, fraction: float, *, held_out: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Tell the patches that train and those that validate.
+
+        Parameters
+        ----------
+        config : Config
+            How to split, and the seed.
+        fraction : float
+            Share that trains, from 0 to 1.
+        held_out : bool
+            Hold the rest out for confusion matrices (thesis 5.2.2), instead of validating with it:
+            of the share, `val_split` trains and what it leaves validates.
+
+        Returns
+        -------
+        train_rows, validation_rows : np.ndarray [shape=(n,), dtype=int]
+        """
+        apart = self.validation_mask(config, fraction)
+        rows = np.flatnonzero(~apart)
+        if not held_out:
+            return rows, np.flatnonzero(apart)
+        validation = self._validation_mask(rows, config, config.val_split)
+        return rows[~validation], rows[validation]
 
     def pure_mask(self, config: Config) -> np.ndarray:
         """Tell the patches of the pure half from those of the development half [patches].
@@ -268,30 +298,29 @@ class Tensors:
             ),
         )
 
-    def mean_and_std(self, rows: np.ndarray) -> list[tuple[float, float]]:
-        """Compute mean and standard deviation of some patches, of each input.
+    def means_and_stds(self, rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Compute mean and standard deviation of each cell of some patches (thesis 5.5.2).
+
+        In two passes, as the mean of squares less the square of the mean leaves rounding where a
+        cell is always the same; read in blocks of bounded size.
 
         Parameters
         ----------
         rows : np.ndarray [shape=(n,)]
-            The patches, all of whose values count alike; read in blocks of bounded size.
+            The patches, which count alike.
 
         Returns
         -------
-        list of (float, float)
-            Mean and standard deviation, 1 where all values are the same.
+        list of (np.ndarray, np.ndarray) [shape=(bands, frames, channels), dtype=float32]
+            Of each input; a deviation is at least `MIN_STD`.
         """
         found = []
-        for tensor in self.inputs:
+        for tensor in map(storage.Rows, self.inputs):
             blocks = np.array_split(np.sort(rows), -(-len(rows) // BLOCK))
-            # Of each block: sums of the values and of their squares, in double precision.
-            patches = storage.Rows(tensor)
-            sums = [
-                (values.sum(), np.square(values).sum())
-                for values in (patches[block].astype(np.float64) for block in blocks)
-            ]
-            mean, square = np.sum(sums, axis=0) / (len(rows) * np.prod(tensor.shape[1:]))
-            found.append((float(mean), float(np.sqrt(max(square - mean**2, 0))) or 1.0))
+            mean = sum(tensor[block].sum(axis=0, dtype=np.float64) for block in blocks) / len(rows)
+            squares = sum(np.square(tensor[block] - mean).sum(axis=0) for block in blocks)
+            std = np.maximum(np.sqrt(squares / len(rows)), MIN_STD)
+            found.append((mean.astype(np.float32), std.astype(np.float32)))
         return found
 
     def patches_of_labels(self) -> Iterator[tuple[str, np.ndarray]]:

@@ -70,7 +70,9 @@ def _find_results(
                 "experiment, or --folder DIR, a folder of results"
             )
         if model is None:
-            model = config.result_name(model_files.trained_name(config, config.model))
+            model = model_files.trained_name(config, config.model)
+            if ending != "run.json":  # of what came after training
+                model = config.result_name(model)
         if not is_plain_name(model):
             raise InputError(f"expected the name of a model, found {model!r}")
         folder = command.choose_data_set(config).model_folder / model

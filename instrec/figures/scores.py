@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from instrec.figures.style import BLUE, GREY, ORANGE, band, legend_below, mark, new_figure, styled
+from instrec.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    band,
+    legend_below,
+    mark,
+    new_figure,
+    styled,
+)
 from instrec.scoring import metrics
 
 if TYPE_CHECKING:
@@ -52,7 +62,7 @@ def confusion(matrices: np.ndarray, labels: Sequence[str], title: str) -> "Figur
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
-    bar = figure.colorbar(image, shrink=0.8, pad=0.02, label="share of the clips of a true label")
+    bar = figure.colorbar(image, shrink=0.8, pad=0.02, label="share of a true label")
     bar.outline.set_visible(False)
     return figure
 
@@ -153,48 +163,87 @@ def classwise_panels(
 
 @styled
 def improvement_bars(
-    panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
+    panels: Mapping[str, Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]],
     names: Mapping[str, Sequence[str]],
     title: str,
 ) -> "Figure":
-    """Draw how many points of f-score one model is better (or worse) than another.
+    """Draw how many points of precision, recall and F one model is better than another.
+
+    A row a strategy, and bars of three measures, as Figs 5.9, 5.12, 5.20 and 5.21 of the thesis.
 
     Parameters
     ----------
-    panels : mapping of mapping of (np.ndarray, np.ndarray) [shape=(names,)]
-        By title of the panel and strategy: the improvement in points, and its deviation.
+    panels : mapping of mapping of mapping of (np.ndarray, np.ndarray) [shape=(names,)]
+        By title of the panel, strategy and measure: the improvement in points, and its deviation.
     names : mapping of sequence of str
         By title of the panel: what the bars are of, such as labels.
     title : str
         Title of the figure.
     """
-    counts = [len(names[panel]) for panel in panels]
-    widths = [max(count, 2.5) for count in counts]
-    figure = new_figure(max(0.72 * sum(widths) + 1.0, 5.5), 4.0, title)
-    drawn = figure.subplots(1, len(panels), sharey=True, width_ratios=widths, squeeze=False)[0]
-    for axes, (panel, strategies) in zip(drawn, panels.items(), strict=True):
-        width = 0.8 / len(strategies)
-        positions = np.arange(len(names[panel]))
-        for i, (strategy, (points, deviations)) in enumerate(strategies.items()):
-            bars = axes.bar(
-                positions + (i - (len(strategies) - 1) / 2) * width,
-                points,
-                width,
-                yerr=deviations,
-                color=(BLUE, ORANGE)[i],
-                error_kw={"elinewidth": 0.8, "ecolor": "#333333"},
-                label=f"strategy {strategy}",
-            )
-            axes.bar_label(bars, fmt="%+.1f", fontsize=7, padding=2)
-        axes.axhline(0, color="black", linewidth=0.8)
-        axes.set_xticks(positions, names[panel])
-        axes.set_title(panel)
-        axes.tick_params(axis="x", length=0)
-        axes.grid(visible=False, axis="x")
-        axes.margins(x=0.02, y=0.12)
-    drawn[0].set_ylabel("improvement (points of f-score, ± deviation)")
-    legend_below(figure, drawn[0])
+    strategies = list(next(iter(panels.values())))
+    widths = [max(len(names[panel]), 2) for panel in panels]
+    figure = new_figure(max(0.85 * sum(widths) + 1.2, 6), 2.6 * len(strategies) + 1.2, title)
+    drawn = figure.subplots(
+        len(strategies), len(panels), sharey=True, width_ratios=widths, squeeze=False
+    )
+    for row, strategy in zip(drawn, strategies, strict=True):
+        for axes, (panel, found) in zip(row, panels.items(), strict=True):
+            _bars_of_measures(axes, names[panel], found[strategy], "%+.1f")
+            axes.axhline(0, color="black", linewidth=0.8)
+            axes.set_title(f"{panel}, strategy {strategy}")
+        row[0].set_ylabel("improvement in points")
+    legend_below(figure, drawn[0, 0])
     return figure
+
+
+@styled
+def label_bars(
+    scores: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
+    labels: Sequence[str],
+    title: str,
+) -> "Figure":
+    """Draw precision, recall and F of each label, a row a strategy, as Fig. 5.6 of the thesis.
+
+    Parameters
+    ----------
+    scores : mapping of mapping of (np.ndarray, np.ndarray) [shape=(labels,)]
+        By strategy and measure: the mean over trainings, and its deviation.
+    labels : sequence of str
+        Names of the labels.
+    title : str
+        Title of the figure.
+    """
+    figure = new_figure(max(0.75 * len(labels) + 1.2, 6), 2.4 * len(scores) + 1.2, title)
+    rows = figure.subplots(len(scores), 1, sharey=True, squeeze=False)[:, 0]
+    for axes, (strategy, found) in zip(rows, scores.items(), strict=True):
+        _bars_of_measures(axes, labels, found, "%.2f")
+        axes.set(title=f"strategy {strategy}", ylim=(0, 1), ylabel="share of 1")
+    legend_below(figure, rows[0])
+    return figure
+
+
+def _bars_of_measures(
+    axes: "Axes",
+    names: Sequence[str],
+    measures: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    form: str,
+) -> None:
+    width, positions = 0.84 / len(measures), np.arange(len(names))
+    for i, (measure, (values, deviations)) in enumerate(measures.items()):
+        bars = axes.bar(
+            positions + (i - (len(measures) - 1) / 2) * width,
+            values,
+            width,
+            yerr=deviations,
+            color=(BLUE, GREEN, ORANGE)[i],
+            error_kw={"elinewidth": 0.8, "ecolor": "#333333"},
+            label=measure,
+        )
+        axes.bar_label(bars, fmt=form, fontsize=6, padding=2, rotation=90)
+    axes.set_xticks(positions, names)
+    axes.tick_params(axis="x", length=0)
+    axes.grid(visible=False, axis="x")
+    axes.margins(x=0.02, y=0.2)
 
 
 def f_score_at(threshold: float, thresholds: np.ndarray, f_scores: np.ndarray) -> float:

@@ -106,6 +106,36 @@ def attribution(
     return figure
 
 
+@styled
+def means_and_stds(
+    inputs: Sequence[tuple[str, np.ndarray, np.ndarray]], parameters: FeatureParameters, title: str
+) -> "Figure":
+    """Draw what patches are standardised by, as Fig. 5.14 of the thesis: a row an input.
+
+    Parameters
+    ----------
+    inputs : sequence of (str, np.ndarray, np.ndarray) [shape=(mel bands, frames, channels)]
+        For each input of the network: its name, and mean and deviation of each cell; of several
+        channels, their averages are drawn.
+    parameters : FeatureParameters
+        What a patch is made with.
+    title : str
+        Above the figure.
+    """
+    figure = new_figure(7.5, 0.9 + 3.2 * len(inputs), title)
+    rows = figure.subplots(len(inputs), 2, sharex=True, sharey=True, squeeze=False)
+    span = (0, parameters.patch_seconds)
+    for row, (name, *maps) in zip(rows, inputs, strict=True):
+        for axes, what, cells in zip(row, ("mean", "deviation"), maps, strict=True):
+            decibels = DB * cells.mean(axis=-1)
+            image = _mel_map(axes, decibels, span, parameters.sample_rate, cmap="magma")
+            axes.set_title(f"{what} of {name}", loc="left")
+            figure.colorbar(image, ax=axes, label="dB", aspect=30)
+    figure.supxlabel("time in seconds", fontsize="medium")
+    figure.supylabel("frequency in Hz, on the mel scale", fontsize="medium")
+    return figure
+
+
 def _signed_colours(strengths: np.ndarray) -> dict:
     """Return blue, white and orange as `imshow` takes them, 0 being white, for these strengths."""
     from matplotlib.colors import LinearSegmentedColormap
@@ -156,7 +186,7 @@ def _band_profile(
 
 @styled
 def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Figure":
-    """Draw what was found in a recording: spectrogram, outputs over time, strengths (thesis 5.23).
+    """Draw what was found in a recording: spectrogram, outputs over time, strengths (Fig. 5.23).
 
     Parameters
     ----------

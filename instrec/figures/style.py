@@ -2,7 +2,8 @@
 
 Drawing functions return a figure and know no disk; matplotlib is imported when they are called, and
 needs no display. What is drawn is the mean over the trainings, with a band or bar of one standard
-deviation. Colours are those of Okabe and Ito, which colour-blind readers can tell apart.
+deviation of the sample. Colours are those of Okabe and Ito, which colour-blind readers can tell
+apart.
 """
 
 import functools
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from instrec.common import storage
+from instrec.scoring import metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 DPI = 200
 CHARACTERS_AN_INCH = 11  # of a title
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
 STYLE = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
     "font.size": 10,
@@ -139,7 +141,7 @@ def band(
 ) -> None:
     """Draw the mean of [iterations x ...] as a line, and the deviation as a band around it."""
     values = np.ma.masked_invalid(values)  # what a run did not reach, or a loss that diverged
-    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    mean, deviation = values.mean(axis=0), metrics.deviation(values)
     marker = "o" if len(x) <= 12 else None  # a short line is seen, and a single point at all
     axes.plot(x, mean, line, color=colour, label=label, marker=marker, markersize=4)
     axes.fill_between(x, mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)

@@ -66,6 +66,10 @@ class ModelFiles:
         """Structure of the network."""
         return self._for(iteration, "json")
 
+    def means_and_stds(self, iteration: int) -> Path:
+        """What patches are standardised by, of networks that take them so."""
+        return self._for(iteration, "means_and_stds.npz")
+
     def run_record(self, iteration: int) -> Path:
         """What made the model; it is there only if training has finished."""
         return self._for(iteration, "run.json")
@@ -102,13 +106,28 @@ class ModelFiles:
         """Final scores on the pure half: evaluate.py, mode 3."""
         return self._for_all("scores.json")
 
+    @property
+    def clips(self) -> Path:
+        """Scores of each clip of the pure half, by strategy: evaluate.py, mode 3."""
+        return self._for_all("clips.npz")
+
+    @property
+    def patches(self) -> Path:
+        """How many patches of each clip were decided for each label: evaluate.py, mode 1."""
+        return self._for_all("patches.npz")
+
     def figure(self, name: str) -> Path:
         """A figure, without its ending."""
         return self.folder / "figures" / f"{self.model}.{self.optimizer}.{name}"
 
 
 def model_files(
-    config: Config, model: str, optimizer: str, split: float | None = None
+    config: Config,
+    model: str,
+    optimizer: str,
+    split: float | None = None,
+    *,
+    held_out: bool = False,
 ) -> ModelFiles:
     """Return the files of a model of the data set.
 
@@ -120,9 +139,13 @@ def model_files(
         Names of the trained model and of its optimizer.
     split : float, optional
         Share that trained; one other than `val_split` has a folder of its own.
+    held_out : bool
+        Whether the rest was held out for confusion matrices: such networks have a folder, too.
     """
     folder = config.model_folder / model
-    if split not in (None, config.val_split):
+    if held_out:
+        folder /= f"confusion_{split:g}"
+    elif split not in (None, config.val_split):
         folder /= f"split_{split:g}"
     return ModelFiles(folder, model, optimizer)
 

@@ -71,7 +71,7 @@ def predict(
         part.inputs,
         np.arange(len(part.file_id)),
         BATCH,
-        means_and_stds=record.get("means_and_stds"),
+        means_and_stds=trained.load_means_and_stds(files, iteration, record, remedy),
     )
     bar = callbacks.PredictionBar(f"predicting {files.best(iteration).name}", len(data))
     with data.errors():

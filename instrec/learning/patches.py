@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -30,8 +30,8 @@ class Patches:
         Shuffle before every epoch, by this seed and the number of the epoch.
     epoch : int
         Number of the first epoch, for training that goes on.
-    means_and_stds : sequence of (float, float), optional
-        Mean and standard deviation of each input, to standardise by (thesis 5.5.2).
+    means_and_stds : sequence of (np.ndarray, np.ndarray), optional
+        Mean and standard deviation of the cells of each input: see `features.standardise`.
     augmentations : str
         Names of `augmentation`, by which batches are varied; needs `shuffle_seed`, and
         both inputs of a network are varied alike.
@@ -56,7 +56,7 @@ class Patches:
         targets: np.ndarray | None = None,
         shuffle_seed: tuple[int, ...] | None = None,
         epoch: int = 0,
-        means_and_stds: Sequence[tuple[float, float]] | None = None,
+        means_and_stds: features.MeansAndStds | None = None,
         augmentations: str = "",
         devices: int = 1,
         process: tuple[int, int] = (0, 1),

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from instrec.common import storage
+from instrec.data.features import MeansAndStds
 from instrec.errors import InputError, is_plain_name
 from instrec.learning.model_files import ModelFiles
 
@@ -64,12 +67,6 @@ def _is_list(value: object, is_right: Callable[[object], bool]) -> bool:
     return isinstance(value, list) and bool(value) and all(map(is_right, value))
 
 
-def _are_means_and_stds(value: object) -> bool:
-    return value is None or _is_list(
-        value, lambda pair: _is_list(pair, _is_number) and len(pair) == 2 and pair[1] > 0
-    )
-
-
 # What entries of a record can be, where it has them: what else they were would be followed, as into
 # other folders, or take all memory.
 _ENTRIES = {
@@ -82,7 +79,7 @@ _ENTRIES = {
     "validation_patches": _is_size,
     "folders": lambda value: _is_list(value, is_plain_name),
     "separated": lambda value: isinstance(value, bool),
-    "means_and_stds": _are_means_and_stds,
+    "means_and_stds": lambda value: value is None or isinstance(value, str),
     "seconds": _is_number,
 }
 _RECIPE = {
@@ -90,6 +87,7 @@ _RECIPE = {
     "hop_length": _is_size,
     "num_mel_bands": _is_size,
     "patch_frames": _is_size,
+    "n_fft": _is_size,
     "windows": lambda value: _is_list(value, _is_size),
     "labels": lambda value: _is_list(value, is_plain_name),
     "model": is_plain_name,
@@ -154,6 +152,82 @@ def check_weights(files: ModelFiles, iteration: int, record: dict, remedy: str) 
     best = files.best(iteration)
     if not best.exists() or storage.digest_of_file(best) != record["weights"]:
         raise InputError(f"{best} is missing or not what training wrote: run {remedy}")
+
+
+def save_means_and_stds(
+    files: ModelFiles, iteration: int, means_and_stds: MeansAndStds | None
+) -> str | None:
+    """Write what patches are standardised by, if they are, beside the weights.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        The trained model.
+    iteration : int
+        Number of the training.
+    means_and_stds : sequence of (np.ndarray, np.ndarray), or None
+        As `features.standardise` takes them.
+
+    Returns
+    -------
+    str or None
+        The digest that the record keeps.
+    """
+    path = files.means_and_stds(iteration)
+    if means_and_stds is None:
+        path.unlink(missing_ok=True)
+        return None
+    pairs = enumerate(means_and_stds)
+    arrays = {f"{name}_{i}": x for i, pair in pairs for name, x in zip(_PAIR, pair, strict=True)}
+    storage.save_arrays(path, **arrays)
+    return storage.digest_of_file(path)
+
+
+def load_means_and_stds(
+    files: ModelFiles, iteration: int, record: dict, remedy: str
+) -> list[tuple[np.ndarray, np.ndarray]] | None:
+    """Read what a network's patches are standardised by; None if they are not.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        The trained model.
+    iteration : int
+        Number of the training.
+    record : dict
+        Of that training.
+    remedy : str
+        The command that trains it anew.
+
+    Returns
+    -------
+    list of (np.ndarray, np.ndarray), or None
+        As `features.standardise` takes them.
+
+    Raises
+    ------
+    InputError
+        If they are missing, damaged, or not those of the record.
+    """
+    path = files.means_and_stds(iteration)
+    if record.get("means_and_stds") is None:
+        return None
+    if not path.exists() or storage.digest_of_file(path) != record["means_and_stds"]:
+        raise InputError(f"{path} is missing or not what training wrote: run {remedy}")
+    with storage.parsing(path, remedy):
+        arrays = storage.load_arrays(path, remedy)
+        inputs = range(len(record["folders"]))
+        found = [tuple(arrays[f"{name}_{i}"] for name in _PAIR) for i in inputs]
+        shape = _patch_shape(record["recipe"])
+        for mean, std in found:
+            if mean.shape != shape or std.shape != shape:
+                raise ValueError(f"expected the shape {shape}, found {mean.shape} and {std.shape}")
+            if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+                raise ValueError("expected numbers, and deviations above 0")
+    return found
+
+
+_PAIR = ("mean", "std")
 
 
 def check_alike(files: ModelFiles, records: list[dict]) -> None:
@@ -225,11 +299,17 @@ def load_network(files: ModelFiles, iteration: int, remedy: str) -> "keras.Model
     return network
 
 
+def _patch_shape(recipe: dict) -> tuple[int, int, int]:
+    return recipe["num_mel_bands"], recipe["patch_frames"], len(recipe["windows"])
+
+
 def _check_shapes(network: "keras.Model", record: dict) -> None:
     """Refuse a network that takes other patches or answers for other labels than its record."""
     recipe = record["recipe"]
-    patch = (recipe["num_mel_bands"], recipe["patch_frames"], len(recipe["windows"]))
-    wanted = ([(None, *patch)] * len(record["folders"]), [(None, len(recipe["labels"]))])
+    wanted = (
+        [(None, *_patch_shape(recipe))] * len(record["folders"]),
+        [(None, len(recipe["labels"]))],
+    )
     found = tuple([tuple(x.shape) for x in ends] for ends in (network.inputs, network.outputs))
     if found != wanted:
         raise ValueError(f"expected inputs and outputs of the shapes {wanted}, found {found}")

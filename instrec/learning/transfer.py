@@ -27,32 +27,32 @@ class TransferSource:
         If it is not trained, or takes other inputs than the data set has.
     """
 
+    _REMEDY = "the training of that model again, with --overwrite"
+
     def __init__(self, config: Config) -> None:
         self.source, self._activation = config.transfer_from, config.transfer_output
         self.files = model_files.source_files(self.source, config.models_root)
         wanted = dataclasses.asdict(config.features)
         self._records = [self._record(iteration, wanted) for iteration in range(config.iter_num)]
         trained.check_alike(self.files, self._records)
+        # What it was standardised with, if it was: what is frozen expects the same.
+        self.means_and_stds = trained.load_means_and_stds(
+            self.files, 0, self._records[0], self._REMEDY
+        )
         self.network: str = self._records[0]["recipe"]["model"]
 
     def _record(self, iteration: int, wanted: dict) -> dict:
-        remedy = "the training of that model again, with --overwrite"
         if not self.files.run_record(iteration).exists():
             raise InputError(
                 f"expected {self.files.best(iteration)} to start from, found nothing: train "
                 f"{self.source} first, with as many iterations"
             )
-        record = trained.load_record(self.files, iteration, remedy, "recipe", "weights")
+        record = trained.load_record(self.files, iteration, self._REMEDY, "recipe", "weights")
         different = storage.mismatches(record, wanted)
         if different:
             raise InputError(f"{self.source} takes other features ({'; '.join(different)})")
-        trained.check_weights(self.files, iteration, record, remedy)
+        trained.check_weights(self.files, iteration, record, self._REMEDY)
         return record
-
-    @property
-    def means_and_stds(self) -> list | None:
-        """Means and standard deviations that the source was standardised with, if it was."""
-        return self._records[0].get("means_and_stds")
 
     def recipe(self, iteration: int) -> list[str]:
         """Name the model and the digest of its weights.
@@ -108,6 +108,35 @@ class TransferSource:
         return trained.load_network(
             self.files, iteration, f"the training of {self.source} again, with --overwrite"
         )
+
+
+def chosen_source(config: Config, network: str | None) -> TransferSource | None:
+    """Return the model that `transfer_from` names, if it names one.
+
+    Parameters
+    ----------
+    config : Config
+        The parameters.
+    network : str or None
+        The network that is meant to start from it, if it is said.
+
+    Raises
+    ------
+    InputError
+        If it is another network, or was not standardised and what starts from it should be.
+    """
+    if not config.transfer_from:
+        return None
+    source = TransferSource(config)
+    if network not in (None, source.network):
+        raise InputError(
+            f"{config.transfer_from} is a {source.network}, which {network} cannot start from"
+        )
+    if config.standardise and source.means_and_stds is None:
+        raise InputError(
+            f"{config.transfer_from} was not standardised: what starts from it cannot be"
+        )
+    return source
 
 
 def passes(config: Config, source: TransferSource | None) -> list[dict]:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from instrec.scoring.metrics import deviation
+
 NONE = "–"  # a cell without a number
 NUMBER = re.compile(r"[+−-]?\d")  # how a cell of a number starts, whatever unit follows
 
@@ -14,7 +16,7 @@ def mean_text(values: np.ndarray, digits: int = 3) -> str:
     if not len(values):
         return NONE
     text = f"{np.mean(values):.{digits}f}"
-    return text if len(values) == 1 else f"{text} ± {np.std(values):.{digits}f}"
+    return text if len(values) == 1 else f"{text} ± {deviation(values):.{digits}f}"
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -36,7 +38,7 @@ def change_range(published: Sequence[float] | None) -> str:
     """Write a published change: (1, 3) -> '+1 to +3'."""
     if published is None:
         return NONE
-    low, high = (f"{value:+g}".replace("-", "−") for value in published)
+    low, high = (f"{round(value, 1):+g}".replace("-", "−") for value in published)
     return low if low == high else f"{low} to {high}"
 
 
@@ -47,19 +49,6 @@ def duration(seconds: float) -> str:
         return f"{rest} s"
     hours, minutes_rest = divmod(minutes, 60)
     return f"{minutes} min {rest:02d} s" if not hours else f"{hours} h {minutes_rest:02d} min"
-
-
-def change_of(ours: np.ndarray, baseline: np.ndarray) -> tuple[float, float]:
-    """Return the difference of two means, and the deviation of that difference."""
-    return float(np.mean(ours) - np.mean(baseline)), float(np.hypot(np.std(ours), np.std(baseline)))
-
-
-def change_text(ours: np.ndarray, baseline: np.ndarray) -> str:
-    """Write a difference in points, with its deviation where there are several trainings."""
-    change, deviation = change_of(ours, baseline)
-    if len(ours) == len(baseline) == 1:
-        return points(change)
-    return f"{points(change)} ± {100 * deviation:.1f}"
 
 
 def f_of(precision: float, recall: float) -> float:

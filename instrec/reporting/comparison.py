@@ -102,7 +102,7 @@ def load_results(models_root: Path | None = None) -> Results:
 
     table, ranking, _ = load_tables(models_root or read().models_root)
     frames = []
-    for summary in ("mean", lambda values: values.std(ddof=0)):
+    for summary in ("mean", lambda values: float(metrics.deviation(values.to_numpy()))):
         for kind in ("global", "classwise", "global_classwise"):
             level = "label" if kind == "classwise" else "averaging"
             chosen = table[table["kind"] == kind].rename(columns={"name": level})
@@ -127,7 +127,7 @@ def plot_improvement(
     thresholds: str = "one",
     baseline_thresholds: str = "one",
 ) -> list[Path]:
-    """Draw how many points of f-score one model is better than another, and save the bar charts.
+    """Draw by how many points one model is better than another, in precision, recall and F.
 
     The error bars add the variances of both: exact if the runs of the two are independent.
 
@@ -198,20 +198,15 @@ class Side(NamedTuple):
         """Name it in the name of a file."""
         return "-".join(self)
 
-    def f_scores(
-        self, results: Results, strategy: str, names: list[str], *, by_label: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the means and deviations of the f-scores of averages or labels: [names] each."""
+    def frames(self, results: Results, *, by_label: bool) -> tuple["pd.DataFrame", "pd.DataFrame"]:
+        """Return the means and deviations of averages or labels, by strategy and name."""
         kind = "classwise" if by_label else _choose("thresholds", self.thresholds, THRESHOLDS)
         frames = {
             "global": (results.global_res, results.global_dev),
             "classwise": (results.class_res, results.class_dev),
             "global_classwise": (results.global_class_res, results.global_class_dev),
         }
-        return tuple(
-            self._rows(frame).loc[strategy].loc[names, "f-score"].to_numpy()
-            for frame in frames[kind]
-        )
+        return tuple(map(self._rows, frames[kind]))
 
     def labels(self, results: Results) -> list[str]:
         """Return the labels that have scores."""
@@ -241,13 +236,21 @@ def _common_labels(results: Results, sides: tuple[Side, Side]) -> list[str]:
 
 def _improvements(
     results: Results, sides: tuple[Side, Side], names: list[str], *, by_label: bool
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Subtract f-scores, in points, and combine their deviations, by strategy: [names] each."""
-    improvements = {}
-    for strategy in metrics.STRATEGIES:
-        (mean, deviation), (base_mean, base_deviation) = (
-            side.f_scores(results, strategy, names, by_label=by_label) for side in sides
-        )
-        points = 100 * (mean - base_mean), 100 * np.hypot(deviation, base_deviation)
-        improvements[strategy] = points
-    return improvements
+) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Subtract scores, in points, and combine deviations, by strategy and measure: [names] each."""
+    (mean, deviation), (base_mean, base_deviation) = (
+        side.frames(results, by_label=by_label) for side in sides
+    )
+    return {
+        strategy: {
+            measure: tuple(
+                100 * combine(*(f.loc[strategy].loc[names, measure].to_numpy() for f in frames))
+                for combine, frames in (
+                    (np.subtract, (mean, base_mean)),
+                    (np.hypot, (deviation, base_deviation)),
+                )
+            )
+            for measure in scores.MEASURES
+        }
+        for strategy in metrics.STRATEGIES
+    }

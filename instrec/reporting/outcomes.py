@@ -1,6 +1,6 @@
 """What came of the experiments, and whether the data were rendered."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ from instrec.config import Config
 from instrec.experiments import Experiment, needs, trained
 from instrec.reporting import cells
 from instrec.scoring import metrics
+from instrec.scoring.intervals import Decisions
+from instrec.scoring.scores import KEYS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +33,12 @@ class Outcome:
         Of the final scores: see `scores.load`; empty if there are none.
     table : pandas.DataFrame
         The final scores.
+    clips : dict of str to np.ndarray
+        Scores of each clip, as mode 3 leaves them.
     confusion : dict
         Of evaluate.py, mode 1.
+    patches : dict of str to np.ndarray
+        Decisions of the patches of each clip, as mode 1 leaves them.
     trainings : list of dict
         Record of each training, with `has_learnt`; of an ensemble, those of its members.
     figures : dict of str to str
@@ -45,7 +51,9 @@ class Outcome:
     reason: str = ""
     record: dict = field(default_factory=dict)
     table: "pd.DataFrame | None" = None
+    clips: dict[str, np.ndarray] = field(default_factory=dict)
     confusion: dict = field(default_factory=dict)
+    patches: dict[str, np.ndarray] = field(default_factory=dict)
     trainings: list[dict] = field(default_factory=list)
     figures: dict[str, str] = field(default_factory=dict)
 
@@ -62,6 +70,11 @@ class Outcome:
         return all(training["has_learnt"] for training in self.trainings)
 
     @property
+    def finished(self) -> bool:
+        """Whether every training stopped by itself, and not for lack of epochs."""
+        return all(training["stopped"] for training in self.trainings)
+
+    @property
     def time(self) -> str:
         """How long its trainings took."""
         return cells.duration(sum(training.get("seconds", 0) for training in self.trainings))
@@ -74,19 +87,30 @@ class Outcome:
         rows = self.table.set_index(["strategy", "kind", "name"]).sort_index()
         return rows.loc[[(strategy, kind, average)]].sort_values("training")[measure].to_numpy()
 
+    def decisions(self, strategy: str, average: str, *, classwise: bool = False) -> Decisions:
+        """Return what was decided of each clip with the optima of one threshold, or of each."""
+        thresholds = self.score(strategy, average, "threshold")[0]
+        if classwise:
+            rows = self.table[self.table["kind"] == "classwise"].set_index([*KEYS[3:5], "name"])
+            labels = self.record["recipe"]["labels"]
+            thresholds = np.array([rows.loc[(0, strategy, x), "threshold"] for x in labels])
+        files, y_true = self.clips["clips"].tolist(), self.clips["y_true"]
+        return Decisions.of_scores(files, y_true, self.clips[strategy], thresholds)
+
+    def decisions_of_patches(self) -> Decisions:
+        """Return how often the patches of each clip were right."""
+        files, y_true = self.patches["clips"].tolist(), self.patches["y_true"]
+        return Decisions.of_patches(files, y_true, self.patches[metrics.BY_PATCH])
+
     def ranking(self, strategy: str, name: str) -> np.ndarray:
         """Return a measure that needs no threshold, of each training [trainings]."""
         table = self.record["ranking"]
         return table[table["strategy"] == strategy][name].to_numpy()
 
-    def accuracies(self, strategy: str) -> np.ndarray:
+    def accuracies(self, what: str) -> np.ndarray:
         """Return the mean accuracy of the confusion matrix of each training."""
-        matrices = np.array(self.confusion["matrices"][strategy])
+        matrices = np.array(self.confusion["matrices"][what])
         return np.array([metrics.mean_accuracy(matrix) for matrix in matrices])
-
-    def validation(self) -> np.ndarray:
-        """Return the best validation accuracy of each training."""
-        return np.array([training["best_accuracy"] for training in self.trainings])
 
 
 def rendered_among(outcomes: Iterable[Outcome]) -> frozenset[str]:
@@ -101,26 +125,20 @@ def rendered_among(outcomes: Iterable[Outcome]) -> frozenset[str]:
         found |= more
 
 
-def origin_of(outcomes: Sequence[Outcome]) -> tuple[str, str]:
-    """Say what the numbers are made from: in full for the head, in short for tables."""
+def origin_of(outcomes: Iterable[Outcome], rendered: frozenset[str]) -> str:
+    """Say what the numbers are made from."""
     titles: dict[bool, set[str]] = {True: set(), False: set()}
-    counted = rendered_among(outcomes)
     for outcome in outcomes:
-        if outcome.record:
-            titles[outcome.experiment.id in counted].add(outcome.config.data_set.title)
-    rendered, recorded = (", ".join(sorted(titles[kind])) for kind in (True, False))
-    if rendered and recorded:
+        titles[outcome.experiment.id in rendered].add(outcome.config.data_set.title)
+    made, recorded = (", ".join(sorted(titles[kind])) for kind in (True, False))
+    if made and recorded:
         return (
-            f"RENDERED, not recordings, or starting from a model of rendered data: {rendered}. "
-            f"Not rendered: {recorded}. Rows and figures of rendered data say so.",
-            "partly RENDERED data",
+            f"RENDERED, not recordings, or starting from a model of rendered data: {made}. "
+            f"Not rendered: {recorded}. Rows of rendered data say so."
         )
-    if rendered:
+    if made:
         return (
-            "Made from RENDERED demo data, which stand in for the data sets; these are not scores "
-            "on IRMAS, Monotimbral or Jazz: compare directions, not numbers.",
-            "RENDERED demo data, not the published data sets",
+            "Made from RENDERED demo data, which stand in for the data sets: no number here is a "
+            "score on IRMAS, Monotimbral or Jazz. Compare directions."
         )
-    if recorded:
-        return f"Made from the audio of {recorded}.", f"audio of {recorded}"
-    return "No experiment has results yet.", "no results"
+    return f"Made from the audio of {recorded}." if recorded else "No experiment has results yet."

@@ -1,8 +1,7 @@
 """The report of the experiments, as Markdown: what they found beside what was published.
 
 Everything here is pure: `document` makes the text of the outcomes of experiments. Which data the
-numbers are of is read from the results, never assumed, and stands above the report and at every
-table and figure of results.
+numbers are of is read from the results, never assumed, and stands above the report.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,19 +10,20 @@ from instrec.experiments import Experiment
 from instrec.reporting.cells import (
     NONE,
     change_range,
-    change_text,
     difference,
     f_of,
     markdown_table,
     mean_text,
     number,
     plain,
+    points,
 )
+from instrec.reporting.changes import AVERAGES, Change, changes
 from instrec.reporting.outcomes import Outcome, origin_of, rendered_among
-from instrec.reporting.splits import CHOSEN_ON_HELD_OUT, compare_splits
-from instrec.scoring import metrics
+from instrec.scoring import intervals, metrics
 
-STRATEGIES, AVERAGES = tuple(metrics.STRATEGIES), ("micro", "macro")
+STRATEGIES = tuple(metrics.STRATEGIES)
+MEASURES = {"precision": "P", "recall": "R", "f-score": "F"}
 ROUNDING = 0.0015  # of an f-score that is worked out from precision and recall of three digits
 # The averages of ours that a published one is set beside: which of both is meant is not sure.
 OURS = {
@@ -38,9 +38,6 @@ LATER = (
     ("Pons et al. 2017", 0.589, 0.516, None),
     ("Zhong et al. 2023", 0.674, None, 0.814),
 )
-
-
-# --- the document ---------------------------------------------------------------------------------
 Namer = Callable[[Outcome], str]
 
 
@@ -62,42 +59,33 @@ def document(title: str, about: Mapping[str, str], outcomes: Sequence[Outcome]) 
         Markdown. Sections that have nothing to show are left out.
     """
     done = [outcome for outcome in outcomes if outcome.record]
-    by_id = {outcome.experiment.id: outcome for outcome in done}
     rendered = rendered_among(done)
     mixed = bool(rendered) and len(rendered) < len(done)
-    full, short = origin_of(outcomes)
 
     def name(outcome: Outcome) -> str:
         marks = ["rendered"] if mixed and outcome.experiment.id in rendered else []
         marks += [] if outcome.learnt else ["has not learnt"]
+        marks += [] if outcome.finished else ["cut off"]
         return outcome.experiment.id + (f" ({', '.join(marks)})" if marks else "")
 
-    def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-        return markdown_table(f"{caption} ({short})", header, rows)
-
+    by_id = {outcome.experiment.id: outcome for outcome in done}
     sections = {
         "What this is": _about(outcomes, about),
-        "Notes on single experiments": _notes(outcomes),
-        "Scores beside the published ones": _published(done, name, table),
-        "Final scores of every experiment": _all_scores(done, name, table),
-        "Class-wise thresholds": _classwise(done, name, table),
-        "Changes to the system, against the baseline": _changes(done, by_id, name, table),
-        "Transfer learning": _transfer(done, by_id, name, table),
-        "Confusion matrices": _confusion(done, name, table),
-        "What later papers report": _ranking(done, name, table),
-        "How much does the patch-wise split flatter?": compare_splits(done, by_id, name, table),
-        "Figures": _figures(done, name, short),
-        "What is missing, and what has not learnt": _failures(outcomes, name),
+        "Changes, beside the published ones": _changes([*changes(done, by_id)], name),
+        "Scores beside the published ones": _published(done, name),
+        "Final scores of every experiment": _all_scores(done, name),
+        "Transfer learning": _transfer(done),
+        "Confusion matrices": _confusion(done, name),
+        "What later papers report": _ranking(done, name),
+        "How each training ended": _endings(done),
+        "Figures": _figures(done, name),
+        "What is missing": _missing(outcomes),
     }
-    blocks = [f"# {plain(title)}", f"> **{plain(full)}**"]
+    blocks = [f"# {plain(title)}", f"> **{plain(origin_of(done, rendered))}**"]
     for heading, texts in sections.items():
-        shown = [text for text in texts if text]
-        if any("|" in text or "![" in text or heading.startswith("What") for text in shown):
+        if shown := [text for text in texts if text]:
             blocks += [f"## {heading}", *shown]
     return "\n\n".join(blocks) + "\n"
-
-
-Table = Callable[[str, Sequence[str], Sequence[Sequence[str]]], str]
 
 
 def _about(outcomes: Sequence[Outcome], about: Mapping[str, str]) -> list[str]:
@@ -108,19 +96,21 @@ def _about(outcomes: Sequence[Outcome], about: Mapping[str, str]) -> list[str]:
         if outcome.record:
             patches = [f"{t['training_patches']:,}" for t in outcome.trainings[:1]]
             kind = "rendered" if outcome.rendered else "not rendered"
-            cells = (kind, *(patches or [NONE]), str(outcome.record["clips"]))
-            rows.setdefault(outcome.config.data_set.title, cells)
+            row = (kind, *(patches or [NONE]), str(outcome.record["clips"]))
+            rows.setdefault(outcome.config.data_set.title, row)
+    notes = [(o.experiment.id, o.experiment.note) for o in outcomes if o.experiment.note]
     return [
         "The experiments of chapter 5 of the thesis, run by reproduce.py, beside what was "
-        "published. Ours are means and standard deviations over the trainings from different "
-        "random weights; differences are ours minus published, in points (hundredths). "
-        f"{len(outcomes)} experiments: {counts}.",
+        "published. Ours are means over n trainings from different random weights, ± the standard "
+        "deviation of the sample (n - 1); differences are ours minus published or minus the "
+        f"baseline, in points (hundredths). {len(outcomes)} experiments: {counts}.",
         markdown_table("Made with", ("what", "value"), [*about.items(), *_made_with(outcomes)]),
         markdown_table(
             "Data, as the results say",
             ("data set", "audio", "training patches", "test clips that are scored"),
-            [(title, *cells) for title, cells in rows.items()],
+            [(title, *row) for title, row in rows.items()],
         ),
+        markdown_table("What the experiments' files say", ("experiment", "note"), notes),
     ]
 
 
@@ -137,42 +127,83 @@ def _made_with(outcomes: Iterable[Outcome]) -> list[tuple[str, str]]:
     return [(f"results: {title}", ", ".join(values)) for title, values in found.items()]
 
 
-def _notes(outcomes: Iterable[Outcome]) -> list[str]:
-    rows = [(o.experiment.id, o.experiment.note) for o in outcomes if o.experiment.note]
-    return [markdown_table("What the experiments' files say", ("experiment", "note"), rows)]
+def _changes(found: Sequence[Change], name: Namer) -> list[str]:
+    rows, seen = [], []
+    for change in found:
+        line, smallest = [], 0.0
+        for average in AVERAGES:
+            if change.what == "mean accuracy" and average == "micro":
+                line += [NONE, NONE]
+                continue
+            low, high = change.interval(average)
+            smallest = max(smallest, (high - low) / 2)
+            verdict = change.verdict(average)
+            seen += [verdict] if verdict else []
+            line += [
+                f"{points(change.found(average))} ({points(low)} to {points(high)})",
+                verdict or NONE,
+            ]
+        others = [NONE, NONE]
+        if change.what != "mean accuracy":
+            others = [points(change.found("micro", measure)) for measure in ("precision", "recall")]
+        published = {a: change_range([100 * x for x in p]) for a, p in change.published.items()}
+        texts = dict.fromkeys(published.values())
+        text = [*texts] if len(texts) < 2 else [f"{a} {t}" for a, t in published.items()]
+        against = NONE if change.baseline is change.outcome else name(change.baseline)
+        rows.append(
+            (
+                name(change.outcome),
+                against,
+                change.outcome.experiment.answers,
+                f"{change.what}, {change.strategy}",
+                ", ".join(text) or NONE,
+                *line,
+                f"±{100 * smallest:.1f}",
+                *others,
+            )
+        )
+    header = ("experiment", "against", "answers", "what", "published", "micro F", "verdict")
+    header += ("macro F, or accuracy", "verdict", "smallest that could be told", "micro P")
+    counts = ", ".join(f"{seen.count(v)} {v}" for v in ("agrees", "disagrees", "cannot tell"))
+    return [
+        f"In points, with the interval of {intervals.CONFIDENCE:.0%} that {intervals.DRAWS:,} "
+        "draws of clips and trainings span. A published change is one of the thesis, or the "
+        "difference of two of its scores. A verdict takes "
+        f"{intervals.MIN_TRAININGS} trainings of each side: it agrees where the interval holds "
+        "what was published and not 0, disagrees where it holds nothing of it, and cannot tell "
+        f"otherwise. Verdicts: {counts}.",
+        markdown_table("Changes, in points", (*header, "micro R"), rows),
+    ]
 
 
-def _published(done: Sequence[Outcome], name: Namer, table: Table) -> list[str]:
+def _published(done: Sequence[Outcome], name: Namer) -> list[str]:
     rows = []
     for outcome in done:
         published = outcome.experiment.published
-        if outcome.config.transfer_from:
-            continue
         for strategy in STRATEGIES:
             for average in AVERAGES:
                 theirs = published.get(f"{strategy} {average}")
                 if theirs is None:
                     continue
                 theirs = theirs if isinstance(theirs, list) else [None, None, theirs]
-                by_measure = dict(zip(("precision", "recall", "f-score"), theirs, strict=True))
                 for average_of_ours, title in OURS[average].items():
-                    cells = []
-                    for measure in ("f-score", "precision", "recall"):
+                    row = [name(outcome), strategy, title]
+                    for measure, value in zip(MEASURES, theirs, strict=True):
                         ours = outcome.score(strategy, average_of_ours, measure)
-                        cells += [number(by_measure[measure]), mean_text(ours)]
+                        row += [number(value), mean_text(ours)]
                     f_score = outcome.score(strategy, average_of_ours)
                     threshold = outcome.score(strategy, average_of_ours, "threshold")[0]
-                    cells += [difference(f_score, theirs[2])]
-                    cells += [number(published.get(f"{strategy} threshold"), 2)]
-                    cells += [f"{threshold:.2f}", outcome.time]
-                    rows.append((name(outcome), strategy, title, *cells))
-    header = ("experiment", "strategy", "average", "F published", "F ours", "P published", "P ours")
-    header += ("R published", "R ours", "difference of F", "threshold published", "ours")
+                    row += [difference(f_score, theirs[2])]
+                    row += [number(published.get(f"{strategy} threshold"), 2), f"{threshold:.2f}"]
+                    rows.append((*row, outcome.time))
+    header = ["experiment", "strategy", "average"]
+    for letter in MEASURES.values():
+        header += [f"{letter} published", f"{letter} ours"]
+    header += ["difference of F", "threshold published", "ours", "training time"]
     note = macro_note(outcome.experiment for outcome in done)
-    title = "Precision, recall and F, one threshold for all labels"
     return [
-        f"Ours is set beside a published macro F in both of its meanings. {note}",
-        table(title, (*header, "training time"), rows),
+        f"Ours is set beside a published macro F in both of its meanings. {note}" if rows else "",
+        markdown_table("Precision, recall and F, one threshold for all labels", header, rows),
     ]
 
 
@@ -197,100 +228,27 @@ def macro_note(published: Iterable[Experiment]) -> str:
     return text
 
 
-def _all_scores(done: Sequence[Outcome], name: Namer, table: Table) -> list[str]:
-    rows = [
-        (
-            name(outcome),
-            strategy,
-            *(
-                mean_text(outcome.score(strategy, average, classwise=classwise))
-                for classwise in (False, True)
-                for average in AVERAGES
-            ),
-            outcome.time,
-        )
-        for outcome in done
-        for strategy in STRATEGIES
-    ]
-    header = ("experiment", "strategy", "micro F", "macro F")
-    header += ("micro F, class-wise thresholds", "macro F, class-wise thresholds", "training time")
-    return [table("F on the pure half of the test data", header, rows)]
-
-
-def _classwise(done: Sequence[Outcome], name: Namer, table: Table) -> list[str]:
-    rows = [
-        (
-            name(outcome),
-            strategy,
-            change_range(outcome.experiment.published_classwise_change),
-            *(
-                change_text(
-                    outcome.score(strategy, average, classwise=True),
-                    outcome.score(strategy, average),
-                )
-                for average in AVERAGES
-            ),
-        )
-        for outcome in done
-        for strategy in STRATEGIES
-        if outcome.experiment.published_classwise_change and not outcome.experiment.baseline
-    ]
-    title = "Change of F by a threshold for each label, against one for all, in points"
-    return [table(title, ("experiment", "strategy", "published", "micro F", "macro F"), rows)]
-
-
-def _changes(
-    done: Sequence[Outcome], by_id: Mapping[str, Outcome], name: Namer, table: Table
-) -> list[str]:
+def _all_scores(done: Sequence[Outcome], name: Namer) -> list[str]:
+    titles = {False: "one", True: "class-wise"}
     rows = []
     for outcome in done:
-        experiment = outcome.experiment
-        baseline = by_id.get(experiment.baseline)
-        if baseline is None or outcome.config.transfer_from:
-            continue
-        kinds = {False: experiment.published_change}
-        if experiment.published_classwise_change is not None:
-            kinds[True] = experiment.published_classwise_change
-        for classwise, published in kinds.items():
-            changes = (
-                change_text(
-                    outcome.score(strategy, average, classwise=classwise),
-                    baseline.score(strategy, average),
-                )
-                for strategy in STRATEGIES
-                for average in AVERAGES
-            )
-            what = name(outcome) + (", class-wise thresholds" if classwise else "")
-            rows.append(
-                (what, name(baseline), experiment.answers, change_range(published), *changes)
-            )
-    header = ("experiment", "against", "answers", "published")
-    header += tuple(f"{strategy} {average}" for strategy in STRATEGIES for average in AVERAGES)
-    return [table("Change of F in points", header, rows)]
+        for strategy in STRATEGIES:
+            for classwise, title in titles.items():
+                row = [name(outcome), strategy, title]
+                for average in AVERAGES:
+                    for measure in MEASURES:
+                        found = outcome.score(strategy, average, measure, classwise=classwise)
+                        row.append(mean_text(found))
+                rows.append((*row, str(outcome.record["iterations"])))
+    header = ["experiment", "strategy", "thresholds"]
+    header += [f"{average} {letter}" for average in AVERAGES for letter in MEASURES.values()]
+    return [markdown_table("On the pure half of the test data", (*header, "n"), rows)]
 
 
-def _transfer(
-    done: Sequence[Outcome], by_id: Mapping[str, Outcome], name: Namer, table: Table
-) -> list[str]:
-    rows, header = [], ["experiment", "what"]
-    for average in AVERAGES:
-        header.append(f"{average} F published")
-        for title in OURS[average].values():
-            header += [f"ours, {title}", f"difference, {title}", f"against from scratch, {title}"]
+def _transfer(done: Sequence[Outcome]) -> list[str]:
     transfers = [outcome for outcome in done if outcome.config.transfer_from]
-    for outcome in transfers:
-        published, baseline = outcome.experiment.published, by_id.get(outcome.experiment.baseline)
-        cells = []
-        for average in AVERAGES:
-            theirs = published.get(f"s1 {average}")
-            theirs = theirs[2] if isinstance(theirs, list) else theirs
-            cells.append(number(theirs))
-            for average_of_ours in OURS[average]:
-                ours, scratch = outcome.score("s1", average_of_ours), NONE
-                if baseline is not None:
-                    scratch = change_text(ours, baseline.score("s1", average_of_ours))
-                cells += [mean_text(ours), difference(ours, theirs), scratch]
-        rows.append((name(outcome), outcome.experiment.title, *cells, outcome.time))
+    if not transfers:
+        return []
     passes = {
         o.experiment.id: [t["best_pass"] for t in o.trainings if "best_pass" in t]
         for o in transfers
@@ -298,43 +256,37 @@ def _transfer(
     }
     first = [f"{id_} ({p.count(1)} of {len(p)} trainings)" for id_, p in passes.items() if 1 in p]
     return [
-        "One pass trains a new output layer, all else is frozen; two passes then train all layers. "
-        "The source is the model trained with Adam in every row, and training number n starts from "
-        "training number n of the source. Where F alone is published, which macro F is meant is "
-        "not known: ours is set beside it in both meanings.",
+        "Its scores and changes are in the tables above. One pass trains a new output layer, all "
+        "else is frozen; two passes then train all layers. The source is the model trained with "
+        "Adam in every row, and training number n starts from training number n of the source.",
         "The best epoch, whose weights are scored, was in the first of two passes, so that the "
         f"second changed nothing, in: {', '.join(first)}."
         if first
         else "",
-        table(
-            "F of strategy s1; differences and changes in points",
-            (*header, "training time"),
-            rows,
-        ),
     ]
 
 
-def _confusion(done: Sequence[Outcome], name: Namer, table: Table) -> list[str]:
+def _confusion(done: Sequence[Outcome], name: Namer) -> list[str]:
     rows = []
     for outcome in done:
         if outcome.confusion:
             theirs = outcome.experiment.published.get("mean accuracy")
-            ours = [outcome.accuracies(strategy) for strategy in STRATEGIES]
-            cells = (cell for o in ours for cell in (mean_text(o), difference(o, theirs)))
-            rows.append((name(outcome), outcome.confusion["half"], number(theirs, 4), *cells))
-    header = ("experiment", "clips of", "published", "s1", "difference", "s2", "difference")
-    held_out = any(o.confusion and o.config.data_set.multi_label_test for o in done)
+            ours = outcome.accuracies(metrics.BY_PATCH)
+            by_clip = [mean_text(outcome.accuracies(strategy)) for strategy in STRATEGIES]
+            row = (outcome.confusion["half"], number(theirs, 4), mean_text(ours))
+            rows.append((name(outcome), *row, difference(ours, theirs), *by_clip))
+    header = ("experiment", "of", "published", "by patch", "difference", "by clip, s1")
     title = "Mean accuracy, the mean of the diagonal"
-    return [f"{CHOSEN_ON_HELD_OUT}." if held_out else "", table(title, header, rows)]
+    return [markdown_table(title, (*header, "by clip, s2"), rows)]
 
 
-def _ranking(done: Sequence[Outcome], name: Namer, table: Table) -> list[str]:
+def _ranking(done: Sequence[Outcome], name: Namer) -> list[str]:
     rows = []
     for outcome in done:
         for strategy in STRATEGIES:
-            scores = [outcome.score(strategy, average) for average in metrics.AVERAGES]
-            scores += [outcome.ranking(strategy, measure) for measure in metrics.RANKING]
-            rows.append((name(outcome), strategy, *map(mean_text, scores)))
+            found = [outcome.score(strategy, average) for average in metrics.AVERAGES]
+            found += [outcome.ranking(strategy, measure) for measure in metrics.RANKING]
+            rows.append((name(outcome), strategy, *map(mean_text, found)))
     header = ("experiment", "strategy", "micro F", "macro F (thesis: of mean P and R)")
     header += ("macro F (scikit-learn: mean of F)", "LRAP", "mean average precision")
     if not rows:
@@ -343,7 +295,7 @@ def _ranking(done: Sequence[Outcome], name: Namer, table: Table) -> list[str]:
         "LRAP is label ranking average precision, and mean average precision is the mean over the "
         "labels; both need no threshold. The two macro F are different things, of which the "
         "thesis' is usually the higher one.",
-        table("All metrics, one threshold for all labels", header, rows),
+        markdown_table("All metrics, one threshold for all labels", header, rows),
         markdown_table(
             "Published by others on IRMAS' test set, not measured here",
             ("system", "micro F", "macro F, as the paper defines it", "LRAP"),
@@ -352,29 +304,45 @@ def _ranking(done: Sequence[Outcome], name: Namer, table: Table) -> list[str]:
     ]
 
 
-def _figures(done: Sequence[Outcome], name: Namer, origin: str) -> list[str]:
+def _endings(done: Sequence[Outcome]) -> list[str]:
+    rows = [
+        (
+            o.experiment.id,
+            str(i),
+            str(training["epochs"]),
+            "stopped by itself" if training["stopped"] else "out of epochs: cut off",
+            str(training["best_epoch"]),
+            f"{training['best_accuracy']:.3f}",
+            f"{training['chance']:.3f}",
+            "" if training["has_learnt"] else "has not learnt: its scores say nothing",
+        )
+        for o in done
+        if o.experiment.trains
+        for i, training in enumerate(o.trainings)
+    ]
+    header = ("experiment", "training", "epochs", "ended", "best epoch", "its validation accuracy")
+    cut = [o.experiment.id for o in done if not o.finished]
+    return [
+        f"Cut off while their loss may still have fallen, and no evidence: {', '.join(cut)}."
+        if cut
+        else "Every training stopped by itself: none was cut off while its loss still fell.",
+        markdown_table("Trainings", (*header, "chance", ""), rows),
+    ]
+
+
+def _figures(done: Sequence[Outcome], name: Namer) -> list[str]:
     figures = []
     for outcome in done:
         for what, path in outcome.figures.items():
-            caption = plain(f"{name(outcome)}: {outcome.experiment.title} – {what} ({origin})")
+            caption = plain(f"{name(outcome)}: {outcome.experiment.title} – {what}")
             figures.append(f"![{caption}]({path})\n\n*{caption}*")
     return figures
 
 
-def _failures(outcomes: Sequence[Outcome], name: Namer) -> list[str]:
-    missing = [(o.experiment.id, o.state, o.reason) for o in outcomes if o.state != "done"]
-    flat = [
-        (name(o), str(i), f"{training['best_accuracy']:.3f}", f"{training['chance']:.3f}")
-        for o in outcomes
-        if o.experiment.trains
-        for i, training in enumerate(o.trainings)
-        if not training["has_learnt"]
-    ]
-    header = ("experiment", "training", "best validation accuracy", "chance")
-    title = "Trainings that have not learnt: their scores say nothing"
+def _missing(outcomes: Sequence[Outcome]) -> list[str]:
+    rows = [(o.experiment.id, o.state, o.reason) for o in outcomes if o.state != "done"]
+    header = ("experiment", "state", "why")
     return [
-        "" if missing else "Every experiment is done.",
-        "" if flat else "Every training has learnt.",
-        markdown_table("Not done", ("experiment", "state", "why"), missing),
-        markdown_table(title, header, flat),
+        "" if rows else "Every experiment is done.",
+        markdown_table("Not done", header, rows),
     ]

@@ -104,7 +104,7 @@ def against_silence(
     patches: Sequence[np.ndarray],
     label: int,
     *,
-    means_and_stds: Sequence[tuple[float, float]] | None = None,
+    means_and_stds: features.MeansAndStds | None = None,
     steps: int = STEPS,
 ) -> Explanation:
     """Explain the mean output of several networks for one patch, compared with digital silence.
@@ -117,7 +117,7 @@ def against_silence(
         Log-mel patch of each input, not standardised.
     label : int
         Index of the output.
-    means_and_stds : sequence of (float, float), optional
+    means_and_stds : sequence of (np.ndarray, np.ndarray), optional
         Mean and standard deviation of each input that the networks were trained with.
     steps : int
         Points on the path from silence to the patch.

@@ -78,6 +78,7 @@ def s2(predictions: np.ndarray) -> np.ndarray:
 
 
 STRATEGIES = {"s1": s1, "s2": s2}
+BY_PATCH = "patch"  # instead of a strategy: each patch decides for itself (thesis 5.2.2)
 
 
 def aggregate(strategy: str, clips: Sequence[np.ndarray]) -> np.ndarray:
@@ -220,7 +221,28 @@ def macro(y_true: np.ndarray, y_pred: np.ndarray) -> Score:
     >>> float(score.precision), float(score.recall), float(score.f_score)
     (0.75, 0.75, 0.75)
     """
-    labels = classwise(y_true, y_pred)
+    return macro_of(classwise(y_true, y_pred))
+
+
+def macro_of(labels: Score) -> Score:
+    """Average scores over the labels as `macro` does.
+
+    Parameters
+    ----------
+    labels : Score
+        Of each label, arrays [... x labels].
+
+    Returns
+    -------
+    Score
+        Arrays [...].
+
+    Examples
+    --------
+    >>> score = macro_of(classwise([[1, 0], [1, 1]], [[1, 1], [0, 1]]))
+    >>> float(score.f_score)
+    0.75
+    """
     precision, recall = labels.precision.mean(axis=-1), labels.recall.mean(axis=-1)
     return Score(precision, recall, _ratio(2 * precision * recall, precision + recall))
 
@@ -416,8 +438,30 @@ def mean_accuracy(matrix: np.ndarray) -> float:
     return float(np.diag(matrix)[occurs].mean()) if occurs.any() else 0.0
 
 
+def deviation(values: np.ndarray) -> np.ndarray:
+    """Compute the standard deviation of a sample, by its number less one.
+
+    Parameters
+    ----------
+    values : np.ndarray [shape=(trainings, ...)]
+        Of each training; those that are masked do not count.
+
+    Returns
+    -------
+    np.ndarray [shape=(...)]
+        0 where there is one training: how far another would be off is not known.
+
+    Examples
+    --------
+    >>> round(float(deviation([0.4, 0.6])), 3), float(deviation([0.4]))
+    (0.141, 0.0)
+    """
+    values = np.ma.asarray(values)
+    return values.std(axis=0, ddof=1 if len(values) > 1 else 0)
+
+
 def mean_and_deviation(values: Sequence[float]) -> str:
-    """Write the mean and the standard deviation over trainings.
+    """Write the mean over trainings, and the sample deviation if there are several.
 
     Parameters
     ----------
@@ -431,9 +475,10 @@ def mean_and_deviation(values: Sequence[float]) -> str:
     Examples
     --------
     >>> mean_and_deviation([0.4, 0.6])
-    '0.500 ± 0.100'
+    '0.500 ± 0.141'
     """
-    return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
+    text = f"{np.mean(values):.3f}"
+    return text if len(values) == 1 else f"{text} ± {deviation(values):.3f}"
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

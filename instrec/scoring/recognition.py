@@ -1,7 +1,6 @@
 """Recognise the instruments of recordings of any length with a trained model."""
 
 import contextlib
-import dataclasses
 import functools
 import tempfile
 from collections.abc import Iterator
@@ -105,8 +104,7 @@ class Recogniser:
         path = files.run_record(0)
         with storage.parsing(path, "train.py"):
             recipe = self.records[0]["recipe"]
-            values = {f.name: recipe[f.name] for f in dataclasses.fields(FeatureParameters)}
-            self.parameters = FeatureParameters(**values | {"windows": tuple(values["windows"])})
+            self.parameters = FeatureParameters.of_recipe(recipe)
             self.labels: tuple[str, ...] = tuple(recipe["labels"])
             self.folders: list[str] = self.records[0]["folders"]
             self.is_separated: bool = self.records[0]["separated"]
@@ -115,6 +113,7 @@ class Recogniser:
                 raise ValueError(f"test_overlap {overlap!r}")
             self.step = max(1, int(self.parameters.patch_frames * (1 - overlap)))
         trained.check_alike(files, self.records)
+        self.means_and_stds = trained.load_means_and_stds(files, 0, self.records[0], "train.py")
         self.thresholds, self.has_thresholds = self._thresholds()
         self._networks: list = []
 
@@ -235,11 +234,11 @@ class Recogniser:
 
     def _outputs(self, inputs: list[np.ndarray], title: str | None = None) -> np.ndarray:
         """Average what all networks say of patches, one array an input: [patches x labels]."""
-        means_and_stds, found = self.records[0].get("means_and_stds"), []
+        found = []
         starts = range(0, len(inputs[0]), BATCH)
         for start in command.progress(starts, unit="batch", desc=title, disable=title is None):
             batch = [np.ascontiguousarray(x[start : start + BATCH]) for x in inputs]
-            x = features.network_input(batch, means_and_stds)
+            x = features.network_input(batch, self.means_and_stds)
             outputs = [network.predict_on_batch(x) for network in self.networks]
             found.append(np.mean(outputs, axis=0))
         return np.concatenate(found)

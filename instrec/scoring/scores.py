@@ -10,6 +10,8 @@ thresholds:
 Rankings, which need no threshold, have a table of their own.
 """
 
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,25 +29,76 @@ COLUMNS = (*KEYS, "threshold", *MEASURES)
 RANKING_COLUMNS = ("data set", "model", "optimizer", "training", "strategy", *metrics.RANKING)
 
 
-def rows(keys: dict, thresholds: np.ndarray | float | None, score: metrics.Score) -> list[dict]:
-    """Make rows of a table, one a threshold.
+class Found:
+    """What evaluation finds of a model, by what it is of: found again, it is replaced.
 
     Parameters
     ----------
-    keys : dict
-        What stands in the columns `KEYS`.
-    thresholds : np.ndarray [shape=(n,)], float or None
-        Where the scores were taken; None where each label had its own.
-    score : metrics.Score
-        Numbers, or arrays of the shape of `thresholds`.
-
-    Returns
-    -------
-    list of dict
+    data_set, model, optimizer : str
+        What stands in the columns of these names.
     """
-    thresholds = np.atleast_1d(np.nan if thresholds is None else thresholds).tolist()
-    values = zip(thresholds, *(np.atleast_1d(x).tolist() for x in score), strict=True)
-    return [keys | dict(zip(COLUMNS[len(KEYS) :], row, strict=True)) for row in values]
+
+    def __init__(self, data_set: str, model: str, optimizer: str) -> None:
+        self.keys = (data_set, model, optimizer)
+        self._rows: dict[tuple, list[tuple]] = {}
+        self._ranking: dict[tuple, tuple] = {}
+
+    def add(
+        self,
+        training: int,
+        strategy: str,
+        kind: str,
+        name: str,
+        thresholds: np.ndarray | float | None,
+        score: metrics.Score,
+    ) -> None:
+        """Keep scores, a row a threshold.
+
+        Parameters
+        ----------
+        training : int
+            Number of the training.
+        strategy, kind, name : str
+            What stands in the columns of these names.
+        thresholds : np.ndarray [shape=(n,)], float or None
+            Where the scores were taken; None where each label had its own.
+        score : metrics.Score
+            Numbers, or arrays of the shape of `thresholds`.
+        """
+        keys = (*self.keys, training, strategy, kind, name)
+        thresholds = np.atleast_1d(np.nan if thresholds is None else thresholds).tolist()
+        values = zip(thresholds, *(np.atleast_1d(x).tolist() for x in score), strict=True)
+        self._rows[keys] = [keys + row for row in values]
+
+    def rank(self, training: int, strategy: str, y_true: np.ndarray, scores: np.ndarray) -> None:
+        """Keep the rankings of some scores.
+
+        Parameters
+        ----------
+        training : int
+            Number of the training.
+        strategy : str
+            Which made the scores.
+        y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+            Labels of each clip.
+        scores : np.ndarray [shape=(clips, labels)]
+            Scores from 0 to 1.
+        """
+        keys = (*self.keys, training, strategy)
+        found = (measure(y_true, scores) for measure in metrics.RANKING.values())
+        self._ranking[keys] = (*keys, *found)
+
+    def table(self) -> "pd.DataFrame":
+        """Return the scores, with the columns `COLUMNS`."""
+        import pandas as pd
+
+        return pd.DataFrame([*itertools.chain(*self._rows.values())], columns=list(COLUMNS))
+
+    def ranking(self) -> "pd.DataFrame":
+        """Return the rankings, with the columns `RANKING_COLUMNS`."""
+        import pandas as pd
+
+        return pd.DataFrame([*self._ranking.values()], columns=list(RANKING_COLUMNS))
 
 
 def save(path: Path, record: dict, table: "pd.DataFrame", ranking: "pd.DataFrame") -> None:
@@ -131,13 +184,15 @@ def f_scores(table: "pd.DataFrame", strategy: str, kind: str, name: str) -> np.n
 
 
 def print_scores(record: dict, table: "pd.DataFrame") -> None:
-    """Print the final scores: means and deviations over the trainings.
+    """Print the final scores: means and sample deviations over the trainings.
 
     Parameters
     ----------
     record, table
         Of `load`.
     """
+    if record["iterations"] > 1:
+        print(f"mean ± sample deviation over n = {record['iterations']} trainings")
     titles = {"global": "one", "global_classwise": "class-wise"}
     rows = [
         (strategy, average, titles[kind])
@@ -154,3 +209,18 @@ def print_scores(record: dict, table: "pd.DataFrame") -> None:
         for strategy, group in record["ranking"].groupby("strategy")
     ]
     command.print_table(("strategy", *metrics.RANKING), rows)
+
+
+def print_accuracies(matrices: Mapping[str, Sequence]) -> None:
+    """Print the mean accuracy of confusion matrices.
+
+    Parameters
+    ----------
+    matrices : mapping of sequence [shape=(trainings, labels, labels)]
+        By what decided.
+    """
+    rows = []
+    for what, found in matrices.items():
+        accuracies = [metrics.mean_accuracy(np.array(matrix)) for matrix in found]
+        rows.append((what, metrics.mean_and_deviation(accuracies)))
+    command.print_table(("decided by", "mean accuracy"), rows)

@@ -71,7 +71,7 @@ def read_tensors(_: Path) -> None:
     for part in (tensors.load(config, name) for name in tensors.PARTS):
         is_train = part.part == "train"
         mask = part.validation_mask(config, 0.85) if is_train else part.pure_mask(config)
-        part.mean_and_std(np.arange(len(part.file_id)))
+        part.means_and_stds(np.arange(len(part.file_id)))
         assert len(mask) and len(part.class_id)
 
 

@@ -1,0 +1,119 @@
+"""Changes of one experiment against another, beside the published ones, and what may be said."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from instrec.reporting.outcomes import Outcome
+from instrec.scoring import intervals, metrics
+from instrec.scoring.metrics import BY_PATCH
+
+AVERAGES = ("micro", "macro")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change that is looked at: one line of the report.
+
+    Parameters
+    ----------
+    outcome, baseline : Outcome
+        The two sides; they may be one.
+    what : str
+        'one threshold', 'class-wise thresholds' or 'mean accuracy'.
+    strategy : str
+        's1', 's2' or 'patch'.
+    published : dict of str to (float, float)
+        From and to, by average, in shares of 1; what is not published is missing.
+    """
+
+    outcome: Outcome
+    baseline: Outcome
+    what: str
+    strategy: str
+    published: dict[str, tuple[float, float]]
+
+    def values(self, average: str, measure: str = "f-score") -> tuple[np.ndarray, np.ndarray]:
+        """Return the measure of each training, of both sides."""
+        if self.what == "mean accuracy":
+            return tuple(o.accuracies(BY_PATCH) for o in (self.outcome, self.baseline))
+        classwise = self.what == "class-wise thresholds"
+        return (
+            self.outcome.score(self.strategy, average, measure, classwise=classwise),
+            self.baseline.score(self.strategy, average, measure),
+        )
+
+    def found(self, average: str, measure: str = "f-score") -> float:
+        """Return the difference of the means, in shares of 1."""
+        ours, theirs = self.values(average, measure)
+        return float(np.mean(ours) - np.mean(theirs))
+
+    def interval(self, average: str) -> tuple[float, float]:
+        """Return what the difference may be: see `instrec.scoring.intervals`."""
+        if self.what == "mean accuracy":
+            sides = (o.decisions_of_patches() for o in (self.outcome, self.baseline))
+            return intervals.interval(*sides, "macro", "recall")
+        classwise = self.what == "class-wise thresholds"
+        return intervals.interval(
+            self.outcome.decisions(self.strategy, average, classwise=classwise),
+            self.baseline.decisions(self.strategy, average),
+            average,
+        )
+
+    def verdict(self, average: str) -> str:
+        """Return 'agrees', 'disagrees' or 'cannot tell'; '' if nothing is published."""
+        if average not in self.published:
+            return ""
+        trainings = min(map(len, self.values(average)))
+        return intervals.verdict(self.published[average], self.interval(average), trainings)
+
+
+def changes(done: Sequence[Outcome], by_id: Mapping[str, Outcome]) -> Iterator[Change]:
+    """Yield what each experiment changes against its baseline, and class-wise thresholds alone.
+
+    Parameters
+    ----------
+    done : sequence of Outcome
+        Those that have results.
+    by_id : mapping of str to Outcome
+        The same, by name.
+    """
+    for outcome in done:
+        experiment, baseline = outcome.experiment, by_id.get(outcome.experiment.baseline)
+        for strategy in metrics.STRATEGIES:
+            if baseline is not None:
+                published = _published(outcome, baseline, strategy)
+                yield Change(outcome, baseline, "one threshold", strategy, published)
+            if experiment.published_classwise_change and (baseline or not experiment.baseline):
+                both = _of_both(experiment.published_classwise_change)
+                what = "class-wise thresholds"
+                yield Change(outcome, baseline or outcome, what, strategy, both)
+        if baseline is not None and outcome.confusion and baseline.confusion:
+            yield Change(outcome, baseline, "mean accuracy", BY_PATCH, _accuracy(outcome, baseline))
+
+
+def _of_both(points: Sequence[float] | None) -> dict[str, tuple[float, float]]:
+    return {} if points is None else dict.fromkeys(AVERAGES, tuple(x / 100 for x in points))
+
+
+def _published(
+    outcome: Outcome, baseline: Outcome, strategy: str
+) -> dict[str, tuple[float, float]]:
+    """Return the change that is published, or else that of published scores."""
+    if outcome.experiment.published_change:
+        return _of_both(outcome.experiment.published_change)
+    found = {}
+    for average in AVERAGES:
+        sides = [o.experiment.published.get(f"{strategy} {average}") for o in (outcome, baseline)]
+        if None not in sides:
+            ours, theirs = (x[2] if isinstance(x, list) else x for x in sides)
+            found[average] = (ours - theirs, ours - theirs)
+    return found
+
+
+def _accuracy(outcome: Outcome, baseline: Outcome) -> dict[str, tuple[float, float]]:
+    if outcome.experiment.published_accuracy_change:
+        return _of_both(outcome.experiment.published_accuracy_change)
+    sides = [o.experiment.published.get("mean accuracy") for o in (outcome, baseline)]
+    return {} if None in sides else {"macro": (sides[0] - sides[1],) * 2}

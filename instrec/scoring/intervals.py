@@ -1,0 +1,187 @@
+"""How sure a difference between two models is: intervals over clips and trainings.
+
+The bootstrap (Efron and Tibshirani 1993) draws clips and trainings anew, with replacement, and
+takes the difference each time: what the middle 95 % of the differences span is the interval. Where
+both models are scored on the same clips, both are given the same draw of clips. Drawing both clips
+and trainings errs to the wide side where trainings differ by chance in single clips.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from instrec.scoring import metrics
+
+DRAWS = 2000
+CONFIDENCE = 0.95
+MIN_TRAININGS = 3  # of each side, for a verdict
+NO_CHANGE = 0.02  # a published change of about 0 is confirmed if no more than this is left open
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What was decided of each clip, in counts.
+
+    Parameters
+    ----------
+    clips : tuple of str
+        File name of each clip.
+    tp, fp, fn : np.ndarray [shape=(trainings, clips, labels)]
+        True positives, false positives and false negatives: 0 or 1, or numbers of patches.
+    """
+
+    clips: tuple[str, ...]
+    tp: np.ndarray
+    fp: np.ndarray
+    fn: np.ndarray
+
+    @classmethod
+    def of_scores(
+        cls, clips: list[str], y_true: np.ndarray, scores: np.ndarray, thresholds: np.ndarray
+    ) -> "Decisions":
+        """Decide by thresholds: one for all labels, or one a label.
+
+        Parameters
+        ----------
+        clips : list of str
+            File names.
+        y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+            Labels of each clip.
+        scores : np.ndarray [shape=(trainings, clips, labels)]
+            From 0 to 1.
+        thresholds : np.ndarray [shape=() or (labels,)]
+            From 0 to 1.
+        """
+        y_pred = metrics.decide(scores, thresholds)
+        return cls(tuple(clips), y_true & y_pred, ~y_true & y_pred, y_true & ~y_pred)
+
+    @classmethod
+    def of_patches(cls, clips: list[str], y_true: np.ndarray, predicted: np.ndarray) -> "Decisions":
+        """Count the patches of each clip that each label was decided for.
+
+        Parameters
+        ----------
+        clips : list of str
+            File names.
+        y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+            The one label of each clip.
+        predicted : np.ndarray [shape=(trainings, clips, labels)]
+            Numbers of patches.
+
+        Returns
+        -------
+        Decisions
+            Their macro recall is the mean accuracy of the confusion matrix by patch.
+        """
+        total = predicted.sum(axis=-1, keepdims=True)
+        tp = predicted * y_true
+        return cls(tuple(clips), tp, predicted * ~y_true, total * y_true - tp)
+
+    def resampled(
+        self, average: str, measure: int, clip_weights: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Score draws of clips, and average over a draw of trainings each: [draws]."""
+        trainings = len(self.tp)
+        found = np.empty((trainings, len(clip_weights)))
+        for i in range(trainings):
+            counts = (clip_weights @ c[i].astype(np.float64) for c in (self.tp, self.fp, self.fn))
+            found[i] = _SCORES[average](*counts)[measure]
+        drawn = rng.integers(trainings, size=(trainings, len(clip_weights)))
+        return np.take_along_axis(found, drawn, axis=0).mean(axis=0)
+
+
+def _micro(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> metrics.Score:
+    return metrics.precision_recall_f(*(x.sum(axis=-1) for x in (tp, fp, fn)))
+
+
+def _macro(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> metrics.Score:
+    return metrics.macro_of(metrics.precision_recall_f(tp, fp, fn))
+
+
+_SCORES = {"micro": _micro, "macro": _macro}
+
+
+def interval(
+    ours: Decisions, baseline: Decisions, average: str, measure: str = "f_score", *, seed: int = 0
+) -> tuple[float, float]:
+    """Compute the interval of a difference.
+
+    Parameters
+    ----------
+    ours, baseline : Decisions
+        Of the two models.
+    average : {'micro', 'macro'}
+        Over the labels.
+    measure : {'precision', 'recall', 'f_score'}
+        What is compared.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    low, high : float
+        Of ours minus the baseline's, in shares of 1.
+
+    Examples
+    --------
+    >>> y_true = np.eye(2, dtype=bool)[[0, 1] * 50]
+    >>> right, wrong = np.stack([y_true] * 3), np.stack([~y_true] * 3)
+    >>> clips = [f"{i}.wav" for i in range(100)]
+    >>> sides = [Decisions.of_scores(clips, y_true, y.astype(float), 0.5) for y in (right, wrong)]
+    >>> interval(*sides, "micro")
+    (1.0, 1.0)
+    """
+    rng = np.random.default_rng(seed)
+    weights = _draws(rng, len(ours.clips))
+    base_weights = weights
+    if ours.clips != baseline.clips:
+        base_weights = _draws(rng, len(baseline.clips))
+    i = metrics.Score._fields.index(measure)
+    differences = ours.resampled(average, i, weights, rng)
+    differences -= baseline.resampled(average, i, base_weights, rng)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(differences, (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def _draws(rng: np.random.Generator, clips: int) -> np.ndarray:
+    """Say how often each clip is drawn: [draws x clips]."""
+    return rng.multinomial(clips, np.full(clips, 1 / clips), size=DRAWS).astype(np.float64)
+
+
+def verdict(published: tuple[float, float], found: tuple[float, float], trainings: int) -> str:
+    """Say whether an interval agrees with a published change.
+
+    Parameters
+    ----------
+    published : tuple of float
+        From and to.
+    found : tuple of float
+        The interval of ours, in the same unit: shares of 1.
+    trainings : int
+        Of the side that has fewer.
+
+    Returns
+    -------
+    {'agrees', 'disagrees', 'cannot tell'}
+        It disagrees where nothing published is within the interval. It agrees where something is,
+        and no change at all is not; or where about no change was published, and the interval leaves
+        open no more than that.
+
+    Examples
+    --------
+    >>> verdict((0.01, 0.03), (0.005, 0.05), 3), verdict((0.01, 0.03), (-0.05, 0.05), 3)
+    ('agrees', 'cannot tell')
+    >>> verdict((0.01, 0.03), (-0.05, -0.01), 3), verdict((0.01, 0.03), (-0.05, -0.01), 2)
+    ('disagrees', 'cannot tell')
+    """
+    if trainings < MIN_TRAININGS:
+        return "cannot tell"
+    (first, last), (low, high) = published, found
+    if high < first or low > last:
+        return "disagrees"
+    if first <= 0 <= last:
+        settled = low >= first - NO_CHANGE and high <= last + NO_CHANGE
+    else:
+        settled = low > 0 or high < 0
+    return "agrees" if settled else "cannot tell"
