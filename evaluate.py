@@ -253,11 +253,11 @@ class Evaluator:
             "validates": self.config.val_split if self.held_out else None,
         }
         if self.held_out:
-            wanted |= {
-                "split_by": self.config.split_by,
-                "split_seed": self.config.seed,
-                "balanced": self.config.balanced,
-            }
+            wanted |= {"split_by": self.config.split_by, "split_seed": self.config.seed}
+            wanted["balanced"] = self.config.balanced
+        if "imported" in record:
+            print(f"warning: {files.model} is imported: these clips may have trained it")
+            wanted = {name: wanted[name] for name in wanted if name in record["recipe"]}
         different = storage.mismatches(record, wanted)
         if different:
             raise InputError(

@@ -34,7 +34,14 @@ def plot(files: ModelFiles, remedy: str) -> None:
     InputError
         If they are missing or damaged.
     """
-    expected = {"recipe": dict, "half": str, "clips": int, "iterations": int, "matrices": dict}
+    expected = {
+        "recipe": dict,
+        "half": str,
+        "clips": int,
+        "patches": int,
+        "iterations": int,
+        "matrices": dict,
+    }
     record = storage.load_json(files.confusion, remedy, expected=expected)
     with storage.parsing(files.confusion, remedy):
         labels = list(record["recipe"]["labels"])
@@ -45,8 +52,9 @@ def plot(files: ModelFiles, remedy: str) -> None:
         }
     drawn = {}
     for what, found in matrices.items():
-        of = "patches" if what == metrics.BY_PATCH else f"clips, strategy {what}"
-        title = f"{plotting.heading(files)} · {of}\n{plotting.origin(record)}"
+        counted = "patches" if what == metrics.BY_PATCH else "clips"
+        strategy = "" if what == metrics.BY_PATCH else f" · strategy {what}"
+        title = f"{plotting.heading(files)}{strategy}\n{plotting.origin(record, counted)}"
         drawn[f"confusion_{what}"] = scores.confusion(found, labels, title)
     plotting.save_all(files, drawn)
 

@@ -106,19 +106,22 @@ def heading(files: ModelFiles) -> str:
     return f"{_data_set_of(key)[1]} · {files.model} · {files.optimizer}"
 
 
-def origin(content: dict) -> str:
+def origin(content: dict, counted: str = "clips") -> str:
     """Say in a title what the scores of a result of evaluate.py are of.
 
     Parameters
     ----------
     content : dict
         A result of evaluate.py.
+    counted : {'clips', 'patches'}
+        What was scored.
 
     Returns
     -------
     str
     """
-    return f"{content['half']}, {content['clips']} clips, {trainings(content['iterations'])}"
+    number, spread = content[counted], trainings(content["iterations"])
+    return f"{content['half']}, {number:,} {counted}, {spread}"
 
 
 def trainings(count: int) -> str:

@@ -217,7 +217,8 @@ def label_bars(
     rows = figure.subplots(len(scores), 1, sharey=True, squeeze=False)[:, 0]
     for axes, (strategy, found) in zip(rows, scores.items(), strict=True):
         _bars_of_measures(axes, labels, found, "%.2f")
-        axes.set(title=f"strategy {strategy}", ylim=(0, 1), ylabel="share of 1")
+        axes.set(title=f"strategy {strategy}", ylim=(0, 1.2), ylabel="share of 1")
+        axes.set_yticks(np.linspace(0, 1, 6))
     legend_below(figure, rows[0])
     return figure
 

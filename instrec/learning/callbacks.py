@@ -53,7 +53,7 @@ class BestCheckpoint(keras.callbacks.Callback):
             self._best = logs["val_accuracy"]
             if not is_first():
                 return
-            content = _hdf5_of(self.model)
+            content = hdf5_of(self.model)
             with storage.whole(self._path) as partial:
                 partial.write_bytes(content)
 
@@ -68,8 +68,8 @@ class _InMemory(h5py.File):
         return self.filename
 
 
-def _hdf5_of(network: keras.Model) -> bytes:
-    """Return a network, without its optimizer, as the content of a file.
+def hdf5_of(network: keras.Model) -> bytes:
+    """Return a network, without its optimizer, as the content of an HDF5 file.
 
     Not straight to the disk: on a full one, libhdf5 crashes the process.
     """

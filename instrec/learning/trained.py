@@ -16,6 +16,8 @@ from instrec.learning.model_files import ModelFiles
 if TYPE_CHECKING:
     import keras
 
+# Entries of a record that import_model.py cannot know.
+OF_TRAINING = ("best_accuracy", "chance", "validation_patches")
 MIN_SIGMAS = 4  # standard errors above chance from which a network has learnt something
 
 
@@ -45,7 +47,8 @@ def load_record(files: ModelFiles, iteration: int, remedy: str, *needed: str) ->
     path = files.run_record(iteration)
     record = storage.load_json(path, remedy)
     with storage.parsing(path, remedy):
-        lacking = [name for name in needed if name not in record]
+        unknown = OF_TRAINING if "imported" in record else ()
+        lacking = [name for name in needed if name not in record and name not in unknown]
         if lacking:
             raise ValueError(f"no {lacking[0]!r}")
         for rules, entries in ((_ENTRIES, record), (_RECIPE, record.get("recipe", {}))):
@@ -99,6 +102,8 @@ _RECIPE = {
 def has_learnt(record: dict) -> bool:
     """Tell whether the best validation accuracy is clearly above chance, for that many patches.
 
+    Of a network that was imported, it is not known: it counts as one that has.
+
     Parameters
     ----------
     record : dict
@@ -108,6 +113,8 @@ def has_learnt(record: dict) -> bool:
     -------
     bool
     """
+    if "imported" in record:
+        return True
     chance = record["chance"]
     error = math.sqrt(chance * (1 - chance) / record["validation_patches"])
     return record["best_accuracy"] > chance + MIN_SIGMAS * error
@@ -291,7 +298,7 @@ def load_network(files: ModelFiles, iteration: int, remedy: str) -> "keras.Model
         structure.pop("compile_config", None)  # the loss and the optimizer, not needed any more
         network = keras.models.model_from_json(json.dumps(structure))
         record = load_record(files, iteration, remedy, "recipe", "folders")
-        _check_shapes(network, record)
+        check_shapes(network, record)
     best = files.best(iteration)
     with storage.parsing(best, remedy):
         check_plain(best)
@@ -303,8 +310,21 @@ def _patch_shape(recipe: dict) -> tuple[int, int, int]:
     return recipe["num_mel_bands"], recipe["patch_frames"], len(recipe["windows"])
 
 
-def _check_shapes(network: "keras.Model", record: dict) -> None:
-    """Refuse a network that takes other patches or answers for other labels than its record."""
+def check_shapes(network: "keras.Model", record: dict) -> None:
+    """Refuse a network that takes other patches or answers for other labels than its record.
+
+    Parameters
+    ----------
+    network : keras.Model
+        The network.
+    record : dict
+        With 'recipe' and 'folders'.
+
+    Raises
+    ------
+    ValueError
+        Naming the shapes.
+    """
     recipe = record["recipe"]
     wanted = (
         [(None, *_patch_shape(recipe))] * len(record["folders"]),
