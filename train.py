@@ -57,9 +57,8 @@ class Trainer:
         By default what settings.py says.
     split : float, optional
         Share that trains; `val_split` by default.
-    held_out : bool
-        Whether the rest is held out for confusion matrices, and validates nothing: see
-        `Tensors.training_rows`.
+    held_out : bool or (int, int)
+        Whether the rest, or a fold, is held out and validates nothing: see `Tensors.training_rows`.
     name : str, optional
         Of the trained model; by default what `Config.trained_name` makes of the network's.
     source : TransferSource, optional
@@ -79,7 +78,7 @@ class Trainer:
         *,
         config: Config | None = None,
         split: float | None = None,
-        held_out: bool = False,
+        held_out: tensors.HeldOut = False,
         name: str | None = None,
         source: transfer.TransferSource | None = None,
     ) -> None:
@@ -371,6 +370,7 @@ class Trainer:
             "tensors": self.tensors.fingerprint,
             "split": self.split,
             "validates": config.val_split if self.held_out else None,
+            "fold": list(self.held_out) if isinstance(self.held_out, tuple) else None,
             "split_by": config.split_by,
             "split_seed": config.seed,
             "balanced": config.balanced,
@@ -392,7 +392,7 @@ def train_model(
     network: str | None,
     *,
     split: float | None = None,
-    held_out: bool = False,
+    held_out: tensors.HeldOut = False,
     overwrite: bool = False,
     name: str | None = None,
 ) -> None:
@@ -406,7 +406,7 @@ def train_model(
         The network; None takes that of the model that `transfer_from` names.
     split : float, optional
         Share that trains; `val_split` by default.
-    held_out : bool
+    held_out : bool or (int, int)
         As of `Trainer`.
     overwrite : bool
         Replace what was trained otherwise.

@@ -196,8 +196,8 @@ def test_imports_of_examples_exist(page):
 def test_the_data_set_network_and_experiment_of_one_s_own(tmp_path):
     entry, network = fences(ROOT / "docs/your_own.md", "python")
     (experiment,) = fences(ROOT / "docs/your_own.md", "toml")
-    data_set = eval(f"{{{entry}}}", {"DataSet": settings.DataSet})[11]
-    assert data_set.key(1024) == "guitars_1024" and 11 not in settings.DATA_SETS
+    data_set = eval(f"{{{entry}}}", {"DataSet": settings.DataSet})[13]
+    assert data_set.key(1024) == "guitars_1024" and 13 not in settings.DATA_SETS
     names = {}
     exec(network, names)
     built = names["get_model"]((128, 43, 1), 11)

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import ROOT, config_of, make_folders
+from conftest import ROOT, config_of, make_folders, write_tone
 
 import settings
 from instrec.learning import keras2, model_files, trained
@@ -124,3 +124,17 @@ def test_what_cannot_be_imported_is_one_line(paths, call, copies):
     structure.write_bytes(content)
     call("import_model.py", structure, weights, *OPTIONS)
     refused("is there already: take another --name")
+
+
+def test_a_row_of_solos_is_drawn(paths, call, copies, tmp_path):
+    for i, name in enumerate(settings.JAZZ):
+        folder = tmp_path / "solos" / (name if i % 2 else "mixed")
+        write_tone(folder / f"{name}_{i}.wav", i, seconds=2)
+    for name in ("first", "second"):
+        call("import_model.py", *copies, "--labels", LABELS, "--name", name, "-d", -1)
+    models = ("-m", "first", "second", "-d", -1, "--out", tmp_path)
+    call("plot_showcase.py", tmp_path / "solos", *models)
+    assert (tmp_path / "showcase.png").stat().st_size > 20_000
+    write_tone(tmp_path / "solos" / "mixed" / "guitar.wav", 0)
+    with pytest.raises(SystemExit, match=r"guitar\.wav to be called after a label"):
+        call("plot_showcase.py", tmp_path / "solos", *models)

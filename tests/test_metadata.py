@@ -127,7 +127,7 @@ def test_jazz_has_a_test_set_of_its_own_making(paths, call, capsys):
     assert "as        11     8" in table and "cl         2     2" in table
     call("generate_dataset.py", "-d", -1)
     part = tensors.load(read(dataset=-1), "test")
-    assert np.bincount(part.file_id).tolist() == [3] * 15  # and not 5, as with half overlap
+    assert np.bincount(part.file_id).tolist() == [3] * 14  # and not 5, as with half overlap
 
 
 def test_the_counts_of_irmas_are_those_of_the_thesis():

@@ -107,6 +107,42 @@ def validation_mask(
     return validation
 
 
+def fold_mask(
+    class_id: Sequence[int], recording_id: Sequence[int], fold: int, folds: int, *, seed: int = 0
+) -> np.ndarray:
+    """Tell the patches of a fold of a cross-validation; those of a recording stay together.
+
+    Parameters
+    ----------
+    class_id, recording_id : sequence of int [shape=(n,)]
+        Class and recording of each patch.
+    fold : int
+        Number of the fold, from 0.
+    folds : int
+        How many there are.
+    seed : int
+        Of the random order.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=bool]
+        True for the patches of the fold. Shares of the classes are as even as recordings allow.
+
+    Examples
+    --------
+    >>> masks = [fold_mask([0] * 4 + [1] * 4, range(8), k, 2) for k in (0, 1)]
+    >>> bool((masks[0] ^ masks[1]).all()), int(masks[0][:4].sum())
+    (True, 2)
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    parts = [held for _, held in splitter.split(class_id, class_id, recording_id)]
+    mask = np.zeros(len(class_id), dtype=bool)
+    mask[parts[fold]] = True
+    return mask
+
+
 def random_keys(seed: int, *ids: np.ndarray) -> np.ndarray:
     """Give each combination of ids a random number that depends on nothing else.
 

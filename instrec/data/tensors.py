@@ -26,6 +26,7 @@ PARTS = ("train", "test")
 RECORD = "record.json"
 BLOCK = 512  # patches in memory at once
 MIN_STD = 0.1  # nepers, 0.9 dB: a cell that is silent in all training patches would explode else
+HeldOut = bool | tuple[int, int]  # see `Tensors.training_rows`
 RENDERED_NOTE = "rendered.json"  # marks an audio folder that render_dataset.py made
 
 
@@ -247,8 +248,27 @@ class Tensors:
             names=self.label_names,
         )
 
+    def fold_mask(self, config: Config, fold: int, folds: int) -> np.ndarray:
+        """Tell the patches of a fold: see `splits.fold_mask`; parameters are those.
+
+        Parameters
+        ----------
+        config : Config
+            The seed.
+        fold, folds : int
+            Number of the fold, and how many there are.
+
+        Returns
+        -------
+        np.ndarray [shape=(patches,), dtype=bool]
+        """
+        recordings = [splits.recording_of(name) for name in self.files]
+        _, recording_id = np.unique(recordings, return_inverse=True)
+        recording_id = recording_id[self.file_id]
+        return splits.fold_mask(self.class_id, recording_id, fold, folds, seed=config.seed)
+
     def training_rows(
-        self, config: Config, fraction: float, *, held_out: bool = False
+        self, config: Config, fraction: float, *, held_out: HeldOut = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Tell the patches that train and those that validate.
 
@@ -258,15 +278,20 @@ class Tensors:
             How to split, and the seed.
         fraction : float
             Share that trains, from 0 to 1.
-        held_out : bool
-            Hold the rest out for confusion matrices (thesis 5.2.2), instead of validating with it:
-            of the share, `val_split` trains and what it leaves validates.
+        held_out : bool or (int, int)
+            Hold the rest out for confusion matrices (thesis 5.2.2), instead of validating with it;
+            or, as number of a fold and of all, hold out a fold. Of what is not held out,
+            `val_split` trains and what it leaves validates.
 
         Returns
         -------
         train_rows, validation_rows : np.ndarray [shape=(n,), dtype=int]
         """
-        apart = self.validation_mask(config, fraction)
+        apart = (
+            self.fold_mask(config, *held_out)
+            if isinstance(held_out, tuple)
+            else self.validation_mask(config, fraction)
+        )
         rows = np.flatnonzero(~apart)
         if not held_out:
             return rows, np.flatnonzero(apart)

@@ -23,6 +23,7 @@ from instrec.figures.style import (
 from instrec.scoring import metrics
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -220,6 +221,37 @@ def label_bars(
         axes.set(title=f"strategy {strategy}", ylim=(0, 1.2), ylabel="share of 1")
         axes.set_yticks(np.linspace(0, 1, 6))
     legend_below(figure, rows[0])
+    return figure
+
+
+@styled
+def stability(table: "pd.DataFrame", units: Mapping[str, str], title: str) -> "Figure":
+    """Draw F against the level of each disturbance, a panel each; the mildest stands to the left.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns disturbance, level, average and f-score; 'none' is the clips as they are.
+    units : mapping of str to str
+        By disturbance, what its level is.
+    title : str
+        Title of the figure.
+    """
+    figure = new_figure(2.9 * len(units), 3.6, title)
+    panels = figure.subplots(1, len(units), sharey=True)
+    for axes, (name, unit) in zip(panels, units.items(), strict=True):
+        for average, colour, marker in zip(AVERAGES, (BLUE, ORANGE), "os", strict=True):
+            rows = table[table["average"] == average].set_index("disturbance")["f-score"]
+            found = rows.loc[name].to_numpy()
+            places = np.arange(len(found))
+            axes.plot(places, found, marker=marker, color=colour, label=average)
+            axes.axhline(rows.loc["none"], color=colour, linestyle="--", linewidth=1)
+        levels = table[(table["average"] == AVERAGES[0]) & (table["disturbance"] == name)]["level"]
+        axes.set_xticks(places, [f"{level:g}" for level in levels])
+        axes.set(title=name, xlabel=unit, ylim=(0, 1))
+    panels[0].plot([], [], color=GREY, linestyle="--", linewidth=1, label="undisturbed")
+    panels[0].set_ylabel("f-score")
+    legend_below(figure, panels[0])
     return figure
 
 

@@ -107,6 +107,70 @@ def attribution(
 
 
 @styled
+def showcase(
+    models: "Mapping[str, Sequence[Recognition]]",
+    truth: Sequence[str],
+    labels: Sequence[str],
+    title: str,
+) -> "Figure":
+    """Draw what models hear in a row of solos, as Fig. 5.23 of the thesis.
+
+    Parameters
+    ----------
+    models : mapping of sequence of Recognition
+        By name of the model, what it found in each solo, aggregated by s1.
+    truth : sequence of str
+        Label of each solo.
+    labels : sequence of str
+        The label set.
+    title : str
+        Above the figure.
+    """
+    from matplotlib.patches import Rectangle
+
+    first = next(iter(models.values()))
+    edges = np.cumsum([0, *(found.seconds for found in first)])
+    figure = new_figure(11, 2.6 + 0.5 * len(labels) * len(models), title)
+    rows = figure.subplots(
+        1 + 2 * len(models), sharex=True, height_ratios=(1.6, *(1, 1) * len(models))
+    )
+    top = max(found.spectrogram.max() for found in first)
+    for left, right, found in zip(edges[:-1], edges[1:], first, strict=True):
+        decibels = _decibels(found.spectrogram, top)
+        levels = _mel_map(rows[0], decibels, (left, right), found.sample_rate, **LEVELS)
+    rows[0].set_ylabel("frequency in Hz")
+    figure.colorbar(levels, ax=rows[0], label="dB", aspect=10)
+    places = [labels.index(name) for name in truth]
+    for i, (model, solos) in enumerate(models.items()):
+        patches, whole = rows[1 + 2 * i : 3 + 2 * i]
+        for axes in (patches, whole):
+            for left, right, place, found in zip(edges[:-1], edges[1:], places, solos, strict=True):
+                strengths = found.table["strength"].reindex(list(labels)).to_numpy()[:, None]
+                image = axes.imshow(
+                    found.predictions.T if axes is patches else strengths,
+                    cmap="Blues",
+                    vmin=0,
+                    vmax=1,
+                    aspect="auto",
+                    extent=(left, right, len(labels) - 0.5, -0.5),
+                    interpolation="nearest",
+                )
+                box = ((left, place - 0.5), right - left, 1)
+                axes.add_patch(Rectangle(*box, fill=False, edgecolor=ORANGE, linewidth=1.5))
+            axes.set_yticks(range(len(labels)), labels)
+        patches.set_title(f"{model}: outputs by patch", loc="left")
+        whole.set_title(f"{model}: by solo (s1); outlined: the truth", loc="left")
+        figure.colorbar(image, ax=(patches, whole), label="output", aspect=20)
+    for axes in rows:
+        axes.grid(visible=False)
+        axes.set_xlim(0, edges[-1])
+        for edge in edges[1:-1]:
+            axes.axvline(edge, color=GREY, linewidth=0.8)
+    rows[-1].set_xlabel("time in seconds")
+    return figure
+
+
+@styled
 def means_and_stds(
     inputs: Sequence[tuple[str, np.ndarray, np.ndarray]], parameters: FeatureParameters, title: str
 ) -> "Figure":

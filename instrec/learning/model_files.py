@@ -127,7 +127,7 @@ def model_files(
     optimizer: str,
     split: float | None = None,
     *,
-    held_out: bool = False,
+    held_out: bool | tuple[int, int] = False,
 ) -> ModelFiles:
     """Return the files of a model of the data set.
 
@@ -139,11 +139,14 @@ def model_files(
         Names of the trained model and of its optimizer.
     split : float, optional
         Share that trained; one other than `val_split` has a folder of its own.
-    held_out : bool
-        Whether the rest was held out for confusion matrices: such networks have a folder, too.
+    held_out : bool or (int, int)
+        Whether the rest was held out for confusion matrices, or which fold of how many was: such
+        networks have a folder, too.
     """
     folder = config.model_folder / model
-    if held_out:
+    if isinstance(held_out, tuple):
+        folder /= "fold_{}_of_{}".format(*held_out)
+    elif held_out:
         folder /= f"confusion_{split:g}"
     elif split not in (None, config.val_split):
         folder /= f"split_{split:g}"

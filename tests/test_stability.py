@@ -1,0 +1,67 @@
+"""plot_stability.py: what disturbances do to audio, and what is made of it."""
+
+import csv
+
+import numpy as np
+import pytest
+from conftest import config_of, make_folders
+from test_evaluate import SINGLE
+from test_train import tiny_network
+
+import plot_stability
+import settings
+import train
+from instrec.config import read
+from instrec.scoring.disturbances import DISTURBANCES
+
+
+@pytest.mark.parametrize("name", DISTURBANCES)
+def test_the_mildest_changes_least_and_nothing_else(name):
+    function, unit, levels = DISTURBANCES[name]
+    rng = np.random.default_rng(0)
+    scale = 1000 if unit.endswith("kHz") else 1
+    y = np.sin(2 * np.pi * 440 * np.arange(44100) / 44100).astype(np.float32)
+    y += 0.2 * rng.normal(size=len(y)).astype(np.float32)
+    y /= np.abs(y).max()
+    away = []
+    for level in levels if name != "gain" else levels[2:]:  # those below clip nothing
+        found = function(y, 44100, scale * level, np.random.default_rng(1))
+        assert found.shape == y.shape and found.dtype == y.dtype and np.isfinite(found).all()
+        assert np.array_equal(found, function(y, 44100, scale * level, np.random.default_rng(1)))
+        away.append(1 - np.corrcoef(found, y)[0, 1])
+    assert away[0] > 0
+    if name != "room":  # where reflections may fall in with a tone that stands
+        assert away == sorted(away)
+
+
+def test_any_model_is_measured(paths, call, monkeypatch, capsys):
+    monkeypatch.setitem(settings.DATA_SETS, 21, SINGLE)
+    make_folders(paths, SINGLE.labels, files=8, folder="single")
+    call("create_encoding.py", "-d", 21)
+    call("generate_dataset.py", "-d", 21)
+    settings.dataset, settings.learning_rate = 21, 0.01
+    trainer = train.Trainer(tiny_network(), "adam", None)
+    trainer.load_data()
+    trainer.train(epochs=10, batch=8, iter_num=1)
+    clips, y_true = plot_stability.chosen_clips(config_of(SINGLE), 4)
+    assert len(clips) == len(y_true) == 4 and all(path.is_file() for path in clips)
+    model = ("-m", "model_tiny", "-o", "adam", "-d", 21)
+    call("evaluate.py", *model, "-O", 2, "-i", 1)
+    call("plot_perf_metrics.py", *model)
+    call("evaluate.py", *model, "-O", 3, "-i", 1)
+    call("plot_stability.py", *model)
+    files = trainer.files
+    with (files.folder / "model_tiny.adam.stability.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * (1 + 5 * 5)
+    assert files.figure("stability.png").exists() and files.figure("stability.pdf").exists()
+    # As it is, a clip is scored as evaluation scores it, by the same threshold.
+    from instrec.scoring import scores
+
+    _, table = scores.load(files.scores, "")
+    chosen = (table["strategy"] == "s1") & (table["kind"] == "global") & (table["name"] == "micro")
+    assert float(rows[0]["f-score"]) == pytest.approx(table[chosen]["f-score"].iloc[0], abs=0.2)
+    assert rows[0]["disturbance"] == "none" and rows[0]["average"] == "micro"
+    with pytest.raises(SystemExit, match="expected --clips to be 1 or more, found 0"):
+        call("plot_stability.py", *model, "--clips", 0)
+    assert read().dataset == 21
