@@ -8,7 +8,7 @@
                                threshold; without a baseline, against itself
     published_accuracy_change  mean accuracy of the confusion matrix against the baseline, likewise
     confusion                  true: confusion matrices too
-    [settings]                 parameters of settings.py
+    [settings]                 parameters of settings.py that differ from the baseline's
     [published]                what it is set beside: 's1 micro' and the like are precision, recall
                                and f-score, or the f-score alone; 's1 threshold' is the threshold,
                                'mean accuracy' that of the confusion matrix; all are shares of 1
@@ -75,13 +75,15 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("[!_.]*.toml"))
 
 
-def load(name_or_path: str) -> Experiment:
-    """Read an experiment.
+def load(name_or_path: str, *, above: tuple[str, ...] = ()) -> Experiment:
+    """Read an experiment, whose parameters come on top of its baseline's.
 
     Parameters
     ----------
     name_or_path : str
         Name of a file in `experiments/`, without its ending; or the path of any file.
+    above : tuple of str
+        Those that it is the baseline of.
 
     Returns
     -------
@@ -122,6 +124,12 @@ def load(name_or_path: str) -> Experiment:
     if not content.get("title"):
         raise InputError(f"{path}: expected a title")
     _check_published(content, path)
+    if baseline := content.get("baseline"):
+        if path.stem in above:
+            circle = " > ".join((*above, path.stem))
+            raise InputError(f"{path}: experiments are baselines of one another: {circle}")
+        first = load(baseline, above=(*above, path.stem))
+        content["parameters"] = first.parameters | content["parameters"]
     known = {f.name for f in fields(Experiment)}
     return Experiment(path.stem, str(path), **{n: v for n, v in content.items() if n in known})
 
