@@ -4,8 +4,8 @@
   python3 find_label_errors.py -m model_leaky -o adam -d 1
   python3 find_label_errors.py -m model_residual -o adam -d 1 --folds 5 -b 32 -e 20
 
-Trains a network for each fold of a cross-validation, in which clips of a recording stay together,
-and has it predict the fold that it has not seen. How far these predictions contradict a clip's
+Trains networks for each fold of a cross-validation, in which clips of a recording stay together,
+and has them predict the fold that they have not seen. How far these predictions contradict a clip's
 label, cleanlab tells (confident learning: Northcutt et al. 2021). Writes label_errors.csv beside
 the models, the most suspicious clip first: its label, the one that is predicted, a score from 0
 (wrong) to 1, and whether cleanlab counts it as an error. Listen before you believe it.
@@ -13,7 +13,6 @@ the models, the most suspicious clip first: its label, the one that is predicted
 What was stopped goes on; networks lie in <MODEL_PATH>/<model_name>/fold_<k>_of_<n>/.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ SHOWN = 20  # clips on the screen; the CSV file has all
 
 
 def out_of_fold(config: Config, folds: int, *, overwrite: bool = False) -> np.ndarray:
-    """Train a network a fold, and predict each clip by the one that has not seen it.
+    """Train networks a fold, and predict each clip by those that have not seen it.
 
     Parameters
     ----------
@@ -47,9 +46,8 @@ def out_of_fold(config: Config, folds: int, *, overwrite: bool = False) -> np.nd
     Returns
     -------
     np.ndarray [shape=(clips, labels)]
-        Mean over the patches of a clip, divided by its sum; NaN for a clip without patches.
+        Mean over trainings and patches of a clip, divided by its sum; NaN where it has no patches.
     """
-    config = dataclasses.replace(config, iter_num=1)
     part = tensors.load(config, "train")
     sums = np.zeros((len(part.files), len(part.label_names)))
     for k in range(folds):
@@ -62,10 +60,11 @@ def out_of_fold(config: Config, folds: int, *, overwrite: bool = False) -> np.nd
             held_out=(k, folds),
         )
         remedy = "the same command with --overwrite"
-        record = trained.load_record(files, 0, remedy, "recipe", "weights", "folders")
-        predicted = outputs.load_or_predict(files, 0, record, part, remedy)
         rows = np.flatnonzero(part.fold_mask(config, k, folds))
-        np.add.at(sums, part.file_id[rows], predicted[rows])
+        for i in range(config.iter_num):
+            record = trained.load_record(files, i, remedy, "recipe", "weights", "folders")
+            predicted = outputs.load_or_predict(files, i, record, part, remedy)
+            np.add.at(sums, part.file_id[rows], predicted[rows])
     with np.errstate(invalid="ignore"):
         return sums / sums.sum(axis=1, keepdims=True)
 
@@ -114,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = command.new_parser(__doc__)
     command.add_model_options(parser)
     command.add_training_options(parser)
+    parser.add_argument("-i", dest="iter_num", type=int, metavar="N", help="trainings a fold")
     parser.add_argument("--folds", type=int, default=5, metavar="N", help="how many (5)")
     arguments, config = command.parse(parser, argv)
     config = command.choose_data_set(config)

@@ -35,7 +35,7 @@ from instrec.errors import InputError
 from instrec.experiments import Experiment
 from instrec.learning import trained
 from instrec.learning.model_files import ModelFiles, source_files
-from instrec.reporting import cells, comparison, report
+from instrec.reporting import cells, comparison, inputs, report
 from instrec.reporting.outcomes import Outcome
 from instrec.scoring import scores
 
@@ -323,7 +323,7 @@ def write_report(
     }
     text = report.document(f"instRecCnn: the experiments at scale {scale!r}", about, outcomes)
     with storage.whole(folder / "report.md") as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        partial.write_text(inputs.marked(text), encoding="utf-8", errors="backslashreplace")
     print(f"report: {folder / 'report.md'}")
 
 

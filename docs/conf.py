@@ -8,6 +8,8 @@ from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from instrec.reporting import inputs  # noqa: E402
+
 project = "instRecCnn"
 author = "Juan Sebastián Gómez Cañón and the instRecCnn developers"
 project_copyright = f"2018–2026, {author}"
@@ -59,6 +61,13 @@ def dash_after_parameters(_app: Sphinx, document: nodes.document, _name: str) ->
             text.parent.replace(text, nodes.Text(text.replace(" -- ", " – ", 1)))
 
 
+def banner_on_old_report(_app: Sphinx, name: str, source: list[str]) -> None:
+    """Say above the report if what it was made by has changed since."""
+    if name == "report/report":
+        source[0] = inputs.with_banner(source[0])
+
+
 def setup(app: Sphinx) -> None:
     """Register what is above."""
+    app.connect("source-read", banner_on_old_report)
     app.connect("doctree-resolved", dash_after_parameters)

@@ -50,7 +50,7 @@ def test_swapped_clips_are_found(paths, call, monkeypatch, capsys):
     call("create_encoding.py", "-d", 20)
     call("generate_dataset.py", "-d", 20)
     settings.learning_rate = 0.01
-    options = ("-m", "model_tiny", "-o", "adam", "-d", 20, "-e", 30, "-b", 8, "--folds", 3)
+    options = ("-m", "model_tiny", "-o", "adam", "-d", 20, "-e", 30, "-b", 8, "--folds", 3, "-i", 1)
     call("find_label_errors.py", *options)
     assert "clips look wrongly labelled" in capsys.readouterr().out
     path = read(dataset=20).model_folder / "model_tiny" / "model_tiny.adam.label_errors.csv"

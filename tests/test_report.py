@@ -2,8 +2,9 @@
 
 import numpy as np
 
+import settings
 from instrec.experiments import Experiment
-from instrec.reporting import cells, report
+from instrec.reporting import cells, inputs, report
 
 
 def test_cells():
@@ -30,6 +31,16 @@ def test_a_table_has_its_numbers_to_the_right_and_its_marks_escaped():
         "| c | – | y |",
     ]
     assert cells.markdown_table("T", ("a",), []) == ""
+
+
+def test_a_report_says_if_its_sources_have_changed(monkeypatch, tmp_path):
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    (tmp_path / "settings.py").write_text("alpha = 0.33")
+    text = inputs.marked("# Report")
+    assert inputs.with_banner(text) == text
+    (tmp_path / "settings.py").write_text("alpha = 0.3")
+    assert inputs.with_banner(text) == inputs.BANNER + text
+    assert inputs.with_banner("# Of before").startswith("> **Out of date**")
 
 
 def experiment(published):

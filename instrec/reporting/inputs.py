@@ -1,0 +1,59 @@
+"""What a report is made by: a digest of it tells whether a report is out of date."""
+
+import re
+
+import settings
+from instrec.common import storage
+
+SOURCES = ("*.py", "experiments/**/*.toml", "models/*.py", "separation/*.py", "rendering/*.py")
+SOURCES += ("instrec/**/*.py",)
+_MARK = "<!-- made by the sources {} -->"
+BANNER = (
+    "> **Out of date**: the sources or experiments have changed since this report was made; its "
+    "numbers are those of before. `make report` makes it anew.\n\n"
+)
+
+
+def digest() -> str:
+    """Digest of the sources, experiments and settings.
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
+    files = {path for pattern in SOURCES for path in settings.ROOT.glob(pattern)}
+    return storage.digest_of(
+        [(path.relative_to(settings.ROOT).as_posix(), path.read_text()) for path in sorted(files)]
+    )
+
+
+def marked(text: str) -> str:
+    """Return a report with the digest of what makes it now, as a comment.
+
+    Parameters
+    ----------
+    text : str
+        Markdown.
+
+    Returns
+    -------
+    str
+    """
+    return f"{text}\n{_MARK.format(digest())}\n"
+
+
+def with_banner(text: str) -> str:
+    """Return a report with a banner above, if its sources have changed since.
+
+    Parameters
+    ----------
+    text : str
+        Of `marked`.
+
+    Returns
+    -------
+    str
+    """
+    found = re.search(_MARK.format(r"(\w+)"), text)
+    return text if found and found[1] == digest() else BANNER + text
