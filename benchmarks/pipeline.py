@@ -362,10 +362,12 @@ def write_irmas_size(config: Config) -> None:
 def write_predictions(config: Config, split: float, part: str) -> None:
     """Write the record of a trained network, and random outputs for all patches."""
     scored, trained_on = (tensors.load(config, name) for name in (part, "train"))
-    files = model_files.model_files(config, "model_leaky", "adam", split)
+    held_out = part == "train"
+    files = model_files.model_files(config, "model_leaky", "adam", split, held_out=held_out)
     recipe = scored.record["recipe"] | {"tensors": trained_on.fingerprint, "split": split}
     recipe |= {"split_by": config.split_by, "split_seed": config.seed}
     recipe |= {"balanced": config.balanced, "model": "model_leaky", "standardise": False}
+    recipe |= {"validates": config.val_split if held_out else None}
     for iteration in range(config.iter_num):
         record = {"recipe": recipe, "weights": str(iteration), "best_accuracy": 0.5}
         record["settings"] = config.parameters()
