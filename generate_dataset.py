@@ -428,7 +428,8 @@ class GenerateDataset:
             "fingerprint": writer.fingerprint(),
             "files": len(filenames),
             "patches": sum(counts),
-            "left_out": {line["file"]: line["reason"] for line in writer.done if line["reason"]},
+            "left_out": {n["file"]: n["reason"] for n in writer.done if not n["patches"]},
+            "notes": {n["file"]: n["reason"] for n in writer.done if n["patches"] and n["reason"]},
             "made_with": storage.environment("numpy", "scipy", "librosa", "soundfile", "soxr"),
         }
         storage.save_json(path / tensors.RECORD, record)
@@ -460,27 +461,34 @@ class GenerateDataset:
 def extract(
     generator: GenerateDataset, filename: str, step: int
 ) -> tuple[list[np.ndarray] | None, str | None]:
-    """Return the patches of one clip, an array an input, or the reason why there are none."""
+    """Return the patches of one clip, an array an input, and a note; or why there are none."""
     folders = generator.config.data_set.folders
     paths = [str(generator.config.data_path / folder / filename) for folder in folders]
-    inputs = []
-    for path in paths:
-        try:
-            inputs.append(generator.patches(path, step))
-        except InputError as error:
-            return None, str(error).removeprefix(f"{path}: ")
+    inputs, reasons = [], []
+    with audio.notes() as notes:
+        for path in paths:
+            try:
+                inputs.append(generator.patches(path, step))
+            except InputError as error:
+                reasons.append(str(error).removeprefix(f"{path}: "))
+                break
+    said = "; ".join(dict.fromkeys(reasons + notes)) or None
+    if reasons:
+        return None, said
     shortest = min(map(len, inputs))
-    return [patches[:shortest] for patches in inputs], None
+    return [patches[:shortest] for patches in inputs], said
 
 
 def _report_files(type_run: str, writer: PatchWriter, folder: Path) -> None:
-    left_out = [line for line in writer.done if line["reason"]]
+    left_out = [line for line in writer.done if not line["patches"]]
+    noted = [line for line in writer.done if line["patches"] and line["reason"]]
     used = len(writer.done) - len(left_out)
     print(f"{type_run}: {writer.patches} patches of {used} files in {folder}")
-    for line in left_out[:MAX_NAMED]:
-        print(f"left out: {line['file']}: {line['reason']}")
-    if len(left_out) > MAX_NAMED:
-        print(f"... and {len(left_out) - MAX_NAMED} more: see {folder / tensors.RECORD}")
+    for what, lines in (("note", noted), ("left out", left_out)):
+        for line in lines[:MAX_NAMED]:
+            print(f"{what}: {line['file']}: {line['reason']}")
+        if len(lines) > MAX_NAMED:
+            print(f"... and {len(lines) - MAX_NAMED} more: see {folder / tensors.RECORD}")
     if left_out:
         print(f"left out {len(left_out)} of {len(writer.done)} files in all")
 

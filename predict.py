@@ -7,7 +7,7 @@
 
 Prints a table a file: how strong each instrument is (1: the strongest), whether that passes the
 threshold that was best for it on the development data, and when it plays. Files may be of any
-length and of any format that libsndfile reads (others where audioread can). All trainings of
+length and of any format that FFmpeg's libraries read, which pip brings. All trainings of
 the model are averaged. Labels, features, standardisation, thresholds and separation are those of
 the model: one of separated audio separates first, by itself.
 """
@@ -33,8 +33,6 @@ from instrec.scoring.recognition import Recogniser, Recognition
 
 if TYPE_CHECKING:
     import pandas as pd
-
-AUDIO = metadata.AUDIO_SUFFIXES | {".au", ".m4a", ".aac", ".wma", ".opus"}
 
 
 def predict(
@@ -90,6 +88,8 @@ def clock(seconds: float) -> str:
 def print_recognition(name: str, found: Recognition) -> None:
     """Print the table of one file."""
     print(f"\n{name} ({clock(found.seconds)})")
+    if found.note:
+        print(f"note: {found.note}")
     command.print_table(
         ("instrument", "strength", "threshold", "plays", "when"),
         [
@@ -189,11 +189,17 @@ def audio_files(paths: Sequence[Path]) -> list[Path]:
                 raise InputError(f"expected an audio file or a folder, found nothing: {path}")
             found.append(path)
             continue
-        inside = sorted(
-            p for p in path.rglob("*") if p.suffix.lower() in AUDIO and not p.name.startswith(".")
-        )
+        entries = [p for p in sorted(path.rglob("*")) if not p.is_dir()]
+        inside = [
+            p
+            for p in entries
+            if p.suffix.lower() in metadata.AUDIO_SUFFIXES and not p.name.startswith(".")
+        ]
+        others = metadata.skipped(entries)
         if not inside:
-            raise InputError(f"expected audio files in {path}, found none")
+            raise InputError(f"expected audio files in {path}, found none; {others or 'no files'}")
+        if others:
+            print(f"{path}: {others}")
         found += inside
     return list(dict.fromkeys(found))
 

@@ -177,6 +177,8 @@ def separate_all(
     left_out, clipped = [], 0
     for (name, targets), outcome in zip(missing.items(), outcomes, strict=True):
         clipped += outcome.clipped
+        if outcome.note:
+            print(f"note: {name}: {outcome.note}")
         if outcome.reason:
             left_out.append((name, outcome.reason))
         for target in targets:

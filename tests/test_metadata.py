@@ -163,3 +163,20 @@ def test_the_warning_is_on_the_screen_and_in_every_later_table(paths, call, caps
     (root / tensors.RENDERED_NOTE).write_text("{}")  # rendered audio is not counted against IRMAS
     call("create_encoding.py", "-d", 7)
     assert "warning: " not in capsys.readouterr().out
+
+
+def test_what_is_passed_over_is_counted_by_its_ending(paths, call, capsys):
+    for i, label in enumerate(settings.JAZZ):
+        for name in ("a.wav", "b.wave"):
+            write_tone(paths / "data" / "jazz_db" / label / "x.wav", i)
+            (paths / "data" / "jazz_db" / label / "x.wav").rename(
+                paths / "data" / "jazz_db" / label / name
+            )
+    folder = paths / "data" / "jazz_db" / "as"
+    for name in ("notes.pdf", "more.PDF", "README", ".hidden"):
+        (folder / name).touch()
+    (folder / "takes").mkdir()
+    call("create_encoding.py", "-d", -1)
+    shown = capsys.readouterr().out
+    assert "skipped 4: 2 .pdf, 1 folder, 1 without an ending in the folders" in shown
+    assert "files      6     6" in shown

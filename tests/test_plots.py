@@ -72,8 +72,9 @@ def write_confusion(files, data_set, iterations=2):
         "recipe": recipe(data_set, optimizer=optimizer),
         "half": "pure half of the test data",
         "clips": 9,
+        "patches": 99,
         "iterations": iterations,
-        "matrices": {"s1": matrices, "s2": matrices},
+        "matrices": {"patch": matrices, "s1": matrices, "s2": matrices},
     }
     storage.save_json(files.confusion, record)
 
@@ -248,13 +249,13 @@ def test_scripts_from_the_root_plot_all_optimizers(files, run_script):
         write_confusion(of_optimizer, data_set)
     run = run_script("plot_conf_mat.py", "-m", "model_leaky", "-d", 7)
     printed = run.stdout.splitlines()
-    assert len(printed) == 4
+    assert len(printed) == 6
     for optimizer in ("adam", "sgd"):
         assert_figure(
             model_files.model_files(config_of(data_set), "model_leaky", optimizer), "confusion_s2"
         )
     only = run_script("plot_conf_mat.py", "-m", "model_leaky", "-o", "sgd", "-d", 7)
-    assert len(only.stdout.splitlines()) == 2
+    assert len(only.stdout.splitlines()) == 3
 
 
 def test_only_finished_trainings_are_drawn(files, capsys):

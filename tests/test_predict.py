@@ -2,14 +2,13 @@
 
 import json
 import re
-import sys
-import types
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 from conftest import RATE, changed, config_of, make_folders, patches_of, tone, write_tone
+from test_audio import write_av
 from test_evaluate import SINGLE
 from test_train import tiny_network
 
@@ -234,29 +233,20 @@ def test_an_untrained_model_is_one_line(model, song, call):
         call("predict.py", song, "-m", "model_leaky", "-o", "adam", "-d", 21)
 
 
-def test_what_libsndfile_cannot_read_is_read_by_audioread(model, song, paths, monkeypatch):
-    y, _ = soundfile.read(song, dtype="int16")
-    other = paths / "song.m4a"
-    other.write_bytes(b"\x00\x00\x00 ftypM4A ")
-
-    class Opened:
-        samplerate, channels = RATE, 2
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def __iter__(self):
-            return iter([y[:100000].tobytes(), y[100000:].tobytes()])
-
-    fake = types.SimpleNamespace(audio_open=lambda _: Opened(), DecodeError=RuntimeError)
-    monkeypatch.setitem(sys.modules, "audioread", fake)
+def test_recordings_of_any_format_and_what_is_cut(model, song, paths, call, capsys):
+    y, _ = soundfile.read(song, dtype="float32", always_2d=True)
+    write_av(paths / "song.m4a", y, "aac", RATE)
     recogniser = recognition.Recogniser(model)
     pd.testing.assert_frame_equal(
-        recogniser.predict(other).table, recogniser.predict(song).table, atol=1e-4
+        recogniser.predict(paths / "song.m4a").table.drop(columns="segments"),
+        recogniser.predict(song).table.drop(columns="segments"),
+        atol=0.05,
     )
+    cut = paths / "cut.wav"
+    cut.write_bytes(song.read_bytes()[: song.stat().st_size // 2])
+    call("predict.py", cut, *MODEL, "-d", 21)
+    shown = capsys.readouterr().out
+    assert "cut.wav (0:06.0)" in shown and "note: cut off: it promises more audio" in shown
 
 
 # --- models of others -----------------------------------------------------------------------------

@@ -147,7 +147,7 @@ def results(paths):
     """Results of irmas_relu and irmas_harm as their scripts leave them."""
     make_irmas(paths, train=1, test=0)
     _, configs = reproduce.load_catalogue([], "full")
-    for name, gain in (("irmas_relu", 0.0), ("irmas_harm", 0.04)):
+    for name, gain in (("irmas_relu", 0.0), ("irmas_harm", 0.04), ("irmas_standardised", 0.0)):
         config = configs[name].changed({"iter_num": 2}, "")
         files, trained = reproduce.result_files(config), reproduce.trained_files(config)
         for i in range(2):
@@ -188,13 +188,14 @@ def results(paths):
             storage.save_arrays(files.patches, clips=np.array(clips), y_true=y_true, **patches)
     settings.iter_num = 2
     catalogue, configs = reproduce.load_catalogue([], "full")
-    return {n: catalogue[n] for n in ("irmas_relu", "irmas_harm", "jazz")}, configs
+    names = ("irmas_relu", "irmas_harm", "irmas_standardised", "jazz")
+    return {n: catalogue[n] for n in names}, configs
 
 
 def test_the_report_sets_ours_beside_what_was_published(results, paths):
     reproduce.write_report("full", *results, paths / "report")
     text = (paths / "report" / "report.md").read_text()
-    assert "3 experiments: 2 done, 1 not run" in text
+    assert "4 experiments: 3 done, 1 not run" in text
     assert "RENDERED" in text.splitlines()[2]
     (row,) = [
         line for line in text.splitlines() if line.startswith("| irmas_harm (cut off) | irmas_relu")
@@ -205,8 +206,17 @@ def test_the_report_sets_ours_beside_what_was_published(results, paths):
     assert cells[6:8] == ["+4.0 (+0.0 to +0.0)", "cannot tell"]
     assert "| irmas_relu | s1 | one | 0.500 ± 0.000 | 0.600 ± 0.000 | 0.410 ± 0.014 |" in text
     assert "| irmas_relu | 1 | 31 | stopped by itself | 20 | 0.700 | 0.100 |" in text
-    assert "no evidence: irmas_harm." in text and "| irmas_harm (cut off) | s1 |" in text
-    (accuracy,) = [line for line in text.splitlines() if "| held-out 50% |" in line]
+    start = (
+        "| irmas_standardised (cut off) | irmas_relu | thesis 5.5.2 | mean accuracy, patch | +3 |"
+    )
+    (row,) = [line for line in text.splitlines() if line.startswith(start)]
+    assert "| +0.0 (+0.0 to +0.0) | cannot tell | ±0.0 |" in row
+    assert "class-wise thresholds, s2" in text
+    assert (
+        "no evidence: irmas_harm, irmas_standardised." in text
+        and "| irmas_harm (cut off) | s1 |" in text
+    )
+    accuracy = next(line for line in text.splitlines() if "| held-out 50% |" in line)
     assert "| 0.6816 | 0.091 ± 0.000 | −59.1 |" in accuracy
     assert "results: git commit | abc" in text and "2 min 02 s" in text
     assert "| jazz | not run | expected " in text

@@ -49,6 +49,8 @@ def test_any_model_is_measured(paths, call, monkeypatch, capsys):
     call("evaluate.py", *model, "-O", 2, "-i", 1)
     call("plot_perf_metrics.py", *model)
     call("evaluate.py", *model, "-O", 3, "-i", 1)
+    call("plot_perf_metrics.py", *model)
+    assert trainer.files.figure("labels.png").exists()  # once there are final scores
     call("plot_stability.py", *model)
     files = trainer.files
     with (files.folder / "model_tiny.adam.stability.csv").open(newline="") as file:

@@ -263,6 +263,12 @@ def test_standardisation_takes_the_training_patches_alone(source, monkeypatch):
     assert np.array_equal(saved_mean, mean) and np.array_equal(saved_std, std)
 
 
+def test_what_patches_are_standardised_by_is_drawn(source, call):
+    trainer = standardised("std")
+    call("plot_history.py", "-m", "std", "-o", "adam", "-d", 21)
+    assert trainer.files.figure("standardisation.png").exists()
+
+
 def test_cells_that_are_always_the_same_do_not_explode(source, monkeypatch):
     monkeypatch.setattr(tensors, "BLOCK", 7)
     part = tensors.load(config_of(SINGLE), "train")

@@ -7,18 +7,21 @@ import contextlib
 import errno
 import os
 import shutil
+import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from instrec.data import decode
 from instrec.errors import InputError
 
 READ_BLOCK = 1 << 16  # frames of audio read at once: few calls, and they fit the cache
 MIN_RATE = 1000  # Hz; a header that says less is damaged, and would be resampled to hours
 MAX_FRAMES = 2**28  # of a file that is read whole, or resampled: 100 min at 44.1 kHz
 FREE = 2**20  # bytes; with less, a disk counts as full
-CUT_OFF = "cut off: the header promises more audio than the file holds"
+CANCELLED = 1e-3  # of the peak of a channel: a mean of channels below it is what they leave over
 
 
 @contextlib.contextmanager
@@ -81,9 +84,39 @@ def _is_full(folder: Path) -> bool:
     return shutil.disk_usage(folder).free < FREE
 
 
+class Damaged(UserWarning):
+    """A file of which only a part could be read; that part is used."""
+
+
+@contextlib.contextmanager
+def notes() -> Iterator[list[str]]:
+    """Collect what is wrong with files that are used all the same, instead of warning.
+
+    Yields
+    ------
+    list of str
+        Filled at the end of the block.
+    """
+    found: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", Damaged)
+        yield found
+    for warning in caught:
+        if issubclass(warning.category, Damaged):
+            found.append(str(warning.message))
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+
+
 @contextlib.contextmanager
 def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F821
-    """Open audio to read; a file that cannot be opened is an `InputError` with the reason.
+    """Open audio of any format, as far as it goes.
+
+    WAV and AIFF files whose chunks add up are opened as they are. Of everything else a header may
+    be wrong: it is decoded to its end into a temporary file, whose length is true. What a file
+    promises beyond that, as one that was cut off, is told by a warning, `Damaged`.
 
     Parameters
     ----------
@@ -98,17 +131,25 @@ def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F8
     Raises
     ------
     InputError
-        If it cannot be opened, is cut off, or its sampling rate is none.
+        If it is no regular file, cannot be decoded, is too long to be read whole, or its sampling
+        rate is none.
     """
     import soundfile
 
+    path = Path(path)
     with contextlib.ExitStack() as opened:
         with reading(path):
-            # Bytes, for a name need not be text; Windows' names are, and take no bytes.
-            name = path if os.name == "nt" else os.fsencode(path)
-            file = opened.enter_context(soundfile.SoundFile(name))
-        if _is_cut_off(file.extra_info):
-            raise InputError(CUT_OFF)
+            if path.exists() and not path.is_file():
+                raise InputError("no regular file: expected a file, found a folder, pipe or device")
+            is_plain = decode.is_plain(path)
+            if is_plain:
+                # Bytes, for a name need not be text; Windows' names are, and take no bytes.
+                name = path if os.name == "nt" else os.fsencode(path)
+                file = opened.enter_context(soundfile.SoundFile(name))
+            else:
+                folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+                decoded = _decoded(path, folder / "decoded.w64")
+                file = opened.enter_context(soundfile.SoundFile(decoded))
         if file.samplerate < MIN_RATE:
             raise InputError(
                 f"damaged: expected a sampling rate of {MIN_RATE} Hz or more, found "
@@ -117,32 +158,54 @@ def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F8
         yield file
 
 
-def is_short(file: "soundfile.SoundFile", frames: int, y: np.ndarray) -> bool:  # noqa: F821
-    """Tell whether MP3 audio [n x channels] ends before its frames; others are then cut off.
+def _decoded(path: Path, target: Path) -> Path:
+    """Decode a file into one of floating-point samples."""
+    import soundfile
+
+    found: list[str] = []
+    with contextlib.ExitStack() as opened:
+        file = None
+        for block, rate in decode.blocks(path, found):
+            if file is None:
+                like = {"samplerate": rate, "channels": block.shape[1], "subtype": "FLOAT"}
+                file = opened.enter_context(soundfile.SoundFile(target, "w", format="W64", **like))
+            if block.shape[1] != file.channels:
+                found.append("its number of channels changes: used until there")
+                break
+            if file.tell() > MAX_FRAMES:
+                raise InputError(
+                    f"too long to be read whole: expected at most {MAX_FRAMES:,} samples a channel"
+                )
+            with writing(target):
+                file.write(block)
+    if found:
+        warnings.warn("; ".join(found), Damaged, stacklevel=4)
+    return target
+
+
+def format_of(path: Path) -> tuple[str, str]:
+    """Name format and subtype in which a file like this one is written.
 
     Parameters
     ----------
-    file : soundfile.SoundFile
-        Of which audio was read.
-    frames : int
-        How many were asked for.
-    y : np.ndarray [shape=(n, ...)]
-        What came.
+    path : Path
+        Audio file.
 
     Returns
     -------
-    bool
-
-    Raises
-    ------
-    InputError
-        If it is not MP3, whose headers may only estimate the length.
+    format, subtype : str
+        As soundfile names them: its own, or the usual ones of its ending.
     """
-    if len(y) == frames:
-        return False
-    if file.format == "MP3":
-        return True
-    raise InputError(CUT_OFF)
+    import soundfile
+
+    if decode.is_plain(path) or path.suffix.lower() not in (".wav", ".aif", ".aiff"):
+        with contextlib.suppress(soundfile.LibsndfileError):
+            info = soundfile.info(os.fsencode(path) if os.name != "nt" else path)
+            return info.format, info.subtype
+    kind = {".aif": "AIFF"}.get(path.suffix.lower(), path.suffix[1:].upper())
+    if kind not in soundfile.available_formats():
+        kind = "WAV"
+    return kind, soundfile.default_subtype(kind)
 
 
 def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
@@ -151,7 +214,7 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
     Parameters
     ----------
     path : str or Path
-        Audio file in any format, rate and channel count that libsndfile reads.
+        Audio file in any format, rate and channel count that FFmpeg reads.
     sr : int
         Sampling rate in Hz to resample to.
 
@@ -163,8 +226,8 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
     Raises
     ------
     InputError
-        If the file is missing, unreadable, cut off, empty, silent, too long to be read whole, or
-        holds NaN or infinity.
+        If the file is missing, unreadable, empty, silent, too long to be read whole, or holds NaN
+        or infinity, or its channels cancel each other out.
     """
     with open_audio(path) as file, reading(path):
         rate = file.samplerate
@@ -176,7 +239,11 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
                 f"found {frames:,}"
             )
         y = _read_mono(file)
-        is_short(file, file.frames, y)
+        if len(y) and np.max(np.abs(y)) < CANCELLED:
+            file.seek(0)
+            loudest = max(np.abs(block).max() for block in file.blocks(READ_BLOCK, always_2d=True))
+            if np.max(np.abs(y)) < CANCELLED * loudest:
+                raise InputError("its channels are of opposite phase: they cancel each other out")
     if len(y) == 0:
         raise InputError("holds no audio")
     y = resample(y, rate, sr)
@@ -225,23 +292,6 @@ def resample(y: np.ndarray, rate: int, sr: int) -> np.ndarray:
     length = int(np.ceil(len(y) * sr / rate))
     y = soxr.resample(y, rate, sr, quality="HQ")[:length]
     return np.pad(y, (0, length - len(y)))
-
-
-def _is_cut_off(log: str) -> bool:
-    """Tell from libsndfile's log whether a file holds less audio than its header says.
-
-    The chunk of the samples is `data` in WAV and `SSND` in AIFF. Ogg has no length in its header,
-    but marks its end.
-    """
-    for line in log.splitlines():
-        if "lacks an end-of-stream bit" in line:
-            return True
-        words = line.replace("(", " ").replace(")", " ").split()
-        if words[:2] in (["data", ":"], ["SSND", ":"]) and "should" in words:
-            promised, held = int(words[2]), int(words[-1])
-            # A streaming encoder that never knew the length writes one of these instead.
-            return promised > held and promised not in (0, 0x7FFFFFFF, 0xFFFFFFFF)
-    return False
 
 
 def _reason(error: Exception) -> str:

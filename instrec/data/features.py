@@ -6,13 +6,10 @@ channels where it has several; patches are [patches x mel bands x frames x chann
 
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from instrec.config import FeatureParameters
-from instrec.data import audio
-from instrec.errors import InputError
 
 EPSILON = np.finfo(np.float32).eps  # keeps the logarithm of silence finite
 FRAMES_A_BLOCK = 32  # spectra computed at once: they fit the cache, more take twice as long
@@ -144,44 +141,6 @@ def cut_patches(spectrogram: np.ndarray, frames: int, step: int) -> np.ndarray:
         return np.empty((0, bands, frames, channels), dtype=spectrogram.dtype)
     windows = np.lib.stride_tricks.sliding_window_view(spectrogram, frames, axis=1)[:, ::step]
     return windows.transpose(1, 0, 3, 2)  # (bands, patches, channels, frames) -> as returned
-
-
-def patches_of_file(path: str | Path, parameters: FeatureParameters, step: int) -> np.ndarray:
-    """Read one audio file and cut it into patches.
-
-    Parameters
-    ----------
-    path : str or Path
-        Audio file.
-    parameters : FeatureParameters
-        What a patch is made with.
-    step : int
-        Frames from patch to patch.
-
-    Returns
-    -------
-    np.ndarray [shape=(patches, bands, frames, channels), dtype=float32]
-
-    Raises
-    ------
-    InputError
-        If the file cannot be used, or is shorter than one patch.
-
-    Examples
-    --------
-    >>> parameters = FeatureParameters(22050, (1024,), 512, 128, 43)
-    >>> patches_of_file("no.wav", parameters, 43)
-    Traceback (most recent call last):
-    instrec.errors.InputError: no such file or directory
-    """
-    y = audio.load_audio(path, parameters.sample_rate)
-    patches = cut_patches(log_mel_channels(y, parameters), parameters.patch_frames, step)
-    if len(patches) == 0:
-        found = len(y) / parameters.sample_rate
-        raise InputError(
-            f"too short: {found:.2f} s, and one patch takes {parameters.patch_seconds:.2f} s"
-        )
-    return np.ascontiguousarray(patches)
 
 
 MeansAndStds = Sequence[tuple[np.ndarray, np.ndarray]]  # of each input, as patches are shaped

@@ -6,7 +6,8 @@ A data set has two parts, 'train' and 'test', and a CSV file of each in its feat
 import codecs
 import csv
 import os
-from collections.abc import Container
+from collections import Counter
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from instrec.data import splits
 from instrec.errors import InputError
 from settings import DATA_SETS, DataSet
 
-AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
+AUDIO_SUFFIXES = {
+    *(".wav", ".wave", ".bwf", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".au", ".flac", ".ogg"),
+    *(".oga", ".opus", ".mp3", ".m4a", ".m4b", ".mp4", ".aac", ".ac3", ".wma", ".webm", ".mka"),
+}
 IRMAS_TRAIN = "IRMAS-TrainingData"
 IRMAS_TEST = "IRMAS-TestingData*"  # test clips lie anywhere below such folders
 LABEL_SEPARATOR = ";"
@@ -240,6 +244,48 @@ def _audio_files(folder: Path) -> list[Path]:
 def _has_suffix(name: str, suffixes: Container[str]) -> bool:
     """Tell whether a file is of a kind; names that start with a dot belong to the system."""
     return Path(name).suffix.lower() in suffixes and not name.startswith(".")
+
+
+def skipped(paths: Iterable[Path]) -> str:
+    """Say which files are passed over, for their endings are none of audio; '' if there are none.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files and folders; those that start with a dot, and what this code writes, do not count.
+
+    Returns
+    -------
+    str
+        Such as 'skipped 3: 2 .pdf, 1 folder'.
+    """
+    counts = Counter(
+        "folder" if path.is_dir() else path.suffix.lower() or "without an ending"
+        for path in paths
+        if not _has_suffix(path.name, {*AUDIO_SUFFIXES, ".txt", ".json"})
+        and not path.name.startswith(".")
+    )
+    kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
+    return f"skipped {counts.total()}: {kinds}" if counts else ""
+
+
+def passed_over(data_set: DataSet, root: Path) -> str:
+    """Say which entries of the label folders of a data set are no audio; see `skipped`.
+
+    Parameters
+    ----------
+    data_set : DataSet
+        A row of DATA_SETS.
+    root : Path
+        Its audio folder.
+
+    Returns
+    -------
+    str
+    """
+    top = root / IRMAS_TRAIN if data_set.layout == "irmas" else root
+    folders = [top / label for label in data_set.labels]
+    return skipped(path for folder in folders if folder.is_dir() for path in folder.iterdir())
 
 
 def _raise(error: OSError) -> None:

@@ -45,7 +45,7 @@ class PatchWriter:
         self._journal = self._journal_path.open("a", encoding="utf-8")
 
     def write(self, name: str, tensors: list[np.ndarray] | None, reason: str | None) -> None:
-        """Add the patches of one file, one array an input, or the reason why there are none.
+        """Add the patches of one file, one array an input, and a note; or why there are none.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class PatchWriter:
         tensors : list of np.ndarray, or None
             Patches [n x bands x frames x channels] of each input.
         reason : str or None
-            Why there are none.
+            Why there are none, or a note.
         """
         digest = hashlib.sha256()
         for path, file, patches in zip(self.paths, self._files, tensors or [], strict=False):

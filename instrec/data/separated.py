@@ -75,20 +75,23 @@ class AudioFile:
                 self._file.seek(start)
             y = self._file.read(stop - start, dtype="float32", always_2d=True).T
         if y.shape[1] < stop - start:
-            raise InputError(audio.CUT_OFF)
+            raise InputError("holds less audio than it says")
         if not np.all(np.isfinite(y)):
             raise InputError("holds NaN or infinite samples")
         return y
 
 
 class Outcome(NamedTuple):
-    """What came of one file: why it was left out, if it was, and whether samples were clipped."""
+    """What came of one file: why it was left out, if it was; a note; whether samples clipped."""
 
     reason: str | None = None
+    note: str = ""
     clipped: bool = False
 
 
-def separate_file(source: Path, targets: dict[str, Path]) -> Outcome:
+def separate_file(
+    source: Path, targets: dict[str, Path], kind: tuple[str, str] | None = None
+) -> Outcome:
     """Write separated parts of one file, all of them or none.
 
     Parameters
@@ -97,6 +100,8 @@ def separate_file(source: Path, targets: dict[str, Path]) -> Outcome:
         Audio file.
     targets : dict of str to Path
         Where each part goes, by the audio folder that says what it is.
+    kind : (str, str), optional
+        Format and subtype of the parts, as soundfile names them; those of the source by default.
 
     Returns
     -------
@@ -109,13 +114,15 @@ def separate_file(source: Path, targets: dict[str, Path]) -> Outcome:
     """
     try:
         with (
+            audio.notes() as notes,
             audio.open_audio(source) as file,
             storage.whole_set(*targets.values()) as partials,
             contextlib.ExitStack() as opened,
         ):
             if file.frames == 0:
                 raise InputError("holds no audio")
-            outputs = [opened.enter_context(_Output(path, file)) for path in partials]
+            kind = kind or audio.format_of(source)
+            outputs = [opened.enter_context(_Output(path, file, *kind)) for path in partials]
             peak, peaks = 0.0, np.zeros(len(targets))
             for y, separated in _separated(AudioFile(file, source), file.samplerate, targets):
                 for output, piece in zip(outputs, separated, strict=True):
@@ -127,8 +134,8 @@ def separate_file(source: Path, targets: dict[str, Path]) -> Outcome:
             for folder, loudest in zip(targets, peaks, strict=True):
                 if loudest < EMPTY * peak:
                     raise InputError(f"nothing of it is in {folder}")
-            whole_numbers = not file.subtype.startswith(("FLOAT", "DOUBLE"))
-            return Outcome(clipped=bool(whole_numbers and peaks.max() > 1))
+            whole_numbers = not kind[1].startswith(("FLOAT", "DOUBLE"))
+        return Outcome(None, "; ".join(notes), bool(whole_numbers and peaks.max() > 1))
     except InputError as error:
         return Outcome(reason=str(error))
 
@@ -151,17 +158,23 @@ def _separated(
 class _Output:
     """A separated file being written, in the format of its source."""
 
-    def __init__(self, path: Path, like: "soundfile.SoundFile") -> None:  # noqa: F821
+    def __init__(
+        self,
+        path: Path,
+        like: "soundfile.SoundFile",  # noqa: F821
+        kind: str,
+        subtype: str,
+    ) -> None:
         import soundfile
 
         self._path = path
         try:
             with audio.writing(self._path):
                 self._file = soundfile.SoundFile(
-                    path, "w", like.samplerate, like.channels, like.subtype, format=like.format
+                    path, "w", like.samplerate, like.channels, subtype, format=kind
                 )
         except (ValueError, TypeError):
-            raise InputError(f"cannot be written as {like.format} {like.subtype}") from None
+            raise InputError(f"cannot be written as {kind} {subtype}") from None
 
     def write(self, y: np.ndarray) -> None:
         """Add [channels x n]."""

@@ -146,18 +146,15 @@ def showcase(
         for axes in (patches, whole):
             for left, right, place, found in zip(edges[:-1], edges[1:], places, solos, strict=True):
                 strengths = found.table["strength"].reindex(list(labels)).to_numpy()[:, None]
-                image = axes.imshow(
-                    found.predictions.T if axes is patches else strengths,
-                    cmap="Blues",
-                    vmin=0,
-                    vmax=1,
-                    aspect="auto",
-                    extent=(left, right, len(labels) - 0.5, -0.5),
-                    interpolation="nearest",
-                )
+                times, outputs = np.array([left, right]), strengths
+                if axes is patches:
+                    times, outputs = left + found.edges, found.predictions.T
+                bands = np.arange(len(labels) + 1) - 0.5
+                image = axes.pcolormesh(times, bands, outputs, cmap="Blues", vmin=0, vmax=1)
                 box = ((left, place - 0.5), right - left, 1)
                 axes.add_patch(Rectangle(*box, fill=False, edgecolor=ORANGE, linewidth=1.5))
             axes.set_yticks(range(len(labels)), labels)
+            axes.set_ylim(len(labels) - 0.5, -0.5)
         patches.set_title(f"{model}: outputs by patch", loc="left")
         whole.set_title(f"{model}: by solo (s1); outlined: the truth", loc="left")
         figure.colorbar(image, ax=(patches, whole), label="output", aspect=20)
@@ -273,15 +270,10 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
     _mel_map(sound, levels, (0, found.seconds), found.sample_rate, **LEVELS)
     sound.set(ylabel="frequency in Hz", title="log-mel spectrogram")
     rows = [list(labels).index(name) for name in found.table.index]  # the strongest on top
-    image = over_time.imshow(
-        found.predictions[:, rows].T,
-        aspect="auto",
-        cmap="viridis",
-        vmin=0,
-        vmax=1,
-        extent=(0, found.seconds, len(rows) - 0.5, -0.5),
-        interpolation="nearest",
-    )
+    places = np.arange(len(rows) + 1) - 0.5
+    outputs = found.predictions[:, rows].T
+    image = over_time.pcolormesh(found.edges, places, outputs, cmap="viridis", vmin=0, vmax=1)
+    over_time.set_ylim(len(rows) - 0.5, -0.5)
     over_time.set_yticks(range(len(rows)), found.table.index)
     over_time.set(xlabel="time in minutes and seconds", title="outputs of the network, by patch")
     figure.colorbar(image, ax=over_time, location="bottom", aspect=50, shrink=0.6)

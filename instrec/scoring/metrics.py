@@ -44,8 +44,7 @@ def s1(predictions: np.ndarray) -> np.ndarray:
     >>> s1(np.array([[0.2, 0.8], [0.4, 0.4]])).tolist()  # means 0.3 and 0.6
     [0.5, 1.0]
     """
-    mean = predictions.mean(axis=0, dtype=np.float64)
-    return mean / (mean.max() or 1.0)
+    return _relative(averages("s1", predictions))
 
 
 def s2(predictions: np.ndarray) -> np.ndarray:
@@ -73,11 +72,42 @@ def s2(predictions: np.ndarray) -> np.ndarray:
     >>> s2(outputs).tolist()
     [0.5, 1.0]
     """
-    starts = range(0, max(len(predictions) - S2_WINDOW, 0) + S2_HOP, S2_HOP)
-    return s1(np.stack([predictions[i : i + S2_WINDOW].max(axis=0) for i in starts]))
+    return _relative(averages("s2", predictions))
 
 
 STRATEGIES = {"s1": s1, "s2": s2}
+
+
+def averages(strategy: str, predictions: np.ndarray) -> np.ndarray:
+    """Average the patches of a clip, or with s2 the maxima of its windows.
+
+    Parameters
+    ----------
+    strategy : {'s1', 's2'}
+        Which.
+    predictions : np.ndarray [shape=(patches, labels)]
+        Outputs of the network, 0 to 1, in time order.
+
+    Returns
+    -------
+    np.ndarray [shape=(labels,)]
+        What the strategy divides by its maximum.
+
+    Examples
+    --------
+    >>> averages("s1", np.array([[0.5], [1.0]])), averages("s2", np.array([[0.5], [1.0]]))
+    (array([0.75]), array([1.]))
+    """
+    if strategy == "s2":
+        starts = range(0, max(len(predictions) - S2_WINDOW, 0) + S2_HOP, S2_HOP)
+        predictions = np.stack([predictions[i : i + S2_WINDOW].max(axis=0) for i in starts])
+    return predictions.mean(axis=0, dtype=np.float64)
+
+
+def _relative(averaged: np.ndarray) -> np.ndarray:
+    return averaged / (averaged.max() or 1.0)
+
+
 BY_PATCH = "patch"  # instead of a strategy: each patch decides for itself (thesis 5.2.2)
 
 

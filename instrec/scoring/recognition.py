@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,17 +39,23 @@ class Recognition(NamedTuple):
         Outputs of the network, averaged over the trainings.
     spectrogram : np.ndarray [shape=(mel bands, columns)]
         Log-mel spectrogram, with as many columns as a figure needs.
+    edges : np.ndarray [shape=(patches + 1,)]
+        Seconds between which each patch is drawn.
     seconds : float
         Length of the recording.
     sample_rate : int
         Rate in Hz at which it was heard.
+    note : str
+        What is wrong with the file, if it is used all the same.
     """
 
     table: "pd.DataFrame"
     predictions: np.ndarray
     spectrogram: np.ndarray
+    edges: np.ndarray
     seconds: float
     sample_rate: int
+    note: str = ""
 
 
 class StrongestPatch(NamedTuple):
@@ -174,9 +181,15 @@ class Recogniser:
             self._table(outputs, seconds),
             outputs,
             whole.reshape(len(whole), -1, pool).mean(axis=-1),
+            edges(len(outputs), self._hop, self.parameters.patch_seconds, seconds),
             seconds,
             self.parameters.sample_rate,
         )
+
+    @property
+    def _hop(self) -> float:
+        """Seconds from patch to patch."""
+        return self.step * self.parameters.hop_length / self.parameters.sample_rate
 
     def strongest_patch(self, path: str | Path, label: int | None = None) -> StrongestPatch:
         """Find the patch of a recording in which the output for a label is highest.
@@ -206,7 +219,7 @@ class Recogniser:
         return StrongestPatch(
             label,
             float(outputs[row, label]),
-            row * self.step * self.parameters.hop_length / self.parameters.sample_rate,
+            row * self._hop,
             [patches[row].copy() for patches in inputs],
         )
 
@@ -246,16 +259,16 @@ class Recogniser:
     @contextlib.contextmanager
     def _inputs(self, path: Path, folder: str) -> Iterator[list[Path]]:
         """Yield the audio file of each input of the networks, separated if need be."""
-        path = _readable(path, Path(folder))
         if not self.is_separated:
             yield [path] * len(self.folders)
             return
-        wave = Path(folder) / "decoded.wav"  # in floating point, so that nothing is clipped
-        _write_wave(_blocks_of(path), wave)
         targets = {name: Path(folder) / f"{name}.wav" for name in self.folders}
-        outcome = separated.separate_file(wave, targets)
+        # In floating point, so that nothing is clipped.
+        outcome = separated.separate_file(path, targets, ("WAV", "FLOAT"))
         if outcome.reason:
             raise InputError(outcome.reason)
+        if outcome.note:
+            warnings.warn(outcome.note, audio.Damaged, stacklevel=2)
         yield list(targets.values())
 
     def _table(self, predictions: np.ndarray, seconds: float) -> "pd.DataFrame":
@@ -263,10 +276,8 @@ class Recogniser:
 
         strengths = metrics.STRATEGIES[self.strategy](predictions)
         present = metrics.decide(strengths, self.thresholds)
-        hop = self.step * self.parameters.hop_length / self.parameters.sample_rate
-        length = self.parameters.patch_frames * self.parameters.hop_length
-        length /= self.parameters.sample_rate
-        playing = activity(predictions) >= self.thresholds
+        hop, length = self._hop, self.parameters.patch_seconds
+        playing = activity(predictions, self.strategy) >= self.thresholds
         found = [
             segments(playing[:, i], hop, length, seconds) if present[i] else ()
             for i in range(len(self.labels))
@@ -335,26 +346,53 @@ def recognise(
     -------
     Recognition, or str
     """
-    try:
-        return recogniser(*model).predict(path, show_progress=show_progress)
-    except InputError as error:
-        return str(error)
+    found, reasons = None, []
+    with audio.notes() as notes:
+        try:
+            found = recogniser(*model).predict(path, show_progress=show_progress)
+        except InputError as error:
+            reasons.append(str(error))
+    said = "; ".join(dict.fromkeys(reasons + notes))
+    return said if found is None else found._replace(note=said)
 
 
-def activity(predictions: np.ndarray) -> np.ndarray:
-    """Scale patch outputs as their clip is: by its strongest mean [patches x labels].
+def activity(predictions: np.ndarray, strategy: str) -> np.ndarray:
+    """Scale patch outputs as the strategy scales their clip: by its strongest average.
 
     Parameters
     ----------
     predictions : np.ndarray [shape=(patches, labels)]
         Outputs of the network.
+    strategy : {'s1', 's2'}
+        How the clip is aggregated.
 
     Returns
     -------
     np.ndarray [shape=(patches, labels)]
-        The mean over time of the strongest label is 1.
+        To be compared with the thresholds of that strategy.
     """
-    return predictions / (predictions.mean(axis=0).max() or 1.0)
+    return predictions / (metrics.averages(strategy, predictions).max() or 1.0)
+
+
+def edges(patches: int, hop: float, length: float, seconds: float) -> np.ndarray:
+    """Return the times between which each patch is drawn: around its middle.
+
+    Parameters
+    ----------
+    patches : int
+        How many.
+    hop, length : float
+        Seconds from patch to patch, and of one patch.
+    seconds : float
+        Length of the recording.
+
+    Returns
+    -------
+    np.ndarray [shape=(patches + 1,)]
+        In seconds, from the start of the recording to its end.
+    """
+    inner = (length - hop) / 2 + hop * np.arange(1, patches)
+    return np.concatenate([[0.0], inner, [seconds]])
 
 
 def segments(
@@ -385,53 +423,3 @@ def segments(
             start = found.pop()[0]
         found.append((round(float(start), 2), round(float(min(end, seconds)), 2)))
     return tuple(found)
-
-
-# --- audio that libsndfile cannot read ------------------------------------------------------------
-def _readable(path: Path, folder: Path) -> Path:
-    """Return the file, or a copy that libsndfile can read if audioread can read the file."""
-    try:
-        with audio.open_audio(path):
-            return path
-    except InputError as error:
-        if not path.is_file():
-            raise
-        with contextlib.suppress(ImportError):
-            import audioread
-
-            with contextlib.suppress(audioread.DecodeError, EOFError):
-                wave = folder / "readable.wav"
-                _write_wave(_audioread_blocks(path), wave)
-                return wave
-        raise error from None
-
-
-def _audioread_blocks(path: Path) -> Iterator[tuple[np.ndarray, int]]:
-    import audioread
-
-    with audioread.audio_open(str(path)) as file:
-        for data in file:
-            block = np.frombuffer(data, dtype="<i2").reshape(-1, file.channels)
-            yield block.astype(np.float32) / 32768, file.samplerate
-
-
-def _blocks_of(path: Path) -> Iterator[tuple[np.ndarray, int]]:
-    with audio.open_audio(path) as file, audio.reading(path):
-        for block in file.blocks(blocksize=1 << 20, dtype="float32", always_2d=True):
-            yield block, file.samplerate
-
-
-def _write_wave(blocks: Iterator[tuple[np.ndarray, int]], target: Path) -> None:
-    """Write blocks [n x channels] of audio and their rate as floating-point WAV."""
-    import soundfile
-
-    with audio.writing(target), contextlib.ExitStack() as opened:
-        file = None
-        for block, rate in blocks:
-            if file is None:
-                file = opened.enter_context(
-                    soundfile.SoundFile(target, "w", rate, block.shape[1], "FLOAT", format="WAV")
-                )
-            file.write(block)
-        if file is None:
-            raise InputError("holds no audio")

@@ -1,0 +1,272 @@
+"""Reading audio: files of many kinds, made here, each against the signal that was encoded."""
+
+import os
+import struct
+import threading
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from instrec.data import audio
+from instrec.errors import InputError
+
+RATE = 44100
+FRAME = 2048  # samples, of the longest codec frame here
+
+
+def signal(channels=1, seconds=1.5, rate=RATE):
+    """Decaying notes, other ones a channel; the fourth of six, which is for bass, is silent."""
+    t = np.arange(int(seconds * rate)) / rate
+    tones = []
+    for c in range(channels):
+        pitch = 220 * 2 ** ((7 * c % 12) / 12)
+        tone = sum(np.sin(2 * np.pi * pitch * k * t) / k for k in (1, 2, 3))
+        tones.append(tone * np.exp(-3 * (t % 0.4)) * (0.3 if c != 3 or channels != 6 else 0))
+    return np.stack(tones, axis=1).astype(np.float32)
+
+
+def write_av(path, y, codec, rate=RATE, layout=None, format_=None, options=None):
+    """Encode by FFmpeg."""
+    layout = layout or {1: "mono", 2: "stereo", 6: "5.1"}[y.shape[1]]
+    with av.open(str(path), "w", format=format_, options=options or {}) as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.layout = layout
+        wanted = stream.codec_context.codec.audio_formats[0].name
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(y.T), "fltp", layout)
+        frame.sample_rate = rate
+        resampler = av.AudioResampler(wanted, layout, rate, frame_size=stream.frame_size or 1024)
+        for piece in (*resampler.resample(frame), *resampler.resample(None)):
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+
+
+def mono(y):
+    y = y.mean(axis=1)
+    return y / np.abs(y).max()
+
+
+def assert_same(path, y, rate=RATE, slack=2 * FRAME):
+    """Same length, and the same signal but for the delay of a codec."""
+    found, expected = audio.load_audio(path, rate), mono(y)
+    assert abs(len(found) - len(expected)) <= slack
+    n = min(len(found), len(expected))
+    size = 1 << (2 * n - 1).bit_length()
+    spectrum = np.fft.rfft(found[:n], size) * np.conj(np.fft.rfft(expected[:n], size))
+    lag = int(np.argmax(np.abs(np.fft.irfft(spectrum, size))))
+    lag = lag if lag <= size // 2 else lag - size
+    assert abs(lag) <= slack
+    a, b = found[max(0, lag) : n], expected[max(0, -lag) : n]
+    m = min(len(a), len(b))
+    assert np.corrcoef(a[:m], b[:m])[0, 1] > 0.99
+
+
+SOUNDFILE = [
+    *(("WAV", subtype) for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")),
+    *(("WAV", "ULAW"), ("WAV", "ALAW"), ("WAV", "IMA_ADPCM"), ("WAV", "MS_ADPCM")),
+    *(("WAVEX", "PCM_24"), ("RF64", "PCM_16"), ("W64", "PCM_24"), ("CAF", "PCM_16")),
+    *(("CAF", "ALAC_16"), ("AIFF", "PCM_16"), ("AIFF", "PCM_24"), ("AIFF", "FLOAT")),
+    *(("AU", "PCM_16"), ("AU", "FLOAT"), ("FLAC", "PCM_16"), ("FLAC", "PCM_24")),
+    *(("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")),
+]
+FFMPEG = [
+    *(("m4a", "aac"), ("m4a", "alac"), ("mp4", "aac"), ("mka", "flac"), ("mka", "pcm_s16le")),
+    *(("webm", "libopus"), ("ogg", "libopus"), ("wma", "wmav2"), ("aac", "aac"), ("ac3", "ac3")),
+    *(("mp3", "libmp3lame"), ("oga", "libvorbis"), ("flac", "flac"), ("mov", "pcm_s24le")),
+    *(("tta", "tta"), ("wv", "wavpack"), ("aiff", "pcm_s16be"), ("avi", "mp2")),
+]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("kind", "subtype"), SOUNDFILE)
+def test_what_libsndfile_writes(tmp_path, kind, subtype, channels):
+    y = signal(channels)
+    path = tmp_path / f"x.{kind.lower()}"
+    soundfile.write(path, y, RATE, format=kind, subtype=subtype)
+    assert_same(path, y)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize(("ending", "codec"), FFMPEG)
+def test_what_ffmpeg_writes(tmp_path, ending, codec, channels):
+    rate = 48000 if codec in ("libopus",) else RATE
+    if channels == 6 and codec in ("wmav2", "libmp3lame", "mp2", "tta"):
+        channels = 1
+    y = signal(channels, rate=rate)
+    path = tmp_path / f"x.{ending}"
+    try:
+        write_av(path, y, codec, rate)
+    except (av.error.FFmpegError, ValueError, av.codec.codec.UnknownCodecError) as error:
+        pytest.skip(f"this FFmpeg does not encode {codec}: {error}")
+    assert_same(path, y, rate)
+
+
+@pytest.mark.parametrize("channels", [3, 4, 5, 8])
+def test_any_number_of_channels(tmp_path, channels):
+    y = signal(channels)
+    soundfile.write(tmp_path / "x.wav", y, RATE)
+    assert_same(tmp_path / "x.wav", y, slack=0)
+
+
+def chunk_of(data):
+    return data.index(b"data") + 4
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF, 0xFFFFF000])
+def test_wav_whose_writer_did_not_know_its_length(tmp_path, size, recwarn):
+    y, path = signal(2), tmp_path / "x.wav"
+    soundfile.write(path, y, RATE)
+    data = bytearray(path.read_bytes())
+    data[chunk_of(data) : chunk_of(data) + 4] = struct.pack("<I", size)
+    path.write_bytes(data)
+    assert_same(path, y, slack=0)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3, 4, 4000, 40001])
+def test_a_cut_wav_is_used_as_far_as_it_goes(tmp_path, lost):
+    y, path = signal(2), tmp_path / "x.wav"
+    soundfile.write(path, y, RATE)
+    path.write_bytes(path.read_bytes()[:-lost])
+    with pytest.warns(audio.Damaged, match="cut off: it promises more audio"):
+        found = audio.load_audio(path, RATE)
+    expected = y.mean(axis=1)[: len(y) - -(-lost // 4)]
+    assert abs(len(found) - len(expected)) <= 1
+    np.testing.assert_allclose(found[:1000], (expected / np.abs(expected).max())[:1000], atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["FLAC", "OGG", "MP3", "AIFF"])
+def test_others_that_are_cut(tmp_path, kind):
+    y, path = signal(2, seconds=6), tmp_path / f"x.{kind.lower()}"
+    soundfile.write(path, y, RATE, format=kind)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with audio.notes() as notes:
+        found = audio.load_audio(path, RATE)
+    assert "cut off" in notes[0]
+    assert 0.3 * len(y) < len(found) < 0.7 * len(y)
+    expected = mono(y)[: len(found)]
+    assert np.corrcoef(found[: len(expected)], expected)[0, 1] > 0.9
+
+
+def test_flac_of_unknown_length(tmp_path):
+    y, path = signal(2), tmp_path / "x.flac"
+    soundfile.write(path, y, RATE)
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0  # the upper bits of the number of samples
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    assert_same(path, y, slack=0)
+
+
+def test_mp3_without_the_frame_that_counts_the_others(tmp_path):
+    y, path = signal(1, seconds=8), tmp_path / "x.mp3"
+    y[: 4 * RATE] *= 1e-3  # few bits at first: who extrapolates from them is wrong
+    soundfile.write(path, y, RATE, bitrate_mode="VARIABLE")
+    data = path.read_bytes()
+    begin = data.find(b"Xing") if b"Xing" in data[:4000] else data.find(b"Info")
+    following = data.index(b"\xff\xfb", begin)
+    path.write_bytes(data[following:])
+    assert abs(len(audio.load_audio(path, RATE)) - len(y)) < 3 * 1152
+
+
+def test_mp3_within_wav(tmp_path):
+    y, mp3, path = signal(1), tmp_path / "x.mp3", tmp_path / "x.wav"
+    soundfile.write(mp3, y, RATE)
+    data = mp3.read_bytes()
+    fmt = struct.pack("<HHIIHHHHIHHH", 0x55, 1, RATE, 16000, 1, 0, 12, 1, 2, 1152, 1, 1393)
+    body = b"WAVEfmt " + struct.pack("<I", len(fmt)) + fmt
+    body += b"data" + struct.pack("<I", len(data)) + data
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    assert_same(path, y)
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("FLAC", "wav"), ("OGG", "mp3"), ("WAV", "m4a")])
+def test_endings_are_not_believed(tmp_path, kind, ending):
+    y, path = signal(2), tmp_path / f"x.{ending}"
+    soundfile.write(path, y, RATE, format=kind)
+    assert_same(path, y)
+
+
+def test_a_damaged_packet_takes_no_others_with_it(tmp_path):
+    y, path = signal(1, seconds=4), tmp_path / "x.mp3"
+    soundfile.write(path, y, RATE)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 300] = bytes(300)
+    path.write_bytes(data)
+    with audio.notes():
+        assert len(audio.load_audio(path, RATE)) > 0.9 * len(y)
+
+
+def test_the_first_audio_track_of_a_film(tmp_path):
+    y, path = signal(1), tmp_path / "x.mkv"
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("mpeg4", rate=25, width=64, height=64, pix_fmt="yuv420p")
+        sound = container.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        still = np.zeros((64, 64, 3), np.uint8)
+        container.mux(picture.encode(av.VideoFrame.from_ndarray(still)))
+        frame = av.AudioFrame.from_ndarray((y.T * 32767).astype(np.int16), "s16", "mono")
+        frame.sample_rate = RATE
+        container.mux(sound.encode(frame))
+        for stream in (picture, sound):
+            container.mux(stream.encode(None))
+    assert_same(path, y)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not readable as audio"),
+        (b"ffconcat version 1.0\nfile other.wav\n", "not readable as audio"),
+        (b"#EXTM3U\nother.wav\n", "not readable as audio"),
+        (bytes(range(256)) * 400, "not readable as audio"),
+        (b"RIFF\x00\x00\x00\x00WAVE", "not readable as audio"),
+        (b"{}", "not readable as audio"),
+    ],
+)
+def test_what_is_no_audio_opens_nothing_else(tmp_path, content, message):
+    soundfile.write(tmp_path / "other.wav", signal(), RATE)
+    for ending in ("wav", "mp3", "ffconcat", "raw"):
+        path = tmp_path / f"x.{ending}"
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=message) as error:
+            audio.load_audio(path)
+        assert "\n" not in str(error.value)
+
+
+def test_a_film_without_sound(tmp_path):
+    path = tmp_path / "x.mp4"
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("mpeg4", rate=25, width=64, height=64, pix_fmt="yuv420p")
+        still = np.zeros((64, 64, 3), np.uint8)
+        container.mux(picture.encode(av.VideoFrame.from_ndarray(still)))
+        container.mux(picture.encode(None))
+    with pytest.raises(InputError, match="no audio stream"):
+        audio.load_audio(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_does_not_hang(tmp_path):
+    path, said = tmp_path / "pipe.wav", []
+    os.mkfifo(path)
+
+    def read():
+        with pytest.raises(InputError) as error:
+            audio.load_audio(path)
+        said.append(str(error.value))
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert said and said[0].startswith("no regular file")
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC"])
+def test_opposite_phase_is_named(tmp_path, kind):
+    y = signal()
+    soundfile.write(tmp_path / "x.wav", np.hstack([y, -y]), RATE, format=kind)
+    with pytest.raises(InputError, match="opposite phase"):
+        audio.load_audio(tmp_path / "x.wav")
+    soundfile.write(tmp_path / "x.wav", 1e-4 * np.hstack([y, y]), RATE, format=kind)
+    audio.load_audio(tmp_path / "x.wav")  # soft is not silent
