@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from instrec.common import command, storage
+from instrec.common import command
 from instrec.errors import InputError
 from instrec.figures import sound, style
 from instrec.learning import model_files
@@ -92,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(
         f"{arguments.file}: {label} is strongest from second {patch.start:.2f} on, with an output "
         f"of {found.output:.3f}\n"
-        f"silence has {found.baseline:.3f}; the attributions add up to {total:+.3f}"
+        f"digital silence, a patch whose cells are all alike, has {found.baseline:.3f}; "
+        f"the attributions add up to {total:+.3f}"
     )
     if found.baseline > found.output / 2:
         print(
@@ -101,8 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     figure = draw(recogniser, patch, found, arguments.file.name)
     name = f"attribution_{arguments.file.stem}_{label}"
-    with storage.lock(arguments.out, "figures", wait=60):
-        paths = style.save(figure, arguments.out / name)
+    paths = style.save(figure, arguments.out / name)
     print(f"figure: {paths[0]} (and .pdf)")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from instrec.common import command, storage
+from instrec.common import command
 from instrec.data import audio, features
 from instrec.errors import InputError
 from instrec.figures import sound, style
@@ -73,8 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, separated in separate(y).items()
     }
     figure = sound.spectrograms(spectrograms, f"Separation of {arguments.file.name}")
-    with storage.lock(arguments.out, "figures", wait=60):
-        paths = style.save(figure, arguments.out / f"separation_{arguments.file.stem}")
+    paths = style.save(figure, arguments.out / f"separation_{arguments.file.stem}")
     print(f"figure: {paths[0]} (and .pdf)")
 
 

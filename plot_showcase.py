@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from instrec.common import command, storage
+from instrec.common import command
 from instrec.data import metadata
 from instrec.errors import InputError
 from instrec.figures import sound, style
@@ -67,8 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             except InputError as error:
                 raise InputError(f"{path}: {error}") from None
     figure = sound.showcase(found, [*solos.values()], config.labels, config.data_set.title)
-    with storage.lock(arguments.out, "figures"):
-        png, pdf = style.save(figure, arguments.out / "showcase")
+    png, pdf = style.save(figure, arguments.out / "showcase")
     print(f"figure: {png} (and {pdf.suffix})")
 
 

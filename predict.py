@@ -13,7 +13,7 @@ the model: one of separated audio separates first, by itself.
 """
 
 import argparse
-import contextlib
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -33,6 +33,9 @@ from instrec.scoring.recognition import Recogniser, Recognition
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+NAME_BYTES = 180  # of a file's name, which may have 255 with all that is added
 
 
 def predict(
@@ -205,13 +208,17 @@ def audio_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def output_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Name what is written for each file: its stem, told apart where several have the same."""
-    stems = Counter(path.stem for path in paths)
+    """Name what is written for each file: its stem, cut where it is too long for endings.
+
+    What several have in common is told apart.
+    """
+    stems = {path: os.fsdecode(os.fsencode(path.stem)[:NAME_BYTES]) for path in paths}
+    counts = Counter(stems.values())
     return {
-        path: path.stem
-        if stems[path.stem] == 1
-        else f"{path.stem}_{storage.digest_of(str(path.absolute()))[:8]}"
-        for path in paths
+        path: stem
+        if counts[stem] == 1 and stem == path.stem
+        else f"{stem}_{storage.digest_of(str(path.absolute()))[:8]}"
+        for path, stem in stems.items()
     }
 
 
@@ -235,15 +242,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         name, metavar = option.split()
         parser.add_argument(name, type=Path, metavar=metavar, help=f"write {what}")
     arguments, config = command.parse(parser, argv)
-    folders = {path.absolute() for path in (arguments.jams, arguments.figures) if path}
-    folders |= {path.absolute().parent for path in (arguments.csv, arguments.json) if path}
-    with contextlib.ExitStack() as held:
-        for folder in sorted(folders):
-            held.enter_context(storage.lock(folder, "predictions", name="predict."))
-        _run(config, arguments)
-
-
-def _run(config: Config, arguments: argparse.Namespace) -> None:
     files = model_files.to_recognise_with(config, arguments.model)
     paths = audio_files(arguments.paths)
     model = (files, arguments.strategy, recognition.contents(files))

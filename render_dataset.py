@@ -63,6 +63,12 @@ def read_soundfont(path: Path) -> bytes:
     content = path.read_bytes()
     if content[:4] != b"RIFF" or content[8:12] != b"sfbk":
         raise InputError(f"{path} is not a SoundFont: expected an .sf2 file")
+    samples = content.find(b"smpl")
+    if content[samples + 8 : samples + 12] == b"OggS":
+        raise InputError(
+            f"{path} is compressed (SF3), which the renderer cannot play: convert it to SF2 first, "
+            "as with sf3convert -z"
+        )
     return content
 
 

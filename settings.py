@@ -142,8 +142,15 @@ class DataSet:
 
     def __post_init__(self) -> None:
         """Refuse an entry that the scripts could not follow."""
+        for name in ("labels", "folders"):
+            if not isinstance(getattr(self, name), tuple):
+                raise InputError(
+                    f"settings.py, data set {self.name!r}: expected {name} to be a tuple, as "
+                    f"('a', 'b') or ('a',), found {getattr(self, name)!r}"
+                )
         names = (self.name, *self.labels, *self.folders, self.source or self.name)
         for right, expected in (
+            (not any(";" in str(label) for label in self.labels), "labels without ';'"),
             (list(self.labels) == sorted(set(self.labels)), "labels in alphabetical order"),
             (all(map(is_plain_name, names)), "names and labels that are file names"),
             (self.layout in ("irmas", "folders"), "layout 'irmas' or 'folders'"),

@@ -280,6 +280,7 @@ class Trainer:
             shuffle_seed=(recipe["run_seed"],),
             epoch=epoch + 1,  # from 1, as they are shown
             augmentations=recipe["augmentation"],
+            frame_seconds=self.config.hop_length / self.config.sample_rate,
             **shared,
         )
         validation = Patches(inputs, self.validation_rows, batch, **shared)
@@ -289,6 +290,7 @@ class Trainer:
         progress = callbacks.Progress(
             f"{self.name}.{self.optimizer}{iteration}", last_epoch, len(train)
         )
+        watching = [callbacks.FiniteLoss(), checkpoint, stopping, saver]
         if stopping.is_over(recipe["nb_epochs"]):
             return saver.history
         with train.errors(), validation.errors():
@@ -302,7 +304,7 @@ class Trainer:
                 class_weight=balance.class_weights(self.data_dist, self.data_set.labels),
                 shuffle=False,  # `Patches` shuffles
                 # The state is saved last: what it says is done, is done.
-                callbacks=[*([progress] * backend.is_first()), checkpoint, stopping, saver],
+                callbacks=[*([progress] * backend.is_first()), *watching],
                 verbose=0,
             )
         return saver.history

@@ -1,5 +1,7 @@
 """What the user can mend is one kind of error, which the scripts print as one line."""
 
+import sys
+
 
 class InputError(ValueError):
     """Something the user gave is wrong: the message says what was expected, found and what to run.
@@ -12,3 +14,14 @@ def is_plain_name(name: object) -> bool:
     """Tell whether something names a file or folder within a folder, and nothing outside of it."""
     is_text = isinstance(name, str) and bool(name) and name.isprintable()
     return is_text and not name.startswith(".") and not set(name) & set("/\\:")
+
+
+def _print_in_one_line(kind: type, error: BaseException, trace: object) -> None:
+    if issubclass(kind, InputError):
+        print(f"error: {error}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+# What is wrong in settings.py shows when a script imports it, before there is anything to catch it.
+sys.excepthook = _print_in_one_line

@@ -16,6 +16,7 @@ Spectrograms here have the shape (frames, bins).
 from functools import partial
 
 import numpy as np
+import threadpoolctl
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from separation.melody import STEP, melody, num_values
@@ -120,6 +121,10 @@ def solo_accompaniment(
     options = {"num_partials": num_partials, "deviation": deviation, "release": release}
 
     def separate(block: np.ndarray, start: int) -> Parts:
+        with threadpoolctl.threadpool_limits(1, user_api="blas"):
+            return separate_alone(block, start)
+
+    def separate_alone(block: np.ndarray, start: int) -> Parts:
         if pitch is None:
             contour, begin = melody(block, sr), 0.0
         else:

@@ -165,3 +165,28 @@ def test_ranking_by_hand():
     # Label 0: its clips rank 1st and 3rd; label 1: 3rd; label 2: 1st; label 3 has no clip.
     expected = ((1 + 2 / 3) / 2 + 1 / 3 + 1) / 3
     assert metrics.mean_average_precision(y_true, scores) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred"),
+    [
+        (np.ones((1, 3)), np.ones((4, 3))),
+        (np.ones((4, 3)), np.ones((4, 2))),
+        (np.ones(3), np.ones(3)),
+        (np.full((2, 3), np.nan), np.ones((2, 3))),
+        (np.ones((2, 3)), np.full((2, 3), 0.5)),
+    ],
+)
+def test_what_does_not_fit_is_refused(y_true, y_pred):
+    for score in metrics.AVERAGES.values():
+        with pytest.raises(ValueError, match="expected y_true"):
+            score(y_true, y_pred)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -0.1, 1.1, np.inf])
+def test_scores_out_of_range_are_refused(wrong):
+    scores = np.array([[0.5, wrong]])
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        metrics.decide(scores, 0.5)
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        metrics.decide_at_each(scores)

@@ -249,6 +249,52 @@ def test_recordings_of_any_format_and_what_is_cut(model, song, paths, call, caps
     assert "cut.wav (0:06.0)" in shown and "note: cut off: it promises more audio" in shown
 
 
+def hears_clicks(_self, inputs, _title=None):
+    loud = inputs[0].max(axis=(1, 2, 3)) > -10
+    return np.repeat(loud[:, None], 3, axis=1).astype(float)
+
+
+def test_times_are_true(model, paths, monkeypatch):
+    """Clicks at the beginning, in the middle and at the end are where they are drawn."""
+    recogniser = recognition.Recogniser(model)
+    rate, n = 22050, 3 * 22050
+    for at in (0.2, 1.5, 2.3, 2.8):
+        y = np.zeros(n, dtype=np.float32)
+        y[int(at * rate)] = 1
+        soundfile.write(paths / "click.wav", y, rate, subtype="FLOAT")
+        # A network that hears how loud the loudest cell of a patch is.
+        monkeypatch.setattr(recognition.Recogniser, "_outputs", hears_clicks)
+        found = recogniser.predict(paths / "click.wav")
+        heard = np.flatnonzero(found.predictions[:, 0])
+        assert found.edges[heard[0]] <= at <= found.edges[heard[-1] + 1]
+        assert found.edges[0] == 0 and found.edges[-1] == pytest.approx(3)
+        middle = (found.edges[heard[0]] + found.edges[heard[-1] + 1]) / 2
+        assert abs(middle - at) < 0.6
+        segments = found.table["segments"].iloc[0]
+        assert segments and segments[0][0] <= at <= segments[-1][1] <= 3
+
+
+def test_segments_are_scaled_as_the_strategy_is():
+    outputs = np.zeros((12, 2))
+    outputs[:, 0], outputs[::3, 1] = 0.5, 0.4
+    # s2's windows have maxima of 0.5 and 0.4: the first label's average is 0.5 by both.
+    by_s1, by_s2 = (recognition.activity(outputs, s) for s in ("s1", "s2"))
+    np.testing.assert_allclose(by_s1, outputs / 0.5)
+    np.testing.assert_allclose(by_s2, outputs / 0.5)
+    outputs[:, 0] = np.tile([0.9, 0.1, 0.1], 4)  # mean 0.367, maxima 0.9
+    np.testing.assert_allclose(recognition.activity(outputs, "s1"), outputs * 3 / 1.1)
+    np.testing.assert_allclose(recognition.activity(outputs, "s2"), outputs / 0.9)
+
+
+def test_long_names_and_nothing_left_beside(model, song, paths, call):
+    long = paths / f"{'ä' * 100}{'b' * 40}.wav"
+    long.write_bytes(song.read_bytes())
+    out = paths / "out"
+    call("predict.py", long, *MODEL, "-d", 21, "--figures", out, "--csv", out / "found.csv")
+    names = sorted(path.suffix for path in out.iterdir())
+    assert names == [".csv", ".pdf", ".png"]
+
+
 # --- models of others -----------------------------------------------------------------------------
 def lambda_layer(structure):
     structure["config"]["layers"].insert(

@@ -15,6 +15,7 @@ from conftest import changed
 import render_dataset
 import settings
 from instrec.common import command
+from instrec.errors import InputError
 from rendering import music, synthesis
 from rendering import plan as planning
 
@@ -328,3 +329,20 @@ def test_a_gesture_is_heard_as_bend_and_loudness(soundfont):
     assert np.std(second) < 0.6 * np.std(first)
     pitches = [np.median(librosa.yin(y, fmin=300, fmax=700, sr=44100)) for y in (first, second)]
     assert librosa.hz_to_midi(pitches) == pytest.approx([69, 71], abs=0.3)
+
+
+def test_a_compressed_soundfont_is_refused_before_it_crashes_the_renderer(tmp_path):
+    path = tmp_path / "x.sf3"
+    path.write_bytes(
+        b"RIFF\x00\x00\x00\x00sfbkLIST\x00\x00\x00\x00sdtasmpl\x08\x00\x00\x00OggS0000"
+    )
+    with pytest.raises(InputError, match=r"compressed \(SF3\).*sf3convert"):
+        render_dataset.read_soundfont(path)
+
+
+def test_what_is_planned_and_what_is_played_are_drawn_apart():
+    """Zeros at the end of a seed change nothing: the first attempt would repeat the plan."""
+    key = (0, 1, 2)
+    planned = np.random.default_rng(key).random(4)
+    assert np.array_equal(planned, np.random.default_rng([*key, 0]).random(4))
+    assert not np.isin(np.random.default_rng([*key, 1]).random(4), planned).any()

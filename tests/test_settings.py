@@ -1,4 +1,5 @@
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -237,3 +238,46 @@ def test_experiments_and_options_come_on_top_of_settings():
 def test_options_that_contradict_each_other_are_refused(call, arguments, message):
     with pytest.raises(SystemExit, match=f"^error: .*{message}"):
         call("train.py", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('stft_window = "2048"', "settings.py: expected stft_window to be of type int"),
+        ("hop_length = 512.0", "settings.py: expected hop_length to be of type int"),
+        ("alpha = None", "settings.py: expected alpha to be of type float"),
+        ('JAZZ = ("cl", "as")', "data set 'jazz_solo': expected labels in alphabetical order"),
+        ('JAZZ = ("as")', "data set 'jazz_solo': expected labels to be a tuple"),
+        ('JAZZ = ("a;s", "cl")', "data set 'jazz_solo': expected labels without ';'"),
+    ],
+)
+def test_what_is_wrong_in_settings_is_one_line(tmp_path, line, message):
+    text = (ROOT / "settings.py").read_text()
+    name = line.split(" ")[0]
+    edited = re.sub(rf"^{name} = .*$", line, text, count=1, flags=re.MULTILINE)
+    assert edited != text
+    for part in ("instrec", "models", "create_encoding.py"):
+        (tmp_path / part).symlink_to(ROOT / part)
+    (tmp_path / "settings.py").write_text(edited)
+    program = f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; import runpy; "
+    program += "sys.argv = ['create_encoding.py', '-d', '-1']; "
+    program += f"runpy.run_path({str(tmp_path / 'create_encoding.py')!r}, run_name='__main__')"
+    options = {"cwd": tmp_path, "capture_output": True, "text": True}
+    ended = subprocess.run([sys.executable, "-c", program], check=False, **options)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: ") and message in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_scripts_run_where_output_is_closed_or_a_notebook_s(tmp_path):
+    """A notebook's stream cannot be reconfigured, and a closed one is none."""
+    program = (
+        "import sys, io; sys.stdout = {}; from instrec.common import command; "
+        "command.print_any_name(); print('x')"
+    )
+    for stream in (
+        "None",
+        "type('OutStream', (), {'write': lambda *_: 0, 'flush': lambda *_: 0})()",
+    ):
+        options = {"cwd": ROOT, "env": script_environment(tmp_path), "check": True}
+        subprocess.run([sys.executable, "-c", program.format(stream)], **options)

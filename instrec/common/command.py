@@ -15,6 +15,10 @@ from instrec import config as configuration
 from instrec.config import Config
 from instrec.errors import InputError
 
+# Scripts that go on where they were stopped.
+RESUMING = ("render_dataset", "separate_sources", "generate_dataset", "train", "evaluate")
+RESUMING += ("reproduce", "find_label_errors")
+
 
 def new_parser(docstring: str) -> argparse.ArgumentParser:
     """Return a parser that explains the script by its docstring and takes `-d` and `-x`."""
@@ -205,7 +209,8 @@ def positive(name: str, value: int) -> int:
 def print_any_name() -> None:
     """Let this process print names of files whose letters the terminal lacks."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")
+        if hasattr(stream, "reconfigure"):  # not in a notebook, nor where it is closed
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(main: Callable[[], None]) -> None:
@@ -224,7 +229,9 @@ def run(main: Callable[[], None]) -> None:
     except MemoryError:
         sys.exit("error: not enough memory; end other programs, or take a smaller batch: -b")
     except KeyboardInterrupt:
-        print("\nstopped: the same command goes on from here", file=sys.stderr)
+        goes_on = main.__module__ in RESUMING
+        more = ": the same command goes on from here" if goes_on else ""
+        print(f"\nstopped{more}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of a pipe, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

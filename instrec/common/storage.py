@@ -58,7 +58,7 @@ def whole_set(*paths: Path) -> Iterator[list[Path]]:
         Where to write, one for each of `paths`.
     """
     # The ending stays last, for writers that choose the format by it.
-    partials = [path.with_name(f".{path.stem}{PARTIAL}{path.suffix}") for path in paths]
+    partials = [path.with_name(f".{_short(path.stem)}{PARTIAL}{path.suffix}") for path in paths]
     try:
         for path, partial in zip(paths, partials, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,6 +73,11 @@ def whole_set(*paths: Path) -> Iterator[list[Path]]:
     finally:
         for partial in partials:
             partial.unlink(missing_ok=True)
+
+
+def _short(stem: str) -> str:
+    """Return a name, or a digest of one that leaves no room for more: a file's has 255 bytes."""
+    return stem if len(os.fsencode(stem)) < 200 else digest_of(stem)[:32]
 
 
 @contextlib.contextmanager

@@ -13,11 +13,12 @@ import numpy as np
 NEPERS = np.log(10) / 20  # of one dB: patches are natural logarithms
 
 
-def room(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
+def room(
+    rng: np.random.Generator, patches: np.ndarray, frame_seconds: float = 512 / 22050
+) -> np.ndarray:
     """Let half of the patches reverberate: every frame decays over the next ones.
 
-    Reverberation times of 0.1 to 1.2 s, 3 to 25 dB softer than the direct sound; for frames of 23
-    ms, which all data sets here have.
+    Reverberation times of 0.1 to 1.2 s, 3 to 25 dB softer than the direct sound.
 
     Parameters
     ----------
@@ -25,6 +26,8 @@ def room(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
         Draws what differs.
     patches : np.ndarray [shape=(n, bands, frames, channels)]
         Log-mel patches.
+    frame_seconds : float
+        Seconds from frame to frame.
 
     Returns
     -------
@@ -32,7 +35,7 @@ def room(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
         New patches, of the same shape.
     """
     n, _, frames, _ = patches.shape
-    decay = -np.log(1000) * 512 / 22050 / rng.uniform(0.1, 1.2, n)  # nepers a frame
+    decay = -np.log(1000) * frame_seconds / rng.uniform(0.1, 1.2, n)  # nepers a frame
     level = rng.uniform(-25, -3, n) * NEPERS
     wet = np.empty_like(patches)
     tail = np.full_like(patches[:, :, 0], -np.inf)
@@ -115,7 +118,9 @@ AUGMENTATIONS = {
 }
 
 
-def augment(rng: np.random.Generator, names: str, patches: np.ndarray) -> np.ndarray:
+def augment(
+    rng: np.random.Generator, names: str, patches: np.ndarray, frame_seconds: float = 512 / 22050
+) -> np.ndarray:
     """Vary a batch of patches [patches x bands x frames x channels] in all the ways named.
 
     Parameters
@@ -126,6 +131,8 @@ def augment(rng: np.random.Generator, names: str, patches: np.ndarray) -> np.nda
         Of `AUGMENTATIONS`, with blanks between.
     patches : np.ndarray [shape=(n, bands, frames, channels)]
         Log-mel patches.
+    frame_seconds : float
+        Seconds from frame to frame.
 
     Returns
     -------
@@ -135,7 +142,8 @@ def augment(rng: np.random.Generator, names: str, patches: np.ndarray) -> np.nda
     wanted = names.split()
     for name, function in AUGMENTATIONS.items():
         if name in wanted:
-            patches = function(rng, patches)
+            more = (frame_seconds,) if function is room else ()
+            patches = function(rng, patches, *more)
     return patches
 
 

@@ -50,6 +50,10 @@ except ModuleNotFoundError as error:
         "requirements-cluster.txt, or unset KERAS_BACKEND"
     ) from None
 
+# A file of the user, ~/.keras/keras.json, would change networks else.
+keras.config.set_image_data_format("channels_last")
+keras.config.set_floatx("float32")
+keras.config.set_epsilon(1e-7)
 # Keras warns that .hdf5 is its old format; the documented file name needs just that.
 logging.getLogger("absl").setLevel(logging.ERROR)
 tf.config.experimental.enable_op_determinism()  # same seed, same history; costs nothing on a CPU

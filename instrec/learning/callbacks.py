@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from instrec.common import command, storage
+from instrec.errors import InputError
 from instrec.learning.backend import is_first, keras
 
 
@@ -34,6 +35,18 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         if len(self._losses):
             self.best = float(self._losses.min())
             self.wait = len(self._losses) - 1 - int(np.argmin(self._losses))
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """End a training whose loss is no number any more, before anything of it is kept."""
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        """Raise if the loss of this epoch is none."""
+        if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
+            raise InputError(
+                f"the loss of epoch {epoch + 1} is no number any more: train anew with a smaller "
+                "learning_rate in settings.py; what the epochs before left goes on as it was"
+            )
 
 
 class BestCheckpoint(keras.callbacks.Callback):

@@ -35,6 +35,8 @@ class Patches:
     augmentations : str
         Names of `augmentation`, by which batches are varied; needs `shuffle_seed`, and
         both inputs of a network are varied alike.
+    frame_seconds : float
+        Seconds from frame to frame, for augmentation.
     devices : int
         Devices that share every batch in equal parts. Of the last batch of an epoch, they leave
         out what does not divide, `devices` - 1 patches at most.
@@ -58,6 +60,7 @@ class Patches:
         epoch: int = 0,
         means_and_stds: features.MeansAndStds | None = None,
         augmentations: str = "",
+        frame_seconds: float = 512 / 22050,
         devices: int = 1,
         process: tuple[int, int] = (0, 1),
     ) -> None:
@@ -69,7 +72,7 @@ class Patches:
         self._rows, self._batch = np.asarray(rows), batch
         self._targets, self._shuffle_seed, self._epoch = targets, shuffle_seed, epoch
         self._means_and_stds, self._augmentations = means_and_stds, augmentations
-        self._devices, self._process = devices, process
+        self._devices, self._process, self._frame_seconds = devices, process, frame_seconds
         self._error: Exception | None = None
 
     def __len__(self) -> int:
@@ -122,7 +125,9 @@ class Patches:
         if self._augmentations:
             seed = [*self._shuffle_seed, epoch, 1 + index]  # shuffling takes the first two
             inputs = [
-                augmentation.augment(np.random.default_rng(seed), self._augmentations, x)
+                augmentation.augment(
+                    np.random.default_rng(seed), self._augmentations, x, self._frame_seconds
+                )
                 for x in inputs
             ]
         # Only now, so that what is drawn for a patch does not depend on who is given it.

@@ -171,13 +171,26 @@ def count(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, np.ndarra
     -------
     tp, fp, fn : np.ndarray [shape=(..., labels)]
 
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or an entry is neither 0 nor 1.
+
     Examples
     --------
     >>> tp, fp, fn = count([[1, 0], [1, 1]], [[1, 1], [0, 1]])
     >>> tp.tolist(), fp.tolist(), fn.tolist()
     ([1, 1], [0, 1], [1, 0])
     """
-    y_true, y_pred = np.asarray(y_true, dtype=bool), np.asarray(y_pred, dtype=bool)
+    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    if y_true.ndim != 2 or y_pred.shape[-2:] != y_true.shape:
+        raise ValueError(
+            f"expected y_true [clips x labels] and y_pred [... x clips x labels], found the shapes "
+            f"{y_true.shape} and {y_pred.shape}"
+        )
+    if not (np.isin(y_true, (0, 1)).all() and np.isin(y_pred, (0, 1)).all()):
+        raise ValueError("expected y_true and y_pred of 0 and 1 only")
+    y_true, y_pred = y_true.astype(bool), y_pred.astype(bool)
     tp = np.sum(y_true & y_pred, axis=-2)
     return tp, np.sum(~y_true & y_pred, axis=-2), np.sum(y_true & ~y_pred, axis=-2)
 
@@ -371,12 +384,20 @@ def decide(scores: np.ndarray, thresholds: np.ndarray | float) -> np.ndarray:
     -------
     np.ndarray [shape=(clips, labels), dtype=bool]
 
+    Raises
+    ------
+    ValueError
+        If a score is none from 0 to 1.
+
     Examples
     --------
     >>> decide(np.array([[0.5, 1.0]]), np.array([0.6, 0.6])).tolist()
     [[False, True]]
     """
-    return np.asarray(scores) >= thresholds
+    scores = np.asarray(scores)
+    if not ((scores >= 0) & (scores <= 1)).all():  # NaN is neither
+        raise ValueError("expected scores from 0 to 1")
+    return scores >= thresholds
 
 
 def decide_at_each(scores: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> np.ndarray:
