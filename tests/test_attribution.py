@@ -258,7 +258,9 @@ def test_the_command_explains_the_strongest_label(data, paths, call, capsys, mon
     best = recogniser.strongest_patch(data)
     assert SINGLE.labels[best.label] == strongest
 
-    numbers = r"output of ([\d.]+)\n.*all alike, has ([\d.]+); the attributions add up to ([+-][\d.]+)"
+    numbers = (
+        r"output of ([\d.]+)\n.*all alike, has ([\d.]+); the attributions add up to ([+-][\d.]+)"
+    )
     output, of_silence, total = map(float, re.search(numbers, shown).groups())
     assert output == pytest.approx(best.output, abs=1e-3)
     assert total == pytest.approx(output - of_silence, abs=0.02)
