@@ -167,8 +167,7 @@ def perform(recording: Recording, soundfont: bytes) -> np.ndarray:
         If an instrument stays silent, as it does when the SoundFont lacks it.
     """
     for attempt in range(8):  # now and then a lead rests through a clip
-        # Not from 0: zeros at the end of a seed change nothing, and planning has the key alone.
-        rng = np.random.default_rng([*recording.key, 1 + attempt])
+        rng = np.random.default_rng([*recording.key, attempt])
         leads, accompaniment = play(rng, recording, soundfont)
         if all(is_heard(stem, len(recording.paths)) for stem in leads):
             break

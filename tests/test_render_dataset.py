@@ -338,11 +338,3 @@ def test_a_compressed_soundfont_is_refused_before_it_crashes_the_renderer(tmp_pa
     )
     with pytest.raises(InputError, match=r"compressed \(SF3\).*sf3convert"):
         render_dataset.read_soundfont(path)
-
-
-def test_what_is_planned_and_what_is_played_are_drawn_apart():
-    """Zeros at the end of a seed change nothing: the first attempt would repeat the plan."""
-    key = (0, 1, 2)
-    planned = np.random.default_rng(key).random(4)
-    assert np.array_equal(planned, np.random.default_rng([*key, 0]).random(4))
-    assert not np.isin(np.random.default_rng([*key, 1]).random(4), planned).any()
