@@ -54,7 +54,12 @@ def call():
         if "-d" in arguments:  # what the test does next is on the same data set
             settings.dataset = int(arguments[arguments.index("-d") + 1])
         module = importlib.import_module(Path(script).stem)
-        command.run(lambda: module.main([*map(str, arguments)]))
+
+        def main():
+            module.main([*map(str, arguments)])
+
+        main.__module__ = module.__name__
+        command.run(main)
 
     return call_script
 
