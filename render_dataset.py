@@ -102,6 +102,7 @@ def new_parser() -> argparse.ArgumentParser:
     add = partial(parser.add_argument, metavar="N")
     add("--train", type=int, help="IRMAS: training clips a label (80); others: files (10)")
     add("--test", type=int, help="IRMAS: test clips in all (120)")
+    add("--excerpts", type=int, default=1, help="IRMAS: test clips of one song (1)")
     length = "IRMAS: length of the test clips (5 20); others: of the files (10 20)"
     add("--seconds", type=float, nargs=2, metavar=("MIN", "MAX"), help=length)
     add(
@@ -140,10 +141,13 @@ def plan_of(
         raise InputError("expected --train, --test and --seed to be 0 or more")
     if irmas:
         plan = planning.plan_irmas_train(labels, train, seed)
-        plan += planning.plan_irmas_test(labels, test, seed, seconds)
+        excerpts = command.positive("--excerpts", arguments.excerpts)
+        plan += planning.plan_irmas_test(labels, test, seed, seconds, excerpts)
     else:
         plan = planning.plan_folders(data_set.folders[0], labels, train, seed, seconds)
     recipe = {"train": train, "test": test, "seconds": seconds, "seed": seed, "labels": labels}
+    if arguments.excerpts != 1:
+        recipe["excerpts"] = arguments.excerpts
     return plan, recipe | {"version": VERSION}
 
 

@@ -68,24 +68,33 @@ def plan_irmas_train(labels: Sequence[str], count: int, seed: int) -> list[Recor
 
 
 def plan_irmas_test(
-    labels: Sequence[str], count: int, seed: int, seconds: tuple[float, float]
+    labels: Sequence[str],
+    count: int,
+    seed: int,
+    seconds: tuple[float, float],
+    excerpts: int = 1,
 ) -> list[Recording]:
-    """Plan `count` clips of one to three labels; all labels come equally often, or nearly."""
+    """Plan `count` clips of one to three labels; all labels come equally often, or nearly.
+
+    Of a song there are so many excerpts, which its name numbers.
+    """
     plan, counts = [], Counter()
-    for index in range(count):
+    songs = -(-count // excerpts)
+    for index in range(songs):
         key = (seed, crc32(b"irmas/test"), index)
         rng = np.random.default_rng(key)
         rarest_first = sorted(rng.permutation(labels).tolist(), key=lambda label: counts[label])
         chosen = tuple(sorted(rarest_first[: rng.choice([1, 2, 3], p=LABELS_A_TEST_CLIP)]))
         counts.update(chosen)
         a, b, k = rng.choice(ADJECTIVES), rng.choice(NOUNS), rng.integers(1, 21)
-        words = {"n": index + 1, "k": k, "a": a, "b": b, "A": a.title(), "B": b.title()}
-        part = f"Part{3 * index // count + 1}"
+        words = {"n": index + 1, "a": a, "b": b, "A": a.title(), "B": b.title()}
+        part = f"Part{3 * index // songs + 1}"
         inner = f"IRTestingData-{part}" if part == "Part2" else part  # as IRMAS really has it
-        title = TITLES[index % len(TITLES)].format(**words)
-        path = f"IRMAS-TestingData-{part}/{inner}/{title}.wav"
+        numbers = [k + 5 * i for i in range(min(excerpts, count - excerpts * index))]
+        titles = [TITLES[index % len(TITLES)].format(**words, k=number) for number in numbers]
+        paths = tuple(f"IRMAS-TestingData-{part}/{inner}/{title}.wav" for title in titles)
         frames = round(rng.uniform(*seconds) * RATE)
-        plan.append(Recording(chosen, (path,), frames, *draw_style(rng), key, texts=True))
+        plan.append(Recording(chosen, paths, frames, *draw_style(rng), key, texts=True))
     return plan
 
 

@@ -15,6 +15,7 @@ from conftest import changed
 import render_dataset
 import settings
 from instrec.common import command
+from instrec.data.splits import song_of
 from instrec.errors import InputError
 from rendering import music, synthesis
 from rendering import plan as planning
@@ -338,3 +339,14 @@ def test_a_compressed_soundfont_is_refused_before_it_crashes_the_renderer(tmp_pa
     )
     with pytest.raises(InputError, match=r"compressed \(SF3\).*sf3convert"):
         render_dataset.read_soundfont(path)
+
+
+def test_a_song_has_several_excerpts_whose_names_tell():
+    plan = planning.plan_irmas_test(settings.IRMAS, 20, 0, (5.0, 9.0), excerpts=3)
+    assert [len(recording.paths) for recording in plan] == [3] * 6 + [2]
+    songs = [{song_of(path) for path in recording.paths} for recording in plan]
+    assert all(len(names) == 1 for names in songs) and len(set.union(*songs)) == 7
+    single = planning.plan_irmas_test(settings.IRMAS, 7, 0, (5.0, 9.0))
+    # The first excerpts are named and seeded as if there were no others.
+    assert [r.paths[0] for r in single] == [r.paths[0] for r in plan]
+    assert [r.key for r in single] == [r.key for r in plan]
