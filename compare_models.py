@@ -38,7 +38,12 @@ from instrec.reporting.comparison import (
 
 
 def in_ipython() -> bool:
-    """Tell whether the terminal program of IPython runs this."""
+    """Tell whether the terminal program of IPython runs this.
+
+    Returns
+    -------
+    bool
+    """
     if "IPython" not in sys.modules:
         return False
     from IPython.terminal.ipapp import TerminalIPythonApp

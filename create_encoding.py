@@ -30,6 +30,15 @@ def check_audio(config: Config) -> Path:
     A separated data set lists its source, so that it keeps the source's splits even where single
     files could not be separated.
 
+    Parameters
+    ----------
+    config : Config
+        Data set, paths and parameters.
+
+    Returns
+    -------
+    Path
+
     Raises
     ------
     InputError
@@ -52,7 +61,13 @@ def check_audio(config: Config) -> Path:
 
 
 def encode(config: Config) -> None:
-    """Write and print the metadata of the data set."""
+    """Write and print the metadata of the data set.
+
+    Parameters
+    ----------
+    config : Config
+        Data set, paths and parameters.
+    """
     data_set, root = config.data_set, check_audio(config)
     train, test, left_out = metadata.read_tree(config, root)
     counts = [metadata.count_labels(clips, data_set.labels) for clips in (train, test)]
@@ -109,7 +124,13 @@ def encode(config: Config) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write and print the metadata of the selected data set."""
+    """Write and print the metadata of the selected data set.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     _, config = command.parse(command.new_parser(__doc__), argv)
     encode(command.choose_data_set(config))
 

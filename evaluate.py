@@ -499,7 +499,13 @@ def evaluate_model(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Evaluate what the command line names."""
+    """Evaluate what the command line names.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     parser = command.new_parser(__doc__)
     command.add_model_options(parser)
     parser.add_argument(

@@ -109,7 +109,13 @@ def rank(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Rank the training clips of the selected data set."""
+    """Rank the training clips of the selected data set.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     parser = command.new_parser(__doc__)
     command.add_model_options(parser)
     command.add_training_options(parser)

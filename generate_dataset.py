@@ -508,7 +508,13 @@ def generate(config: Config, *, force: bool = False, workers: int | None = None)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Generate the training and testing tensors of the selected data set."""
+    """Generate the training and testing tensors of the selected data set.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     parser = command.new_parser(__doc__)
     parser.add_argument("--force", action="store_true", help="make the tensors anew")
     arguments, config = command.parse(parser, argv)

@@ -104,7 +104,13 @@ def order_outputs(network: "keras.Model", order: Sequence[int]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Import what the command line names."""
+    """Import what the command line names.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     parser = command.new_parser(__doc__)
     parser.add_argument("structure", type=Path, metavar="STRUCTURE.json")
     parser.add_argument("weights", type=Path, metavar="WEIGHTS.hdf5")

@@ -66,7 +66,13 @@ def draw(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Explain and draw what the command line names."""
+    """Explain and draw what the command line names.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     parser = command.new_parser(__doc__)
     parser.add_argument("file", type=Path, metavar="FILE", help="audio file")
     command.add_model_options(parser)

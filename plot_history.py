@@ -52,7 +52,13 @@ def plot(files: ModelFiles, remedy: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Plot what the command line names."""
+    """Plot what the command line names.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     plotting.run(__doc__, "run.json", "train.py", plot, argv)
 
 

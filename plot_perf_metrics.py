@@ -84,7 +84,17 @@ def draw(f_scores: FScores, optima: Optima, absent: list[str], title: str) -> di
 
 
 def draw_labels(files: ModelFiles) -> "Figure":
-    """Draw the final scores of each label."""
+    """Draw the final scores of each label.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        Where its files are.
+
+    Returns
+    -------
+    Figure
+    """
     record, table = scores.load(files.scores, "evaluate.py -O 3")
     labels = record["recipe"]["labels"]
     rows = table[table["kind"] == "classwise"]
@@ -146,7 +156,13 @@ def plot(files: ModelFiles, remedy: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Plot what the command line names."""
+    """Plot what the command line names.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     plotting.run(__doc__, "sweep.json", "evaluate.py -O 2", plot, argv)
 
 

@@ -53,7 +53,13 @@ def separate(y: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Separate and draw what the command line names."""
+    """Separate and draw what the command line names.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -47,7 +47,13 @@ def solos_in(folder: Path, labels: Sequence[str]) -> dict[Path, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Recognise and draw what the command line names."""
+    """Recognise and draw what the command line names.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     parser = command.new_parser(__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("-m", "--models", nargs="+", required=True, metavar="MODEL_NAME")

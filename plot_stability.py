@@ -86,7 +86,13 @@ def table_of(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure the model that the command line names."""
+    """Measure the model that the command line names.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     parser = command.new_parser(__doc__)
     command.add_model_options(parser)
     parser.add_argument("--clips", type=int, default=100, metavar="N", help="at most (100)")

@@ -83,7 +83,17 @@ def predict(
 
 # --- what is written ------------------------------------------------------------------------------
 def clock(seconds: float) -> str:
-    """Write a time: 75.4 -> '1:15.4'."""
+    """Write a time: 75.4 -> '1:15.4'.
+
+    Parameters
+    ----------
+    seconds : float
+        A time.
+
+    Returns
+    -------
+    str
+    """
     minutes, rest = divmod(round(seconds, 1), 60)
     return f"{int(minutes)}:{rest:04.1f}"
 
@@ -223,7 +233,13 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Recognise the instruments of the files that the command line names."""
+    """Recognise the instruments of the files that the command line names.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     parser = command.new_parser(__doc__)
     parser.add_argument("paths", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="audio")
     command.add_model_options(parser)

@@ -59,7 +59,17 @@ def is_saved(recording: Recording, folder: Path) -> bool:
 
 @cache
 def read_soundfont(path: Path) -> bytes:
-    """Read a SoundFont, once a process."""
+    """Read a SoundFont, once a process.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bytes
+    """
     content = path.read_bytes()
     if content[:4] != b"RIFF" or content[8:12] != b"sfbk":
         raise InputError(f"{path} is not a SoundFont: expected an .sf2 file")
@@ -87,7 +97,12 @@ def save(recording: Recording, folder: Path, soundfonts: Sequence[Path]) -> int:
 
 
 def default_soundfont() -> Path:
-    """Find the SoundFont that pretty_midi carries, without importing it."""
+    """Find the SoundFont that pretty_midi carries, without importing it.
+
+    Returns
+    -------
+    Path
+    """
     package = find_spec("pretty_midi")
     if package is None:
         raise InputError(
@@ -97,7 +112,12 @@ def default_soundfont() -> Path:
 
 
 def new_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the parser of the command line.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
     parser = command.new_parser(__doc__)
     add = partial(parser.add_argument, metavar="N")
     add("--train", type=int, help="IRMAS: training clips a label (80); others: files (10)")
@@ -197,7 +217,13 @@ def render(config: Config, arguments: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Render what the command line asks for."""
+    """Render what the command line asks for.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     arguments, config = command.parse(new_parser(), argv)
     render(command.choose_data_set(config), arguments)
 

@@ -152,13 +152,33 @@ def prepare(
 
 # --- experiments ----------------------------------------------------------------------------------
 def trained_files(config: Config) -> ModelFiles:
-    """Return the files of what an experiment trains."""
+    """Return the files of what an experiment trains.
+
+    Parameters
+    ----------
+    config : Config
+        Data set, paths and parameters.
+
+    Returns
+    -------
+    ModelFiles
+    """
     name = config.trained_name(config.model)
     return ModelFiles(config.model_folder / name, name, config.optimizer)
 
 
 def result_files(config: Config) -> ModelFiles:
-    """Return the files of its results, which may lie beside."""
+    """Return the files of its results, which may lie beside.
+
+    Parameters
+    ----------
+    config : Config
+        Data set, paths and parameters.
+
+    Returns
+    -------
+    ModelFiles
+    """
     name = config.result_name(config.trained_name(config.model))
     return ModelFiles(config.model_folder / name, name, config.optimizer)
 
@@ -237,7 +257,21 @@ def run_all(
 
 # --- the report -----------------------------------------------------------------------------------
 def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
-    """Read what came of an experiment."""
+    """Read what came of an experiment.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What one file says.
+    config : Config
+        Data set, paths and parameters.
+    logs : dict
+        Losses and accuracies of the epoch.
+
+    Returns
+    -------
+    Outcome
+    """
     files, again = result_files(config), "reproduce.py again"
     members = [trained_files(config)] if experiment.trains else []
     members = members or [
@@ -329,7 +363,12 @@ def write_report(
 
 # --- the script -----------------------------------------------------------------------------------
 def new_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the parser of the command line.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -364,7 +403,13 @@ def load_catalogue(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Do what the command line says."""
+    """Do what the command line says.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     argv = sys.argv[1:] if argv is None else list(argv)
     arguments = new_parser().parse_args(argv)
     scale = arguments.scale

@@ -52,7 +52,17 @@ class Tree:
                     self._states[entry["file"]] = entry["state"]
 
     def is_whole(self, name: str) -> bool:
-        """Tell whether a file is there, as long as its source, and its source the same as then."""
+        """Tell whether a file is there, as long as its source, and its source the same as then.
+
+        Parameters
+        ----------
+        name : str
+            File, relative to the folder.
+
+        Returns
+        -------
+        bool
+        """
         if self._states.get(name) != self._state(name):
             return False
         try:
@@ -74,7 +84,13 @@ class Tree:
         self._start = ""
 
     def drop(self, name: str) -> None:
-        """Remove what an earlier run made of a source that cannot be separated now."""
+        """Remove what an earlier run made of a source that cannot be separated now.
+
+        Parameters
+        ----------
+        name : str
+            File, relative to the folder.
+        """
         (self.folder / name).unlink(missing_ok=True)
 
     def surplus(self, names: set[str]) -> list[str]:
@@ -101,7 +117,13 @@ def state_of(path: Path) -> list[int]:
 
 
 def copy_label_files(config: Config) -> None:
-    """Copy the label files of test clips, so that the separated tree is complete by itself."""
+    """Copy the label files of test clips, so that the separated tree is complete by itself.
+
+    Parameters
+    ----------
+    config : Config
+        Data set, paths and parameters.
+    """
     source = config.data_path / config.data_set.root
     for labels in metadata.irmas_test_files(source, {".txt"}):
         for folder in config.data_set.folders:
@@ -113,7 +135,13 @@ def copy_label_files(config: Config) -> None:
 
 
 def separate(config: Config) -> None:
-    """Write the separated trees of the data set, and print what was done."""
+    """Write the separated trees of the data set, and print what was done.
+
+    Parameters
+    ----------
+    config : Config
+        Data set, paths and parameters.
+    """
     data_set = config.data_set
     if data_set.source is None:
         raise InputError(f"{data_set.title} is used as it is: nothing is to be separated")
@@ -191,7 +219,13 @@ def separate_all(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Separate the files of the selected data set."""
+    """Separate the files of the selected data set.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     _, config = command.parse(command.new_parser(__doc__), argv)
     separate(command.choose_data_set(config))
 

@@ -466,7 +466,13 @@ def _refuse_different(name: str, recipe: dict, wanted: dict) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train the network that the command line names."""
+    """Train the network that the command line names.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
     parser = command.new_parser(__doc__)
     command.add_model_options(parser)
     command.add_run_options(parser)

@@ -11,7 +11,17 @@ class InputError(ValueError):
 
 
 def is_plain_name(name: object) -> bool:
-    """Tell whether something names a file or folder within a folder, and nothing outside of it."""
+    """Tell whether something names a file or folder within a folder, and nothing outside of it.
+
+    Parameters
+    ----------
+    name : object
+        What should be a name.
+
+    Returns
+    -------
+    bool
+    """
     is_text = isinstance(name, str) and bool(name) and name.isprintable()
     return is_text and not name.startswith(".") and not set(name) & set("/\\:")
 

@@ -71,7 +71,12 @@ class Experiment:
 
 
 def names() -> list[str]:
-    """Return the names of all experiments in the folder."""
+    """Return the names of all experiments in the folder.
+
+    Returns
+    -------
+    list of str
+    """
     return sorted(path.stem for path in FOLDER.glob("[!_.]*.toml"))
 
 
@@ -152,14 +157,38 @@ def _check_published(content: Mapping[str, Any], path: Path) -> None:
 
 
 def trained(experiment: Experiment, config: Config) -> str:
-    """Name what an experiment trains, as `transfer_from` of another one names it; '' if nothing."""
+    """Name what an experiment trains, as `transfer_from` of another one names it; '' if nothing.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What one file says.
+    config : Config
+        Data set, paths and parameters.
+
+    Returns
+    -------
+    str
+    """
     if not experiment.trains:
         return ""
     return f"{config.key}/{config.trained_name(config.model)}.{config.optimizer}"
 
 
 def needs(experiment: Experiment, config: Config) -> list[str]:
-    """Name the trained models that an experiment starts from, as `trained` does."""
+    """Name the trained models that an experiment starts from, as `trained` does.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What one file says.
+    config : Config
+        Data set, paths and parameters.
+
+    Returns
+    -------
+    list of str
+    """
     if experiment.trains:
         return [config.transfer_from] if config.transfer_from else []
     return [f"{config.key}/{member}.{config.optimizer}" for member in config.model.split("+")]

@@ -19,12 +19,23 @@ if TYPE_CHECKING:
 
 
 def model_names() -> list[str]:
-    """Return the names of all networks in this folder."""
+    """Return the names of all networks in this folder.
+
+    Returns
+    -------
+    list of str
+    """
     return sorted(path.stem for path in Path(__file__).parent.glob("model_*.py"))
 
 
 def check_name(name: str) -> None:
-    """Refuse the name of a network that is not in this folder."""
+    """Refuse the name of a network that is not in this folder.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    """
     if name not in model_names():
         raise InputError(f"expected a model among {', '.join(model_names())}, found {name!r}")
 

@@ -18,7 +18,12 @@ DENSE_DROPOUT = 0.5
 
 
 def relu() -> layers.Layer:
-    """Return a rectified linear unit."""
+    """Return a rectified linear unit.
+
+    Returns
+    -------
+    keras.layers.Layer
+    """
     return layers.ReLU()
 
 
@@ -28,7 +33,19 @@ def leaky_relu(alpha: float) -> Callable[[], layers.Layer]:
 
 
 def convolutions(x: keras.KerasTensor, activation: Callable[[], layers.Layer]) -> keras.KerasTensor:
-    """Four blocks of two convolutions: (mel bands, frames, channels) -> (256,)."""
+    """Four blocks of two convolutions: (mel bands, frames, channels) -> (256,).
+
+    Parameters
+    ----------
+    x : keras.KerasTensor
+        What the layers are applied to.
+    activation : callable
+        Makes an activation layer.
+
+    Returns
+    -------
+    keras.KerasTensor
+    """
     for filters in FILTERS:
         for _ in range(2):
             x = layers.ZeroPadding2D(1)(x)
@@ -43,7 +60,21 @@ def convolutions(x: keras.KerasTensor, activation: Callable[[], layers.Layer]) -
 def classifier(
     x: keras.KerasTensor, num_classes: int, activation: Callable[[], layers.Layer]
 ) -> keras.KerasTensor:
-    """Dense layers and one sigmoid a label: (n,) -> (num_classes,)."""
+    """Dense layers and one sigmoid a label: (n,) -> (num_classes,).
+
+    Parameters
+    ----------
+    x : keras.KerasTensor
+        What the layers are applied to.
+    num_classes : int
+        Number of labels.
+    activation : callable
+        Makes an activation layer.
+
+    Returns
+    -------
+    keras.KerasTensor
+    """
     x = layers.Dense(DENSE)(x)
     x = activation()(x)
     x = layers.Dropout(DENSE_DROPOUT)(x)
@@ -56,7 +87,23 @@ def single_branch(
     num_classes: int,
     activation: Callable[[], layers.Layer],
 ) -> keras.Model:
-    """Build the network of one input: convolutions, then the classifier."""
+    """Build the network of one input: convolutions, then the classifier.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    input_shape : tuple of int
+        Mel bands, frames and channels of a patch.
+    num_classes : int
+        Number of labels.
+    activation : callable
+        Makes an activation layer.
+
+    Returns
+    -------
+    keras.Model
+    """
     inputs = keras.Input(input_shape)
     outputs = classifier(convolutions(inputs, activation), num_classes, activation)
     return keras.Model(inputs, outputs, name=name)

@@ -6,5 +6,17 @@ from models import blocks
 
 
 def get_model(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
-    """Build the network: the baseline with ReLU, on three channels."""
+    """Build the network: the baseline with ReLU, on three channels.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Mel bands, frames and channels of a patch.
+    num_classes : int
+        Number of labels.
+
+    Returns
+    -------
+    keras.Model
+    """
     return blocks.single_branch("model_multi_res", input_shape, num_classes, blocks.relu)

@@ -17,7 +17,19 @@ MOMENTUM = 0.9  # of the moving averages; Keras' 0.99 lags behind where an epoch
 
 
 def get_model(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
-    """Build the network; 1,214,379 parameters for 11 labels, a fifth of the baseline's products."""
+    """Build the network; 1,214,379 parameters for 11 labels, a fifth of the baseline's products.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Mel bands, frames and channels of a patch.
+    num_classes : int
+        Number of labels.
+
+    Returns
+    -------
+    keras.Model
+    """
     inputs = keras.Input(input_shape)
     x = relative_level(inputs)  # (128, 43, channels)
     x = layers.ReLU()(normalised(x, FILTERS[0], 5, strides=2))  # (64, 22, 32)
@@ -30,14 +42,36 @@ def get_model(input_shape: tuple[int, int, int], num_classes: int) -> keras.Mode
 
 
 def relative_level(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Scale log-mel patches: 1 is the loudest point of a patch, 0 is `FLOOR` below it or less."""
+    """Scale log-mel patches: 1 is the loudest point of a patch, 0 is `FLOOR` below it or less.
+
+    Parameters
+    ----------
+    x : keras.KerasTensor
+        What the layers are applied to.
+
+    Returns
+    -------
+    keras.KerasTensor
+    """
     loudest = layers.GlobalMaxPooling2D(keepdims=True)(x)
     x = layers.Rescaling(1 / FLOOR, offset=1)(layers.Subtract()([x, loudest]))
     return layers.ReLU()(x)
 
 
 def residual_block(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
-    """Two convolutions beside a shortcut; halves the map."""
+    """Two convolutions beside a shortcut; halves the map.
+
+    Parameters
+    ----------
+    x : keras.KerasTensor
+        What the layers are applied to.
+    filters : int
+        Number of maps.
+
+    Returns
+    -------
+    keras.KerasTensor
+    """
     shortcut = layers.AveragePooling2D(2, padding="same")(x)
     shortcut = layers.Conv2D(filters, 1, use_bias=False)(shortcut)
     x = layers.ReLU()(normalised(x, filters, 3, strides=2))

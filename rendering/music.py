@@ -138,7 +138,23 @@ def melody(
 
 
 def chords(rng: np.random.Generator, song: Song, low: int, high: int) -> list[Note]:
-    """Strike each bar's triad one, two or four times, or break it into quavers."""
+    """Strike each bar's triad one, two or four times, or break it into quavers.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    song : Song
+        Key, chords and tempo.
+    low : int
+        Lowest MIDI pitch.
+    high : int
+        Highest MIDI pitch.
+
+    Returns
+    -------
+    list of Note
+    """
     strikes = int(rng.choice([1, 2, 4, 8]))  # a bar; 8 is broken
     step, loudness = 4 * song.beat / strikes, rng.integers(70, 105)
     middle = int(rng.integers(low + 6, high - 8))
@@ -167,7 +183,21 @@ def lead(
 
 
 def bass(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
-    """Start each bar on the root; in jazz walk on over the chord, else repeat the root."""
+    """Start each bar on the root; in jazz walk on over the chord, else repeat the root.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    song : Song
+        Key, chords and tempo.
+    style : str
+        'pop' or 'jazz'.
+
+    Returns
+    -------
+    list of Note
+    """
     steps = 4 if style == "jazz" else int(rng.choice([1, 2, 4]))  # a bar
     length = 4 * song.beat / steps
     notes = []
@@ -182,7 +212,21 @@ def bass(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
 
 
 def drums(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
-    """Repeat the style's beat; one hit in ten is left out."""
+    """Repeat the style's beat; one hit in ten is left out.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    song : Song
+        Key, chords and tempo.
+    style : str
+        'pop' or 'jazz'.
+
+    Returns
+    -------
+    list of Note
+    """
     hits = [
         (bar + beat * song.beat, pitch)
         for bar, _ in song.bars()

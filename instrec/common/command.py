@@ -21,7 +21,17 @@ RESUMING += ("reproduce", "find_label_errors")
 
 
 def new_parser(docstring: str) -> argparse.ArgumentParser:
-    """Return a parser that explains the script by its docstring and takes `-d` and `-x`."""
+    """Return a parser that explains the script by its docstring and takes `-d` and `-x`.
+
+    Parameters
+    ----------
+    docstring : str
+        Of the script.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
     parser = argparse.ArgumentParser(
         description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -46,7 +56,13 @@ def new_parser(docstring: str) -> argparse.ArgumentParser:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add the documented options that name a network or a trained model."""
+    """Add the documented options that name a network or a trained model.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of `new_parser`.
+    """
     parser.add_argument(
         "-m",
         "--model",
@@ -58,7 +74,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a training, most of which override settings.py for one run."""
+    """Add the options of a training, most of which override settings.py for one run.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of `new_parser`.
+    """
     group = parser.add_argument_group("training")
     group.add_argument(
         "-c",
@@ -87,7 +109,13 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_transfer_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of transfer learning (thesis 5.9)."""
+    """Add the options of transfer learning (thesis 5.9).
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of `new_parser`.
+    """
     group = parser.add_argument_group("transfer learning")
     group.add_argument(
         "--from",
@@ -112,7 +140,13 @@ def add_transfer_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which trainings are meant."""
+    """Add the options that say which trainings are meant.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of `new_parser`.
+    """
     parser.add_argument(
         "-i",
         "--iterations",
@@ -172,6 +206,15 @@ def parse(
 def choose_data_set(config: Config) -> Config:
     """Return the same with a data set: where none is chosen, a terminal gets a menu.
 
+    Parameters
+    ----------
+    config : Config
+        Data set, paths and parameters.
+
+    Returns
+    -------
+    Config
+
     Raises
     ------
     InputError
@@ -200,7 +243,19 @@ def _ask() -> int:
 
 
 def positive(name: str, value: int) -> int:
-    """Refuse a count below 1."""
+    """Refuse a count below 1.
+
+    Parameters
+    ----------
+    name : str
+        What is counted, for the message.
+    value : float or None
+        What is written; None is a dash.
+
+    Returns
+    -------
+    int
+    """
     if value < 1:
         raise InputError(f"expected {name} to be 1 or more, found {value}")
     return value
@@ -262,7 +317,15 @@ def progress(*args: Any, **kwargs: Any) -> "tqdm.tqdm":  # noqa: ANN401, F821
 
 
 def print_table(header: tuple[str, ...], rows: list[tuple]) -> None:
-    """Print rows under a header: the first column to the left, the others to the right."""
+    """Print rows under a header: the first column to the left, the others to the right.
+
+    Parameters
+    ----------
+    header : sequence of str
+        One a column.
+    rows : sequence of sequence of str
+        Cells, a row each.
+    """
     cells = [tuple(map(str, row)) for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:

@@ -23,6 +23,10 @@ def history(histories: Sequence[np.ndarray], title: str) -> "Figure":
         epoch.
     title : str
         Title of the figure.
+
+    Returns
+    -------
+    Figure
     """
     from matplotlib.ticker import MaxNLocator
 

@@ -43,6 +43,10 @@ def confusion(matrices: np.ndarray, labels: Sequence[str], title: str) -> "Figur
         Names of the labels.
     title : str
         First line of the title.
+
+    Returns
+    -------
+    Figure
     """
     mean = np.mean(matrices, axis=0)
     accuracy = metrics.mean_and_deviation([metrics.mean_accuracy(matrix) for matrix in matrices])
@@ -94,6 +98,10 @@ def threshold_curves(
         Best threshold, by strategy and average: a marker, and its value in the legend.
     title : str
         Title of the figure.
+
+    Returns
+    -------
+    Figure
     """
     figure = new_figure(4.6 * len(f_scores), 3.9, title)
     panels = figure.subplots(1, len(f_scores), sharey=True, squeeze=False)[0]
@@ -133,6 +141,10 @@ def classwise_panels(
         Labels that no clip has; their panels come last and say so.
     title : str
         Title of the figure.
+
+    Returns
+    -------
+    Figure
     """
     order = sorted(f_scores, key=lambda label: (label in absent, optima[label]))
     columns = math.ceil(math.sqrt(len(order)))
@@ -180,6 +192,10 @@ def improvement_bars(
         By title of the panel: what the bars are of, such as labels.
     title : str
         Title of the figure.
+
+    Returns
+    -------
+    Figure
     """
     strategies = list(next(iter(panels.values())))
     widths = [max(len(names[panel]), 2) for panel in panels]
@@ -213,6 +229,10 @@ def label_bars(
         Names of the labels.
     title : str
         Title of the figure.
+
+    Returns
+    -------
+    Figure
     """
     figure = new_figure(max(0.75 * len(labels) + 1.2, 6), 2.4 * len(scores) + 1.2, title)
     rows = figure.subplots(len(scores), 1, sharey=True, squeeze=False)[:, 0]
@@ -236,6 +256,10 @@ def stability(table: "pd.DataFrame", units: Mapping[str, str], title: str) -> "F
         By disturbance, what its level is.
     title : str
         Title of the figure.
+
+    Returns
+    -------
+    Figure
     """
     figure = new_figure(2.9 * len(units), 3.6, title)
     panels = figure.subplots(1, len(units), sharey=True)

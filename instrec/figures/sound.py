@@ -33,6 +33,10 @@ def spectrograms(sounds: Mapping[str, np.ndarray], title: str) -> "Figure":
         first is the whole sound, and each two that follow add up to it.
     title : str
         Above the figure.
+
+    Returns
+    -------
+    Figure
     """
     rows = 1 + len(sounds) // 2
     figure = new_figure(9, 0.9 + 1.9 * rows, title)
@@ -73,6 +77,10 @@ def attribution(
         What the patch is made with.
     title : str
         Above the figure.
+
+    Returns
+    -------
+    Figure
     """
     names, patches, maps = zip(*inputs, strict=True)
     patches = [patch.mean(axis=-1) for patch in patches]
@@ -125,6 +133,10 @@ def showcase(
         The label set.
     title : str
         Above the figure.
+
+    Returns
+    -------
+    Figure
     """
     from matplotlib.patches import Rectangle
 
@@ -182,6 +194,10 @@ def means_and_stds(
         What a patch is made with.
     title : str
         Above the figure.
+
+    Returns
+    -------
+    Figure
     """
     figure = new_figure(7.5, 0.9 + 3.2 * len(inputs), title)
     rows = figure.subplots(len(inputs), 2, sharex=True, sharey=True, squeeze=False)
@@ -257,6 +273,10 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
         Names of the labels, in the order of the outputs.
     title : str
         Above the figure.
+
+    Returns
+    -------
+    Figure
     """
     from matplotlib.ticker import FuncFormatter
 

@@ -62,7 +62,12 @@ if ENGINE == "jax":
 
 
 def device() -> str:
-    """Name what the networks compute on."""
+    """Name what the networks compute on.
+
+    Returns
+    -------
+    str
+    """
     if ENGINE == "jax":
         _, processes = process()
         kind = "GPU" if jax.default_backend() == "gpu" else jax.default_backend().upper()
@@ -107,7 +112,12 @@ def distribute() -> None:
 
 
 def devices() -> int:
-    """Return the number of devices that share a training, those of other processes included."""
+    """Return the number of devices that share a training, those of other processes included.
+
+    Returns
+    -------
+    int
+    """
     return jax.device_count() if keras.distribution.distribution() else 1
 
 
@@ -117,12 +127,23 @@ def process() -> tuple[int, int]:
 
 
 def is_first() -> bool:
-    """Tell whether this process is the one that writes."""
+    """Tell whether this process is the one that writes.
+
+    Returns
+    -------
+    bool
+    """
     return process()[0] == 0
 
 
 def wait_for_all(what: str) -> None:
-    """Go on when every process is here: what the first one writes is there then."""
+    """Go on when every process is here: what the first one writes is there then.
+
+    Parameters
+    ----------
+    what : str
+        What all must have done, for the message.
+    """
     if process()[1] > 1:
         from jax.experimental import multihost_utils
 

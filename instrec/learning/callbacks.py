@@ -30,7 +30,13 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         return done >= epochs or (done > 0 and since_best >= max(self._patience, 1))
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Start where the history ends."""
+        """Start where the history ends.
+
+        Parameters
+        ----------
+        logs : dict
+            Losses and accuracies of the epoch.
+        """
         super().on_train_begin(logs)
         if len(self._losses):
             self.best = float(self._losses.min())
@@ -41,7 +47,15 @@ class FiniteLoss(keras.callbacks.Callback):
     """End a training whose loss is no number any more, before anything of it is kept."""
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Raise if the loss of this epoch is none."""
+        """Raise if the loss of this epoch is none.
+
+        Parameters
+        ----------
+        epoch : int
+            Number of the epoch, from 0.
+        logs : dict
+            Losses and accuracies of the epoch.
+        """
         if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
             raise InputError(
                 f"the loss of epoch {epoch + 1} is no number any more: train anew with a smaller "
@@ -61,7 +75,15 @@ class BestCheckpoint(keras.callbacks.Callback):
         self._path = path
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Save the network if this epoch is the best."""
+        """Save the network if this epoch is the best.
+
+        Parameters
+        ----------
+        epoch : int
+            Number of the epoch, from 0.
+        logs : dict
+            Losses and accuracies of the epoch.
+        """
         if logs["val_accuracy"] > self._best:
             self._best = logs["val_accuracy"]
             if not is_first():
@@ -102,7 +124,15 @@ class StateSaver(keras.callbacks.Callback):
         self._training_pass = training_pass
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Add the epoch to the history and save."""
+        """Add the epoch to the history and save.
+
+        Parameters
+        ----------
+        epoch : int
+            Number of the epoch, from 0.
+        logs : dict
+            Losses and accuracies of the epoch.
+        """
         values = {**logs, "training_pass": self._training_pass}
         row = tuple(values[name] for name in self.history.dtype.names)
         row = np.array([row], self.history.dtype)
@@ -132,7 +162,15 @@ class Progress(keras.callbacks.Callback):
         self._name, self._epochs, self._steps = name, epochs, steps
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Open the bar."""
+        """Open the bar.
+
+        Parameters
+        ----------
+        epoch : int
+            Number of the epoch, from 0.
+        logs : dict
+            Losses and accuracies of the epoch.
+        """
         description = f"{self._name} epoch {epoch + 1}/{self._epochs}"
         self._bar = command.progress(total=self._steps, unit="batch", desc=description)
 
@@ -141,7 +179,15 @@ class Progress(keras.callbacks.Callback):
         self._bar.update()
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Close the bar and print the epoch."""
+        """Close the bar and print the epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Number of the epoch, from 0.
+        logs : dict
+            Losses and accuracies of the epoch.
+        """
         self._bar.close()
         print(
             f"epoch {epoch + 1}: loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.3f}, "
@@ -162,7 +208,13 @@ class PredictionBar(keras.callbacks.Callback):
         self._bar.update()
 
     def on_predict_end(self, logs: dict | None = None) -> None:
-        """Close the bar."""
+        """Close the bar.
+
+        Parameters
+        ----------
+        logs : dict
+            Losses and accuracies of the epoch.
+        """
         self._bar.close()
 
 

@@ -55,23 +55,73 @@ class ModelFiles:
         return self.folder / f"{self.model}.{self.optimizer}.{ending}"
 
     def history(self, iteration: int) -> Path:
-        """Loss and accuracy of each epoch, a structured array."""
+        """Loss and accuracy of each epoch, a structured array.
+
+        Parameters
+        ----------
+        iteration : int
+            Number of the training.
+
+        Returns
+        -------
+        Path
+        """
         return self._for(iteration, "history.npy")
 
     def best(self, iteration: int) -> Path:
-        """Weights with the best validation accuracy."""
+        """Weights with the best validation accuracy.
+
+        Parameters
+        ----------
+        iteration : int
+            Number of the training.
+
+        Returns
+        -------
+        Path
+        """
         return self._for(iteration, "best.hdf5")
 
     def structure(self, iteration: int) -> Path:
-        """Structure of the network."""
+        """Structure of the network.
+
+        Parameters
+        ----------
+        iteration : int
+            Number of the training.
+
+        Returns
+        -------
+        Path
+        """
         return self._for(iteration, "json")
 
     def means_and_stds(self, iteration: int) -> Path:
-        """What patches are standardised by, of networks that take them so."""
+        """What patches are standardised by, of networks that take them so.
+
+        Parameters
+        ----------
+        iteration : int
+            Number of the training.
+
+        Returns
+        -------
+        Path
+        """
         return self._for(iteration, "means_and_stds.npz")
 
     def run_record(self, iteration: int) -> Path:
-        """What made the model; it is there only if training has finished."""
+        """What made the model; it is there only if training has finished.
+
+        Parameters
+        ----------
+        iteration : int
+            Number of the training.
+
+        Returns
+        -------
+        Path
+        """
         return self._for(iteration, "run.json")
 
     def finished(self) -> list[int]:
@@ -79,11 +129,31 @@ class ModelFiles:
         return list(itertools.takewhile(lambda i: self.run_record(i).exists(), itertools.count()))
 
     def state(self, iteration: int) -> Path:
-        """All that an interrupted training needs to go on; removed at its end."""
+        """All that an interrupted training needs to go on; removed at its end.
+
+        Parameters
+        ----------
+        iteration : int
+            Number of the training.
+
+        Returns
+        -------
+        Path
+        """
         return self._for(iteration, "state.npz")
 
     def predictions(self, iteration: int) -> Path:
-        """Outputs for the test patches."""
+        """Outputs for the test patches.
+
+        Parameters
+        ----------
+        iteration : int
+            Number of the training.
+
+        Returns
+        -------
+        Path
+        """
         return self._for(iteration, "predictions.npz")
 
     @property
@@ -117,7 +187,17 @@ class ModelFiles:
         return self._for_all("patches.npz")
 
     def figure(self, name: str) -> Path:
-        """A figure, without its ending."""
+        """A figure, without its ending.
+
+        Parameters
+        ----------
+        name : str
+            Of the figure.
+
+        Returns
+        -------
+        Path
+        """
         return self.folder / "figures" / f"{self.model}.{self.optimizer}.{name}"
 
 
@@ -142,6 +222,10 @@ def model_files(
     held_out : bool or (int, int)
         Whether the rest was held out for confusion matrices, or which fold of how many was: such
         networks have a folder, too.
+
+    Returns
+    -------
+    ModelFiles
     """
     folder = config.model_folder / model
     if isinstance(held_out, tuple):
@@ -172,6 +256,15 @@ def trained_name(config: Config, network: str) -> str:
 
 def chosen_optimizer(config: Config) -> str:
     """Return the optimizer that is chosen.
+
+    Parameters
+    ----------
+    config : Config
+        Data set, paths and parameters.
+
+    Returns
+    -------
+    str
 
     Raises
     ------
@@ -216,6 +309,10 @@ def source_files(source: str, root: Path) -> ModelFiles:
         '<result key>/<model name>.<optimizer>'.
     root : Path
         Folder of all models.
+
+    Returns
+    -------
+    ModelFiles
     """
     key, name, optimizer = parse_source(source)
     return ModelFiles(root / key / name, name, optimizer)
@@ -240,6 +337,10 @@ def to_recognise_with(config: Config, name: str | None) -> ModelFiles:
         It says which model, if `name` does not.
     name : str or None
         What `-m` says.
+
+    Returns
+    -------
+    ModelFiles
 
     Raises
     ------

@@ -61,7 +61,25 @@ def load_or_predict(
 def predict(
     files: ModelFiles, iteration: int, record: dict, part: Tensors, remedy: str
 ) -> np.ndarray:
-    """Predict all patches of a part; parameters are those of `load_or_predict`."""
+    """Predict all patches of a part; parameters are those of `load_or_predict`.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        Where its files are.
+    iteration : int
+        Number of the training.
+    record : dict
+        What made the results.
+    part : {'train', 'test'}
+        Which part.
+    remedy : str
+        The command that makes what is missing.
+
+    Returns
+    -------
+    np.ndarray
+    """
     trained.check_weights(files, iteration, record, remedy)
     from instrec.learning import callbacks
     from instrec.learning.patches import Patches

@@ -12,7 +12,19 @@ NUMBER = re.compile(r"[+−-]?\d")  # how a cell of a number starts, whatever un
 
 
 def mean_text(values: np.ndarray, digits: int = 3) -> str:
-    """Write the mean of trainings, and their deviation if there are several."""
+    """Write the mean of trainings, and their deviation if there are several.
+
+    Parameters
+    ----------
+    values : np.ndarray [shape=(trainings,)]
+        One a training.
+    digits : int
+        Behind the point.
+
+    Returns
+    -------
+    str
+    """
     if not len(values):
         return NONE
     text = f"{np.mean(values):.{digits}f}"
@@ -20,22 +32,66 @@ def mean_text(values: np.ndarray, digits: int = 3) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Write a published number, if there is one."""
+    """Write a published number, if there is one.
+
+    Parameters
+    ----------
+    value : float or None
+        What is written; None is a dash.
+    digits : int
+        Behind the point.
+
+    Returns
+    -------
+    str
+    """
     return NONE if value is None else f"{value:.{digits}f}"
 
 
 def points(value: float | None) -> str:
-    """Write a difference of shares in points: 0.031 -> '+3.1'."""
+    """Write a difference of shares in points: 0.031 -> '+3.1'.
+
+    Parameters
+    ----------
+    value : float or None
+        What is written; None is a dash.
+
+    Returns
+    -------
+    str
+    """
     return NONE if value is None else f"{100 * value:+.1f}".replace("-", "−")
 
 
 def difference(ours: np.ndarray, published: float | None) -> str:
-    """Write how far the mean of ours is from a published share, in points."""
+    """Write how far the mean of ours is from a published share, in points.
+
+    Parameters
+    ----------
+    ours : np.ndarray [shape=(trainings,)]
+        One a training.
+    published : float, or sequence of float, or None
+        What was published.
+
+    Returns
+    -------
+    str
+    """
     return NONE if published is None else points(float(np.mean(ours)) - published)
 
 
 def change_range(published: Sequence[float] | None) -> str:
-    """Write a published change: (1, 3) -> '+1 to +3'."""
+    """Write a published change: (1, 3) -> '+1 to +3'.
+
+    Parameters
+    ----------
+    published : float, or sequence of float, or None
+        What was published.
+
+    Returns
+    -------
+    str
+    """
     if published is None:
         return NONE
     low, high = (f"{round(value, 1):+g}".replace("-", "−") for value in published)
@@ -43,7 +99,17 @@ def change_range(published: Sequence[float] | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time: 4000 -> '1 h 06 min'."""
+    """Write a time: 4000 -> '1 h 06 min'.
+
+    Parameters
+    ----------
+    seconds : float
+        A time.
+
+    Returns
+    -------
+    str
+    """
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 1:
         return f"{rest} s"
@@ -52,12 +118,38 @@ def duration(seconds: float) -> str:
 
 
 def f_of(precision: float, recall: float) -> float:
-    """Return the f-score of a precision and a recall that are not both 0."""
+    """Return the f-score of a precision and a recall that are not both 0.
+
+    Parameters
+    ----------
+    precision : float
+        From 0 to 1.
+    recall : float
+        From 0 to 1.
+
+    Returns
+    -------
+    float
+    """
     return 2 * precision * recall / (precision + recall)
 
 
 def markdown_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table with its title above; '' if it has no rows. Numbers stand to the right."""
+    """Write a table with its title above; '' if it has no rows. Numbers stand to the right.
+
+    Parameters
+    ----------
+    title : str
+        Above the table.
+    header : sequence of str
+        One a column.
+    rows : sequence of sequence of str
+        Cells, a row each.
+
+    Returns
+    -------
+    str
+    """
     if not rows:
         return ""
     is_text = [
@@ -70,7 +162,17 @@ def markdown_table(title: str, header: Sequence[str], rows: Sequence[Sequence[st
 
 
 def plain(text: str) -> str:
-    """Escape what Markdown would take for marks; underscores within words are none."""
+    """Escape what Markdown would take for marks; underscores within words are none.
+
+    Parameters
+    ----------
+    text : str
+        Plain text.
+
+    Returns
+    -------
+    str
+    """
     for mark in ("\\", "*", "`", "[", "]", "<", "|"):
         text = text.replace(mark, "&lt;" if mark == "<" else f"\\{mark}")
     return " ".join(text.split())

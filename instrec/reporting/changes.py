@@ -45,7 +45,19 @@ class Change:
         )
 
     def found(self, average: str, measure: str = "f-score") -> float:
-        """Return the difference of the means, in shares of 1."""
+        """Return the difference of the means, in shares of 1.
+
+        Parameters
+        ----------
+        average : {'micro', 'macro'}
+            Over the labels.
+        measure : str
+            'precision', 'recall' or 'f-score'.
+
+        Returns
+        -------
+        float
+        """
         ours, theirs = self.values(average, measure)
         return float(np.mean(ours) - np.mean(theirs))
 
@@ -62,7 +74,17 @@ class Change:
         )
 
     def verdict(self, average: str) -> str:
-        """Return 'agrees', 'disagrees' or 'cannot tell'; '' if nothing is published."""
+        """Return 'agrees', 'disagrees' or 'cannot tell'; '' if nothing is published.
+
+        Parameters
+        ----------
+        average : {'micro', 'macro'}
+            Over the labels.
+
+        Returns
+        -------
+        str
+        """
         if average not in self.published:
             return ""
         trainings = min(map(len, self.values(average)))

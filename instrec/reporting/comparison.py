@@ -188,7 +188,17 @@ class Side(NamedTuple):
     thresholds: str
 
     def title(self, rendered: set[tuple[str, str]]) -> str:
-        """Name it in a title, and say if its audio was rendered."""
+        """Name it in a title, and say if its audio was rendered.
+
+        Parameters
+        ----------
+        rendered : collection of str
+            Those of rendered data, by name.
+
+        Returns
+        -------
+        str
+        """
         kind = "one threshold" if self.thresholds == "one" else "class-wise thresholds"
         note = " (rendered audio)" if (self.data_set, self.model) in rendered else ""
         return f"{self.data_set}{note} · {self.model} · {kind}"

@@ -82,13 +82,43 @@ class Outcome:
     def score(
         self, strategy: str, average: str, measure: str = "f-score", *, classwise: bool = False
     ) -> np.ndarray:
-        """Return one measure of each training [trainings]; `measure` may be 'threshold', too."""
+        """Return one measure of each training [trainings]; `measure` may be 'threshold', too.
+
+        Parameters
+        ----------
+        strategy : {'s1', 's2'}
+            How the patches of a clip are aggregated.
+        average : {'micro', 'macro'}
+            Over the labels.
+        measure : str
+            'precision', 'recall' or 'f-score'.
+        classwise : bool
+            Whether each label has its own threshold.
+
+        Returns
+        -------
+        np.ndarray
+        """
         kind = "global_classwise" if classwise else "global"
         rows = self.table.set_index(["strategy", "kind", "name"]).sort_index()
         return rows.loc[[(strategy, kind, average)]].sort_values("training")[measure].to_numpy()
 
     def decisions(self, strategy: str, average: str, *, classwise: bool = False) -> Decisions:
-        """Return what was decided of each clip with the optima of one threshold, or of each."""
+        """Return what was decided of each clip with the optima of one threshold, or of each.
+
+        Parameters
+        ----------
+        strategy : {'s1', 's2'}
+            How the patches of a clip are aggregated.
+        average : {'micro', 'macro'}
+            Over the labels.
+        classwise : bool
+            Whether each label has its own threshold.
+
+        Returns
+        -------
+        Decisions
+        """
         thresholds = self.score(strategy, average, "threshold")[0]
         if classwise:
             rows = self.table[self.table["kind"] == "classwise"].set_index([*KEYS[3:5], "name"])
@@ -98,17 +128,44 @@ class Outcome:
         return Decisions.of_scores(files, y_true, self.clips[strategy], thresholds)
 
     def decisions_of_patches(self) -> Decisions:
-        """Return how often the patches of each clip were right."""
+        """Return how often the patches of each clip were right.
+
+        Returns
+        -------
+        Decisions
+        """
         files, y_true = self.patches["clips"].tolist(), self.patches["y_true"]
         return Decisions.of_patches(files, y_true, self.patches[metrics.BY_PATCH])
 
     def ranking(self, strategy: str, name: str) -> np.ndarray:
-        """Return a measure that needs no threshold, of each training [trainings]."""
+        """Return a measure that needs no threshold, of each training [trainings].
+
+        Parameters
+        ----------
+        strategy : {'s1', 's2'}
+            How the patches of a clip are aggregated.
+        name : str
+            Its name.
+
+        Returns
+        -------
+        np.ndarray
+        """
         table = self.record["ranking"]
         return table[table["strategy"] == strategy][name].to_numpy()
 
     def accuracies(self, what: str) -> np.ndarray:
-        """Return the mean accuracy of the confusion matrix of each training."""
+        """Return the mean accuracy of the confusion matrix of each training.
+
+        Parameters
+        ----------
+        what : str
+            What decided.
+
+        Returns
+        -------
+        np.ndarray
+        """
         matrices = np.array(self.confusion["matrices"][what])
         return np.array([metrics.mean_accuracy(matrix) for matrix in matrices])
 
@@ -126,7 +183,19 @@ def rendered_among(outcomes: Iterable[Outcome]) -> frozenset[str]:
 
 
 def origin_of(outcomes: Iterable[Outcome], rendered: frozenset[str]) -> str:
-    """Say what the numbers are made from."""
+    """Say what the numbers are made from.
+
+    Parameters
+    ----------
+    outcomes : iterable of Outcome
+        What came of experiments.
+    rendered : collection of str
+        Those of rendered data, by name.
+
+    Returns
+    -------
+    str
+    """
     titles: dict[bool, set[str]] = {True: set(), False: set()}
     for outcome in outcomes:
         titles[outcome.experiment.id in rendered].add(outcome.config.data_set.title)

@@ -208,7 +208,17 @@ def _published(done: Sequence[Outcome], name: Namer) -> list[str]:
 
 
 def macro_note(published: Iterable[Experiment]) -> str:
-    """Say what the published macro F are, as far as published precision and recall tell."""
+    """Say what the published macro F are, as far as published precision and recall tell.
+
+    Parameters
+    ----------
+    published : iterable of Experiment
+        What was published.
+
+    Returns
+    -------
+    str
+    """
     found = []  # what it is, F of the published precision and recall, published F
     for experiment in published:
         for strategy in STRATEGIES:

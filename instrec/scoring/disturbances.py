@@ -46,6 +46,10 @@ def gain(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.n
     Parameters and returns are those of `noise`; the level is that of the peak in
     dB, above 0 it clips.
 
+    Returns
+    -------
+    np.ndarray
+
     Examples
     --------
     >>> gain(np.array([0.1, 1.0]), 22050, 20, np.random.default_rng(0)).round(2).tolist()
@@ -60,6 +64,10 @@ def codec(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.
     """Encode as Ogg Vorbis, and decode.
 
     Parameters and returns are those of `noise`; the level is Vorbis' quality from 1 (best) to 0.
+
+    Returns
+    -------
+    np.ndarray
 
     Examples
     --------
@@ -81,6 +89,10 @@ def lowpass(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> n
 
     Parameters and returns are those of `noise`; the level is the frequency in Hz.
 
+    Returns
+    -------
+    np.ndarray
+
     Examples
     --------
     >>> y = np.sin(2 * np.pi * 5000 * np.arange(22050) / 22050)
@@ -98,6 +110,10 @@ def room(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.n
 
     Parameters and returns are those of `noise`; the level is the reverberation time (60 dB) in
     seconds.
+
+    Returns
+    -------
+    np.ndarray
 
     Examples
     --------

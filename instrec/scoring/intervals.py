@@ -51,6 +51,10 @@ class Decisions:
             From 0 to 1.
         thresholds : np.ndarray [shape=() or (labels,)]
             From 0 to 1.
+
+        Returns
+        -------
+        Decisions
         """
         y_pred = metrics.decide(scores, thresholds)
         return cls(tuple(clips), y_true & y_pred, ~y_true & y_pred, y_true & ~y_pred)

@@ -89,13 +89,23 @@ class Found:
         self._ranking[keys] = (*keys, *found)
 
     def table(self) -> "pd.DataFrame":
-        """Return the scores, with the columns `COLUMNS`."""
+        """Return the scores, with the columns `COLUMNS`.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
         import pandas as pd
 
         return pd.DataFrame([*itertools.chain(*self._rows.values())], columns=list(COLUMNS))
 
     def ranking(self) -> "pd.DataFrame":
-        """Return the rankings, with the columns `RANKING_COLUMNS`."""
+        """Return the rankings, with the columns `RANKING_COLUMNS`.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
         import pandas as pd
 
         return pd.DataFrame([*self._ranking.values()], columns=list(RANKING_COLUMNS))
