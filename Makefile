@@ -3,7 +3,7 @@
 # make docs     set up, build the documentation: docs/_build/html/index.html, and a PDF with LaTeX
 # make faults   hurt every script and every kind of file, at length: an hour and more
 # make audit    look up the installed packages for known vulnerabilities
-# make report   run every experiment on rendered audio and write docs/report: about an hour
+# make report   run the experiments with a published change on rendered audio, write docs/report: hours
 # make pretrained   make the model that predict.py takes by default; needs three Debian packages
 PYTHON ?= python3
 VENV := .venv
