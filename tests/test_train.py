@@ -290,11 +290,22 @@ def test_a_run_that_has_not_learnt_says_so(tiny, capsys):
 
 @pytest.mark.parametrize(
     ("accuracy", "patches", "learnt"),
-    [(1 / 11, 300, False), (0.12, 300, False), (0.2, 300, True), (0.2, 20, False)],
+    [
+        *((1 / 11, 300, False), (0.12, 300, False), (0.2, 300, True), (0.2, 20, False)),
+        (1.0, 1, True),  # it cannot be told
+    ],
 )
 def test_clearly_above_chance(accuracy, patches, learnt):
     record = {"best_accuracy": accuracy, "chance": 1 / 11, "validation_patches": patches}
     assert trained.has_learnt(record) == learnt
+
+
+def test_what_cannot_be_told_is_no_warning(capsys):
+    for chance, patches in ((1 / 3, 2), (1.0, 500)):
+        record = {"best_accuracy": 1.0, "chance": chance, "validation_patches": patches}
+        trained.warn_unless_learnt(record)
+        shown = capsys.readouterr().out
+        assert "too few to tell" in shown and "warning" not in shown
 
 
 def test_class_weights_are_inverse_to_the_number_of_patches(tiny):

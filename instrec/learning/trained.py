@@ -102,7 +102,8 @@ _RECIPE = {
 def has_learnt(record: dict) -> bool:
     """Tell whether the best validation accuracy is clearly above chance, for that many patches.
 
-    Of a network that was imported, it is not known: it counts as one that has.
+    Where it cannot be told, as of a network that was imported, of one label, or with few validation
+    patches, it counts as one that has.
 
     Parameters
     ----------
@@ -113,11 +114,16 @@ def has_learnt(record: dict) -> bool:
     -------
     bool
     """
+    needed = _clearly_above_chance(record)
+    return needed >= 1 or record["best_accuracy"] > needed
+
+
+def _clearly_above_chance(record: dict) -> float:
+    """Return the accuracy from which a training has learnt; 1 or more if that cannot be told."""
     if "imported" in record:
-        return True
+        return 1.0
     chance = record["chance"]
-    error = math.sqrt(chance * (1 - chance) / record["validation_patches"])
-    return record["best_accuracy"] > chance + MIN_SIGMAS * error
+    return chance + MIN_SIGMAS * math.sqrt(chance * (1 - chance) / record["validation_patches"])
 
 
 def warn_unless_learnt(record: dict) -> None:
@@ -128,6 +134,11 @@ def warn_unless_learnt(record: dict) -> None:
     record : dict
         Of a training.
     """
+    if _clearly_above_chance(record) >= 1:
+        print(
+            f"note: {record['validation_patches']} validation patches, of which chance gets "
+            f"{record['chance']:.0%} right, are too few to tell whether this training has learnt"
+        )
     if not has_learnt(record):
         print(
             "warning: this training has not learnt: its best validation accuracy "
