@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -139,7 +140,7 @@ def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F8
     path = Path(path)
     with contextlib.ExitStack() as opened:
         with reading(path):
-            if path.exists() and not path.is_file():
+            if not stat.S_ISREG(path.stat().st_mode):
                 raise InputError("no regular file: expected a file, found a folder, pipe or device")
             is_plain = decode.is_plain(path)
             if is_plain:
@@ -239,15 +240,15 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
                 f"found {frames:,}"
             )
         y = _read_mono(file)
-        if len(y) and np.max(np.abs(y)) < CANCELLED:
+        if len(y) == 0:
+            raise InputError("holds no audio")
+        y = resample(y, rate, sr)
+        peak = np.max(np.abs(y))
+        if peak < CANCELLED:
             file.seek(0)
             loudest = max(np.abs(block).max() for block in file.blocks(READ_BLOCK, always_2d=True))
-            if np.max(np.abs(y)) < CANCELLED * loudest:
+            if peak < CANCELLED * loudest:
                 raise InputError("its channels are of opposite phase: they cancel each other out")
-    if len(y) == 0:
-        raise InputError("holds no audio")
-    y = resample(y, rate, sr)
-    peak = np.max(np.abs(y), initial=0)
     if peak == 0:
         raise InputError("silent: every sample is zero")
     return y / peak
