@@ -33,7 +33,6 @@ from instrec.figures import launchers
 from instrec.learning import model_files, outputs, trained, variants
 from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics, optima, scores
-from instrec.scoring.metrics import BY_PATCH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -305,9 +304,9 @@ class Evaluator:
         clips = np.split(predictions, self.clip_starts)
         if self.op_mode == 1:
             true = self.tensors.class_id[self.rows]
-            self._store_confusion(BY_PATCH, true, predictions, iteration)
+            self._store_confusion(metrics.BY_PATCH, true, predictions, iteration)
             decided = [np.bincount(x.argmax(axis=1), minlength=self.num_classes) for x in clips]
-            self._of_clips.setdefault(BY_PATCH, {})[iteration] = np.array(decided)
+            self._of_clips.setdefault(metrics.BY_PATCH, {})[iteration] = np.array(decided)
         for strategy in metrics.STRATEGIES:
             self.scores = self.aggregate_predictions(strategy, clips)
             if self.op_mode == 1:

@@ -20,6 +20,7 @@ from instrec.common import command, storage
 from instrec.config import Config
 from instrec.errors import InputError
 from instrec.learning import model_files, trained
+from settings import OPTIMIZERS
 
 if TYPE_CHECKING:
     import keras
@@ -116,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("weights", type=Path, metavar="WEIGHTS.hdf5")
     parser.add_argument("--labels", required=True, metavar="A,B,...", help="in the outputs' order")
     parser.add_argument("--name", required=True, help="of the model")
-    parser.add_argument("-o", "--optimizer", choices=("adam", "sgd"), help="in the files' names")
+    parser.add_argument("-o", "--optimizer", choices=OPTIMIZERS, help="in the files' names")
     arguments, config = command.parse(parser, argv)
     name, config = arguments.name, dataclasses.replace(config, name="")
     labels = [label.strip() for label in arguments.labels.split(",")]

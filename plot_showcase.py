@@ -20,6 +20,7 @@ from instrec.errors import InputError
 from instrec.figures import sound, style
 from instrec.learning import model_files
 from instrec.scoring.recognition import Recogniser
+from settings import OPTIMIZERS
 
 
 def solos_in(folder: Path, labels: Sequence[str]) -> dict[Path, str]:
@@ -32,7 +33,7 @@ def solos_in(folder: Path, labels: Sequence[str]) -> dict[Path, str]:
     """
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in metadata.AUDIO_SUFFIXES and not path.name.startswith("."):
+        if metadata.is_audio(path):
             names = [path.parent.name, *re.split(r"[^A-Za-z0-9]", path.stem)[:1]]
             named = [name.lower() for name in names if name.lower() in labels]
             if not named:
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = command.new_parser(__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("-m", "--models", nargs="+", required=True, metavar="MODEL_NAME")
-    parser.add_argument("-o", "--optimizer", choices=("adam", "sgd"), default="adam", help="(adam)")
+    parser.add_argument("-o", "--optimizer", choices=OPTIMIZERS, default="adam", help="(adam)")
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to (here)")
     arguments, config = command.parse(parser, argv)
     config = command.choose_data_set(config)

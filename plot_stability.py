@@ -23,7 +23,7 @@ from instrec.data import audio, tensors
 from instrec.figures import plotting, scores
 from instrec.learning import model_files
 from instrec.scoring import metrics, optima
-from instrec.scoring.disturbances import DISTURBANCES
+from instrec.scoring.disturbances import DISTURBANCES, UNDISTURBED
 from instrec.scoring.recognition import DEFAULT_THRESHOLD, Recogniser
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 RATE = 44100  # Hz, of the audio that is disturbed
 STRATEGY = "s1"
-UNDISTURBED = "none"
 
 
 def chosen_clips(config: Config, number: int) -> tuple[list[Path], np.ndarray]:
@@ -49,10 +48,9 @@ def disturbed(path: Path, seed: int) -> Iterator[tuple[str, float, np.ndarray]]:
     """Yield a clip as it is, then in every disturbance: its name, its level, and the audio."""
     y = audio.load_audio(path, RATE)
     yield UNDISTURBED, 0.0, y
-    for name, (function, unit, levels) in DISTURBANCES.items():
+    for name, (function, _, levels) in DISTURBANCES.items():
         for level in levels:
-            scale = 1000 if unit.endswith("kHz") else 1
-            yield name, level, function(y, RATE, scale * level, np.random.default_rng(seed))
+            yield name, level, function(y, RATE, level, np.random.default_rng(seed))
 
 
 def measure(recogniser: Recogniser, clips: Sequence[Path], seed: int) -> dict[tuple, np.ndarray]:

@@ -203,11 +203,7 @@ def audio_files(paths: Sequence[Path]) -> list[Path]:
             found.append(path)
             continue
         entries = [p for p in sorted(path.rglob("*")) if not p.is_dir()]
-        inside = [
-            p
-            for p in entries
-            if p.suffix.lower() in metadata.AUDIO_SUFFIXES and not p.name.startswith(".")
-        ]
+        inside = [*filter(metadata.is_audio, entries)]
         others = metadata.skipped(entries)
         if not inside:
             raise InputError(f"expected audio files in {path}, found none; {others or 'no files'}")

@@ -33,7 +33,7 @@ from instrec.common import command, storage
 from instrec.config import Config, read
 from instrec.errors import InputError
 from instrec.experiments import Experiment
-from instrec.learning import trained
+from instrec.learning import model_files, trained
 from instrec.learning.model_files import ModelFiles, source_files
 from instrec.reporting import cells, comparison, inputs, report
 from instrec.reporting.outcomes import Outcome
@@ -164,7 +164,7 @@ def trained_files(config: Config) -> ModelFiles:
     ModelFiles
     """
     name = config.trained_name(config.model)
-    return ModelFiles(config.model_folder / name, name, config.optimizer)
+    return model_files.model_files(config, name, config.optimizer)
 
 
 def result_files(config: Config) -> ModelFiles:
@@ -180,7 +180,7 @@ def result_files(config: Config) -> ModelFiles:
     ModelFiles
     """
     name = config.result_name(config.trained_name(config.model))
-    return ModelFiles(config.model_folder / name, name, config.optimizer)
+    return model_files.model_files(config, name, config.optimizer)
 
 
 def steps_of(experiment: Experiment, *, overwrite: bool) -> list[tuple[str, ...]]:
@@ -265,8 +265,8 @@ def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
         What one file says.
     config : Config
         Data set, paths and parameters.
-    logs : dict
-        Losses and accuracies of the epoch.
+    logs : Path
+        Folder of what became of each.
 
     Returns
     -------
@@ -326,10 +326,9 @@ def write_report(
     """Write the report of everything that was run at a scale."""
     logs = read().models_root / "experiments"
     outcomes = [outcome_of(e, configs[id_], logs) for id_, e in catalogue.items()]
-    wanted = experiments.load(f"scales/{scale}").experiments
-    outcomes = [
-        o for o in outcomes if o.state != "not run" or o.experiment.id in wanted or not wanted
-    ]
+    chosen = experiments.load(f"scales/{scale}")
+    wanted = chosen.experiments or list(catalogue)
+    outcomes = [o for o in outcomes if o.state != "not run" or o.experiment.id in wanted]
     outcomes.sort(
         key=lambda o: (not o.experiment.answers.startswith("thesis"), o.experiment.answers)
     )
@@ -341,7 +340,6 @@ def write_report(
                 file_name = f"{outcome.experiment.id}_{name.replace(' ', '_')}.png"
                 copy_figure(Path(path), folder / "figures" / file_name)
                 outcome.figures[name] = f"figures/{file_name}"
-    chosen = experiments.load(f"scales/{scale}")
     parameters = read().changed(chosen.parameters, chosen.source).parameters()
     names = ("nb_epochs", "batch_size", "iter_num", "patience", "learning_rate", "seed")
     made_with = storage.environment("numpy", "matplotlib", "pillow")

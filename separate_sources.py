@@ -97,9 +97,7 @@ class Tree:
         """List audio of this tree whose source is gone."""
         found = (path for path in self.folder.rglob("*") if path.is_file())
         mine = {
-            path.relative_to(self.folder).as_posix()
-            for path in found
-            if path.suffix.lower() in metadata.AUDIO_SUFFIXES and not path.name.startswith(".")
+            path.relative_to(self.folder).as_posix() for path in found if metadata.is_audio(path)
         }
         return sorted(mine - names)
 

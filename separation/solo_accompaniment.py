@@ -16,8 +16,8 @@ Spectrograms here have the shape (frames, bins).
 from functools import partial
 
 import numpy as np
-import threadpoolctl
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
+from threadpoolctl import threadpool_limits
 
 from separation.melody import STEP, melody, num_values
 from separation.spectral import (
@@ -120,11 +120,8 @@ def solo_accompaniment(
     n_fft, hop_length = at_rate(n_fft, sr), at_rate(hop_length, sr)
     options = {"num_partials": num_partials, "deviation": deviation, "release": release}
 
+    @threadpool_limits.wrap(limits=1, user_api="blas")  # more get in each other's way
     def separate(block: np.ndarray, start: int) -> Parts:
-        with threadpoolctl.threadpool_limits(1, user_api="blas"):
-            return separate_alone(block, start)
-
-    def separate_alone(block: np.ndarray, start: int) -> Parts:
         if pitch is None:
             contour, begin = melody(block, sr), 0.0
         else:

@@ -270,3 +270,14 @@ def test_opposite_phase_is_named(tmp_path, kind):
         audio.load_audio(tmp_path / "x.wav")
     soundfile.write(tmp_path / "x.wav", 1e-4 * np.hstack([y, y]), RATE, format=kind)
     audio.load_audio(tmp_path / "x.wav")  # soft is not silent
+
+
+def test_a_disk_that_is_full_is_no_fault_of_the_recording(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "x.flac", signal(), RATE)
+
+    def full(*_):
+        raise soundfile.LibsndfileError(2)
+
+    monkeypatch.setattr(soundfile.SoundFile, "write", full)
+    with pytest.raises(OSError, match="System error"):
+        audio.load_audio(tmp_path / "x.flac")

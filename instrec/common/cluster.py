@@ -32,7 +32,6 @@ except ImportError:
 # once; for a goodbye; and after which workers are counted again.
 CONNECT, CLOSE, RECOUNT = 30, 2, 5
 PACKAGES = ("numpy", "scipy", "librosa", "soundfile", "soxr", "keras", "tensorflow")
-SOURCES = ("*.py", "instrec/**/*.py", "models/*.py", "rendering/*.py", "separation/*.py")
 
 
 @contextlib.contextmanager
@@ -136,13 +135,9 @@ def _work(recipe: dict, function: Callable, task: tuple) -> Any:  # noqa: ANN401
 
 def _recipe() -> dict:
     """Name the code and the packages of this process, on which results depend."""
-    paths = sorted(path for pattern in SOURCES for path in settings.ROOT.glob(pattern))
-    code = [
-        (path.relative_to(settings.ROOT).as_posix(), storage.digest_of_file(path))
-        for path in paths
-        if path.name != "settings.py"  # what a task needs of it comes with the task
-    ]
-    return {"code": storage.digest_of(code)[:12], "python": platform.python_version()} | {
+    # What a task needs of settings.py comes with the task.
+    code = storage.digest_of_sources(settings.ROOT, storage.SOURCES, without="settings.py")
+    return {"code": code[:12], "python": platform.python_version()} | {
         package: _version(package) for package in PACKAGES
     }
 

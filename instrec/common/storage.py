@@ -18,7 +18,7 @@ import threading
 import tokenize
 import weakref
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ import numpy as np
 import settings
 from instrec.errors import InputError
 
+SOURCES = ("*.py", "instrec/**/*.py", "models/*.py", "rendering/*.py", "separation/*.py")
 PARTIAL = ".partial"  # ends the name of what is still being written
 
 
@@ -416,6 +417,33 @@ def digest_of(content: Any) -> str:  # noqa: ANN401
         64 hexadecimal digits.
     """
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def digest_of_sources(root: Path, patterns: Iterable[str], *, without: str = "") -> str:
+    """SHA-256 of the names and contents of source files.
+
+    Parameters
+    ----------
+    root : Path
+        Where they lie.
+    patterns : iterable of str
+        Which, as `Path.glob` takes them.
+    without : str
+        Name of a file that does not count.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    paths = sorted({path for pattern in patterns for path in root.glob(pattern)})
+    return digest_of(
+        [
+            (path.relative_to(root).as_posix(), digest_of_file(path))
+            for path in paths
+            if path.name != without
+        ]
+    )
 
 
 def environment(*packages: str) -> dict:

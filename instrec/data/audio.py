@@ -147,10 +147,10 @@ def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F8
                 # Bytes, for a name need not be text; Windows' names are, and take no bytes.
                 name = path if os.name == "nt" else os.fsencode(path)
                 file = opened.enter_context(soundfile.SoundFile(name))
-            else:
-                folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-                decoded = _decoded(path, folder / "decoded.w64")
-                file = opened.enter_context(soundfile.SoundFile(decoded))
+        if not is_plain:  # a full disk is then no fault of the recording
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+            decoded = _decoded(path, folder / "decoded.w64")
+            file = opened.enter_context(soundfile.SoundFile(decoded))
         if file.samplerate < MIN_RATE:
             raise InputError(
                 f"damaged: expected a sampling rate of {MIN_RATE} Hz or more, found "
@@ -164,7 +164,7 @@ def _decoded(path: Path, target: Path) -> Path:
     import soundfile
 
     found: list[str] = []
-    with contextlib.ExitStack() as opened:
+    with writing(target), contextlib.ExitStack() as opened:
         file = None
         for block, rate in decode.blocks(path, found):
             if file is None:
@@ -177,8 +177,7 @@ def _decoded(path: Path, target: Path) -> Path:
                 raise InputError(
                     f"too long to be read whole: expected at most {MAX_FRAMES:,} samples a channel"
                 )
-            with writing(target):
-                file.write(block)
+            file.write(block)
     if found:
         warnings.warn("; ".join(found), Damaged, stacklevel=4)
     return target

@@ -7,7 +7,7 @@ import contextlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def is_plain(path: Path) -> bool:
     return found is not None and found.is_known and found.promised == found.held > 0
 
 
-class Chunk:
+class Chunk(NamedTuple):
     """The chunk of the samples of a WAV or AIFF file.
 
     Parameters
@@ -50,8 +50,9 @@ class Chunk:
         Whether libsndfile decodes it exactly.
     """
 
-    def __init__(self, promised: int, held: int, *, is_known: bool) -> None:
-        self.promised, self.held, self.is_known = promised, held, is_known
+    promised: int
+    held: int
+    is_known: bool
 
     @property
     def cut(self) -> bool:
@@ -82,8 +83,8 @@ def chunk_of_samples(path: Path) -> Chunk | None:
             name, (length,) = header[:4], struct.unpack(order + "I", header[4:])
             begin = file.tell()
             if name in (b"data", b"SSND"):
-                held = max(0, min(length, size - begin) if length < STREAMED else size - begin)
-                return Chunk(length, size - begin if length == 0 else held, is_known=is_known)
+                rest = size - begin
+                return Chunk(length, min(length, rest) if 0 < length < STREAMED else rest, is_known)
             if name == b"fmt ":
                 fields = file.read(26)
                 tag = struct.unpack(order + "H", fields[:2])[0] if len(fields) > 1 else 0
@@ -128,7 +129,7 @@ def blocks(path: Path, notes: list[str]) -> Iterator[tuple[np.ndarray, int]]:
             container = opened.enter_context(
                 av.open(file, options=options, metadata_errors="replace")
             )
-        except (av.error.FFmpegError, ValueError) as error:
+        except (av.error.FFmpegError, ValueError, OSError) as error:
             raise InputError(f"not readable as audio ({_reason(error)})") from None
         if not container.streams.audio:
             raise InputError("not readable as audio (it holds no audio stream)")

@@ -238,7 +238,22 @@ def _audio_files(folder: Path) -> list[Path]:
     """List the audio files of a folder."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if _has_suffix(path.name, AUDIO_SUFFIXES))
+    return sorted(filter(is_audio, folder.iterdir()))
+
+
+def is_audio(path: Path) -> bool:
+    """Tell whether a file is audio by its ending.
+
+    Parameters
+    ----------
+    path : Path
+        Its name counts alone.
+
+    Returns
+    -------
+    bool
+    """
+    return _has_suffix(path.name, AUDIO_SUFFIXES)
 
 
 def _has_suffix(name: str, suffixes: Container[str]) -> bool:

@@ -21,6 +21,7 @@ from instrec.figures.style import (
     styled,
 )
 from instrec.scoring import metrics
+from instrec.scoring.disturbances import UNDISTURBED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -269,7 +270,7 @@ def stability(table: "pd.DataFrame", units: Mapping[str, str], title: str) -> "F
             found = rows.loc[name].to_numpy()
             places = np.arange(len(found))
             axes.plot(places, found, marker=marker, color=colour, label=average)
-            axes.axhline(rows.loc["none"], color=colour, linestyle="--", linewidth=1)
+            axes.axhline(rows.loc[UNDISTURBED], color=colour, linestyle="--", linewidth=1)
         levels = table[(table["average"] == AVERAGES[0]) & (table["disturbance"] == name)]["level"]
         axes.set_xticks(places, [f"{level:g}" for level in levels])
         axes.set(title=name, xlabel=unit, ylim=(0, 1))

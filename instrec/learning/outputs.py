@@ -71,8 +71,8 @@ def predict(
         Number of the training.
     record : dict
         What made the results.
-    part : {'train', 'test'}
-        Which part.
+    part : Tensors
+        The patches.
     remedy : str
         The command that makes what is missing.
 

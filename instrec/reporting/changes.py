@@ -73,22 +73,24 @@ class Change:
             average,
         )
 
-    def verdict(self, average: str) -> str:
-        """Return 'agrees', 'disagrees' or 'cannot tell'; '' if nothing is published.
+    def verdict(self, average: str, interval: tuple[float, float]) -> str:
+        """Say what the interval says of what was published; '' if nothing is.
 
         Parameters
         ----------
         average : {'micro', 'macro'}
             Over the labels.
+        interval : (float, float)
+            Of `interval`.
 
         Returns
         -------
-        str
+        {'agrees', 'disagrees', 'cannot tell', ''}
         """
         if average not in self.published:
             return ""
         trainings = min(map(len, self.values(average)))
-        return intervals.verdict(self.published[average], self.interval(average), trainings)
+        return intervals.verdict(self.published[average], interval, trainings)
 
 
 def changes(done: Sequence[Outcome], by_id: Mapping[str, Outcome]) -> Iterator[Change]:

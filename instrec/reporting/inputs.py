@@ -5,8 +5,7 @@ import re
 import settings
 from instrec.common import storage
 
-SOURCES = ("*.py", "experiments/**/*.toml", "models/*.py", "separation/*.py", "rendering/*.py")
-SOURCES += ("instrec/**/*.py",)
+SOURCES = (*storage.SOURCES, "experiments/**/*.toml")
 _MARK = "<!-- made by the sources {} -->"
 BANNER = (
     "> **Out of date**: the sources or experiments have changed since this report was made; its "
@@ -22,10 +21,7 @@ def digest() -> str:
     str
         Hexadecimal.
     """
-    files = {path for pattern in SOURCES for path in settings.ROOT.glob(pattern)}
-    return storage.digest_of(
-        [(path.relative_to(settings.ROOT).as_posix(), path.read_text()) for path in sorted(files)]
-    )
+    return storage.digest_of_sources(settings.ROOT, SOURCES)
 
 
 def marked(text: str) -> str:

@@ -137,7 +137,7 @@ def _changes(found: Sequence[Change], name: Namer) -> list[str]:
                 continue
             low, high = change.interval(average)
             smallest = max(smallest, (high - low) / 2)
-            verdict = change.verdict(average)
+            verdict = change.verdict(average, (low, high))
             seen += [verdict] if verdict else []
             line += [
                 f"{points(change.found(average))} ({points(low)} to {points(high)})",

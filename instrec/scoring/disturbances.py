@@ -87,7 +87,7 @@ def codec(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.
 def lowpass(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.ndarray:
     """Take away what is above a frequency (Butterworth, 8th order, forwards and backwards).
 
-    Parameters and returns are those of `noise`; the level is the frequency in Hz.
+    Parameters and returns are those of `noise`; the level is the frequency in kHz.
 
     Returns
     -------
@@ -96,13 +96,13 @@ def lowpass(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> n
     Examples
     --------
     >>> y = np.sin(2 * np.pi * 5000 * np.arange(22050) / 22050)
-    >>> low = lowpass(y, 22050, 1000, np.random.default_rng(0))
+    >>> low = lowpass(y, 22050, 1, np.random.default_rng(0))
     >>> bool(np.abs(low[1000:-1000]).max() < 0.01)
     True
     """
     from scipy.signal import butter, sosfiltfilt
 
-    return sosfiltfilt(butter(8, level, fs=sr, output="sos"), y).astype(y.dtype)
+    return sosfiltfilt(butter(8, 1000 * level, fs=sr, output="sos"), y).astype(y.dtype)
 
 
 def room(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.ndarray:
@@ -131,6 +131,7 @@ def room(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.n
     return fftconvolve(y, response)[: len(y)].astype(y.dtype)
 
 
+UNDISTURBED = "none"  # instead of a name: clips as they are
 # Name: function, what its level is, and the levels, the mildest first.
 DISTURBANCES = {
     "noise": (noise, "signal-to-noise ratio in dB", (40, 30, 20, 10, 0)),

@@ -188,9 +188,10 @@ def count(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, np.ndarra
             f"expected y_true [clips x labels] and y_pred [... x clips x labels], found the shapes "
             f"{y_true.shape} and {y_pred.shape}"
         )
-    if not (np.isin(y_true, (0, 1)).all() and np.isin(y_pred, (0, 1)).all()):
-        raise ValueError("expected y_true and y_pred of 0 and 1 only")
-    y_true, y_pred = y_true.astype(bool), y_pred.astype(bool)
+    for y in (y_true, y_pred):
+        if y.dtype != bool and not np.isin(y, (0, 1)).all():
+            raise ValueError("expected y_true and y_pred of 0 and 1 only")
+    y_true, y_pred = y_true.astype(bool, copy=False), y_pred.astype(bool, copy=False)
     tp = np.sum(y_true & y_pred, axis=-2)
     return tp, np.sum(~y_true & y_pred, axis=-2), np.sum(y_true & ~y_pred, axis=-2)
 
