@@ -40,7 +40,7 @@ from rendering import plan as planning
 from rendering.plan import RATE, Recording
 from rendering.synthesis import perform
 
-VERSION = 1  # of the music: raise it when the same arguments give other audio
+VERSION = 2  # of the music: raise it when the same arguments give other audio
 EXPRESSIVE_VERSION = 2  # of what is played with expression, likewise
 EXPRESSIVE = "rendered"  # the folder of the data set whose music is played with expression
 WAV_HEADER = 44  # bytes

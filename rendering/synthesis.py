@@ -167,7 +167,8 @@ def perform(recording: Recording, soundfont: bytes) -> np.ndarray:
         If an instrument stays silent, as it does when the SoundFont lacks it.
     """
     for attempt in range(8):  # now and then a lead rests through a clip
-        rng = np.random.default_rng([*recording.key, attempt])
+        # From 1: a stream's seed may end in zeros, and the key alone drew the plan.
+        rng = np.random.default_rng([*recording.key, 1 + attempt])
         leads, accompaniment = play(rng, recording, soundfont)
         if all(is_heard(stem, len(recording.paths)) for stem in leads):
             break

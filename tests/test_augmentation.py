@@ -6,6 +6,8 @@ import pytest
 from instrec.learning import augmentation, patches
 from instrec.learning.augmentation import AUGMENTATIONS, NEPERS
 
+FRAME = 512 / 22050  # s
+
 
 def rng(seed=0):
     return np.random.default_rng(seed)
@@ -23,7 +25,7 @@ def one_hot(n=64, labels=4):
 def test_patches_keep_shape_and_type_and_the_ones_given_are_not_changed(name):
     x = some_patches()
     before = x.copy()
-    varied = AUGMENTATIONS[name](rng(), x)
+    varied = augmentation.augment(rng(), name, x, FRAME)
     assert varied.shape == x.shape and varied.dtype == np.float32 and np.isfinite(varied).all()
     assert not np.array_equal(varied, x)
     np.testing.assert_array_equal(x, before)
@@ -32,7 +34,7 @@ def test_patches_keep_shape_and_type_and_the_ones_given_are_not_changed(name):
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_the_same_seed_varies_in_the_same_way_and_another_does_not(name):
     x = some_patches()
-    first, again, other = (augmentation.augment(rng(s), name, x) for s in (3, 3, 4))
+    first, again, other = (augmentation.augment(rng(s), name, x, FRAME) for s in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -55,7 +57,7 @@ def test_noise_adds_and_stays_30_db_below_the_loudest_point():
 def test_a_room_only_adds_and_only_after_the_sound():
     x = np.full((100, 4, 20, 1), -40, dtype=np.float32)
     x[:, :, 8] = 0
-    varied = augmentation.room(rng(), x)
+    varied = augmentation.room(rng(), x, FRAME)
     wet = np.any(varied[:, :, 9] > -20, axis=(1, 2))
     assert 0.3 < wet.mean() < 0.7
     assert varied[:, :, :8].max() < -35  # a floor with its own reverberation
@@ -76,7 +78,9 @@ def test_a_room_of_known_decay_by_hand(monkeypatch):
     decay = -60 * NEPERS * 512 / 22050 / 0.5
     expected = [np.log1p(np.exp(-10 * NEPERS)), -10 * NEPERS + decay, -10 * NEPERS + 2 * decay]
     with np.errstate(invalid="ignore"):
-        np.testing.assert_allclose(augmentation.room(Fixed(), x)[0, 0, :, 0], expected, rtol=1e-5)
+        np.testing.assert_allclose(
+            augmentation.room(Fixed(), x, FRAME)[0, 0, :, 0], expected, rtol=1e-5
+        )
 
 
 def test_pitch_moves_all_bands_of_a_patch_by_up_to_four():
@@ -89,10 +93,10 @@ def test_pitch_moves_all_bands_of_a_patch_by_up_to_four():
 
 def test_what_is_named_is_done_in_the_order_of_the_list():
     x = some_patches()
-    either, way = (augmentation.augment(rng(), n, x) for n in ("room noise", "noise room"))
+    either, way = (augmentation.augment(rng(), n, x, FRAME) for n in ("room noise", "noise room"))
     np.testing.assert_array_equal(either, way)
     generator = rng()
-    wet = augmentation.room(generator, x)
+    wet = augmentation.room(generator, x, FRAME)
     np.testing.assert_array_equal(either, augmentation.noise(generator, wet))
 
 
@@ -110,7 +114,13 @@ def test_batches_vary_from_epoch_to_epoch_and_go_on_alike():
 def test_both_inputs_of_a_network_are_varied_alike():
     x, y = some_patches(n=8), one_hot(8)
     feed = patches.Patches(
-        [x, x], np.arange(8), 8, targets=y, shuffle_seed=(0,), augmentations="room start"
+        [x, x],
+        np.arange(8),
+        8,
+        targets=y,
+        shuffle_seed=(0,),
+        augmentations="room start",
+        frame_seconds=FRAME,
     )
     (harmonic, percussive), _ = next(feed.batches())
     np.testing.assert_array_equal(harmonic, percussive)

@@ -127,14 +127,13 @@ def lock(path: Path, what: str, *, name: str = "", wait: float = 0) -> Iterator[
         ) from None
 
 
-# What parsers of JSON, .npy, .npz and HDF5 raise on arbitrary bytes, what entries of a wrong type
-# cause as they are taken apart, and MemoryError where a header claims more than there is memory.
-_DAMAGE = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, EOFError, OSError)
-_DAMAGE += (SyntaxError, MemoryError, tokenize.TokenError, zipfile.BadZipFile, struct.error)
+# What parsers of JSON, .npy, .npz and HDF5 raise on arbitrary bytes.
+_DAMAGE = (ValueError, LookupError, ArithmeticError, EOFError, OSError)
+_DAMAGE += (SyntaxError, tokenize.TokenError, zipfile.BadZipFile, struct.error)
 
 
 @contextlib.contextmanager
-def parsing(path: Path, remedy: str) -> Iterator[None]:
+def parsing(path: Path, remedy: str, *, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn whatever a missing, cut or altered file causes while it is parsed into one plain error.
 
     Only for blocks that take a file apart: elsewhere the same exceptions are mistakes in the code.
@@ -145,6 +144,8 @@ def parsing(path: Path, remedy: str) -> Iterator[None]:
         The file.
     remedy : str
         The command that makes it.
+    also : tuple of exception types
+        What the block's parser raises besides, by its documentation.
 
     Raises
     ------
@@ -157,7 +158,7 @@ def parsing(path: Path, remedy: str) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise InputError(f"expected {path}, found nothing: run {remedy}") from None
-    except _DAMAGE as error:
+    except (*_DAMAGE, *also) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]  # in one line
         raise InputError(f"{path} is damaged ({reason}): run {remedy}") from None
 
@@ -200,10 +201,10 @@ def load_json(path: Path, remedy: str, *, expected: dict[str, type] | None = Non
     with parsing(path, remedy):
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
-            raise TypeError("no dictionary")
+            raise ValueError("no dictionary")
         for name, type_ in (expected or {}).items():
             if not isinstance(content.get(name), type_):
-                raise TypeError(f"expected a {type_.__name__} as {name!r}")
+                raise ValueError(f"expected a {type_.__name__} as {name!r}")
     return content
 
 
@@ -277,7 +278,7 @@ def load_array(path: Path, remedy: str, *, in_memory: bool = True) -> np.ndarray
     with parsing(path, remedy):
         array = np.load(path, mmap_mode=None if in_memory else "r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
-            raise TypeError("several arrays instead of one")
+            raise ValueError("several arrays instead of one")
         return array
 
 

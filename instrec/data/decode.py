@@ -4,6 +4,7 @@ Headers are not believed: how long a file is, its samples say. What it promises 
 """
 
 import contextlib
+import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,16 @@ def is_plain(path: Path) -> bool:
     """
     found = chunk_of_samples(path)
     return found is not None and found.is_known and found.promised == found.held > 0
+
+
+class _File(io.FileIO):
+    """A file whose damaged header may send FFmpeg to before its begin: a failure, no traceback."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError:
+            return -1
 
 
 class Chunk(NamedTuple):
@@ -125,7 +136,7 @@ def blocks(path: Path, notes: list[str]) -> Iterator[tuple[np.ndarray, int]]:
     with contextlib.ExitStack() as opened:
         try:
             # Opened by Python: a name may be bytes that are no text, or look like an address.
-            file = opened.enter_context(path.open("rb"))
+            file = opened.enter_context(_File(path))
             container = opened.enter_context(
                 av.open(file, options=options, metadata_errors="replace")
             )

@@ -13,9 +13,7 @@ import numpy as np
 NEPERS = np.log(10) / 20  # of one dB: patches are natural logarithms
 
 
-def room(
-    rng: np.random.Generator, patches: np.ndarray, frame_seconds: float = 512 / 22050
-) -> np.ndarray:
+def room(rng: np.random.Generator, patches: np.ndarray, frame_seconds: float) -> np.ndarray:
     """Let half of the patches reverberate: every frame decays over the next ones.
 
     Reverberation times of 0.1 to 1.2 s, 3 to 25 dB softer than the direct sound.
@@ -119,7 +117,7 @@ AUGMENTATIONS = {
 
 
 def augment(
-    rng: np.random.Generator, names: str, patches: np.ndarray, frame_seconds: float = 512 / 22050
+    rng: np.random.Generator, names: str, patches: np.ndarray, frame_seconds: float
 ) -> np.ndarray:
     """Vary a batch of patches [patches x bands x frames x channels] in all the ways named.
 

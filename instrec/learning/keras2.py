@@ -47,7 +47,7 @@ def read_network(structure: Path, weights: Path) -> "keras.Model":
     from instrec.learning.backend import keras
 
     remedy = "this with a file that Keras 2 wrote"
-    with storage.parsing(structure, remedy):
+    with storage.parsing(structure, remedy, also=(TypeError,)):  # Keras' word for it
         content = json.loads(structure.read_text(encoding="utf-8"))
         kind = keras.Sequential if content["class_name"] == "Sequential" else keras.Model
         network = kind.from_config(_up_to_date(content["config"]))

@@ -35,7 +35,7 @@ class Patches:
     augmentations : str
         Names of `augmentation`, by which batches are varied; needs `shuffle_seed`, and
         both inputs of a network are varied alike.
-    frame_seconds : float
+    frame_seconds : float, optional
         Seconds from frame to frame, for augmentation.
     devices : int
         Devices that share every batch in equal parts. Of the last batch of an epoch, they leave
@@ -60,7 +60,7 @@ class Patches:
         epoch: int = 0,
         means_and_stds: features.MeansAndStds | None = None,
         augmentations: str = "",
-        frame_seconds: float = 512 / 22050,
+        frame_seconds: float | None = None,
         devices: int = 1,
         process: tuple[int, int] = (0, 1),
     ) -> None:

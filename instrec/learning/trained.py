@@ -304,7 +304,7 @@ def load_network(files: ModelFiles, iteration: int, remedy: str) -> "keras.Model
     from instrec.learning.backend import keras
 
     path = files.structure(iteration)
-    with storage.parsing(path, remedy):
+    with storage.parsing(path, remedy, also=(TypeError,)):  # Keras' word for what it refuses
         structure = json.loads(path.read_text(encoding="utf-8"))
         structure.pop("compile_config", None)  # the loss and the optimizer, not needed any more
         network = keras.models.model_from_json(json.dumps(structure))
