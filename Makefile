@@ -1,5 +1,6 @@
 # make demo     set up, render a small data set, run all four steps and the plots
 # make test     set up, lint, test, build the documentation, run every experiment at its smallest scale
+# make fast     set up, run those tests that other versions of Python and packages could fail
 # make docs     set up, build the documentation: docs/_build/html/index.html, and a PDF with LaTeX
 # make faults   hurt every script and every kind of file, at length: an hour and more
 # make audit    look up the installed packages for known vulnerabilities
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 endif
 RUN := $(BIN)/python
 
-.PHONY: setup develop demo test site docs smoke faults audit report pretrained lint format clean
+.PHONY: setup develop demo test fast site docs smoke faults audit report pretrained lint format clean
 
 setup: $(VENV)/installed
 develop: $(VENV)/developing
@@ -68,6 +69,10 @@ test: lint
 	$(RUN) -m pytest -n auto --maxprocesses 4
 	$(MAKE) site
 	$(MAKE) smoke
+
+FAST := audio features metadata metrics models plots predict pretrained separation settings splits storage train
+fast: develop
+	$(RUN) -m pytest -n auto --maxprocesses 4 $(FAST:%=tests/test_%.py)
 
 SITE := docs/_build
 site: develop  # a warning, such as of a link that leads nowhere, is an error

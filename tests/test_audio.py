@@ -272,6 +272,17 @@ def test_opposite_phase_is_named(tmp_path, kind):
     audio.load_audio(tmp_path / "x.wav")  # soft is not silent
 
 
+def test_tags_that_are_no_text(tmp_path):
+    y = signal()
+    with soundfile.SoundFile(tmp_path / "x.flac", "w", RATE, 1) as file:
+        file.title = "NAMED"
+        file.write(y)
+    content = (tmp_path / "x.flac").read_bytes()
+    assert content.count(b"NAMED") == 1
+    (tmp_path / "x.flac").write_bytes(content.replace(b"NAMED", b"\xff\xfe\xfd\x80x"))
+    assert_same(tmp_path / "x.flac", y)
+
+
 def test_a_disk_that_is_full_is_no_fault_of_the_recording(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "x.flac", signal(), RATE)
 

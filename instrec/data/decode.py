@@ -133,13 +133,13 @@ def blocks(path: Path, notes: list[str]) -> Iterator[tuple[np.ndarray, int]]:
     import av
 
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    # Tags may be no text: PyAV 18 reads them all at once, later ones when they are asked for.
+    lenient = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     with contextlib.ExitStack() as opened:
         try:
             # Opened by Python: a name may be bytes that are no text, or look like an address.
             file = opened.enter_context(_File(path))
-            container = opened.enter_context(
-                av.open(file, options=options, metadata_errors="replace")
-            )
+            container = opened.enter_context(av.open(file, options=options, **lenient))
         except (av.error.FFmpegError, ValueError, OSError) as error:
             raise InputError(f"not readable as audio ({_reason(error)})") from None
         if not container.streams.audio:
