@@ -163,7 +163,17 @@ class DataSet:
                 raise InputError(f"settings.py, data set {self.name!r}: expected {expected}")
 
     def key(self, window: int) -> str:
-        """Result key with an STFT window of so many samples, such as `irmas_1024`."""
+        """Result key with an STFT window of so many samples, such as `irmas_1024`.
+
+        Parameters
+        ----------
+        window : int
+            Length of the STFT window in samples.
+
+        Returns
+        -------
+        str
+        """
         return f"{self.name}_{window}"
 
     @property

@@ -54,7 +54,17 @@ class FeatureParameters:
 
     @classmethod
     def of_recipe(cls, recipe: Mapping[str, Any]) -> "FeatureParameters":
-        """Return what the recipe of a trained model names."""
+        """Return what the recipe of a trained model names.
+
+        Parameters
+        ----------
+        recipe : mapping of str to object
+            Of a trained model.
+
+        Returns
+        -------
+        FeatureParameters
+        """
         values = {field.name: recipe[field.name] for field in dataclasses.fields(cls)}
         return cls(**values | {"windows": tuple(values["windows"])})
 

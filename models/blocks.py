@@ -28,7 +28,18 @@ def relu() -> layers.Layer:
 
 
 def leaky_relu(alpha: float) -> Callable[[], layers.Layer]:
-    """Return what makes leaky rectified linear units with the slope `alpha` below zero."""
+    """Return what makes leaky rectified linear units with the slope `alpha` below zero.
+
+    Parameters
+    ----------
+    alpha : float
+        Slope below zero.
+
+    Returns
+    -------
+    callable
+        That makes a layer.
+    """
     return lambda: layers.LeakyReLU(negative_slope=alpha)
 
 

@@ -81,6 +81,18 @@ def residual_block(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
 def normalised(
     x: keras.KerasTensor, filters: int, kernel: int, strides: int = 1
 ) -> keras.KerasTensor:
-    """Convolve, then normalise each map over the batch."""
+    """Convolve, then normalise each map over the batch.
+
+    Parameters
+    ----------
+    x : keras.KerasTensor
+        Maps.
+    filters, kernel, strides : int
+        Of the convolution.
+
+    Returns
+    -------
+    keras.KerasTensor
+    """
     x = layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
     return layers.BatchNormalization(momentum=MOMENTUM)(x)

@@ -103,7 +103,19 @@ class Song(NamedTuple):
 
 
 def draw_song(rng: np.random.Generator, seconds: float) -> Song:
-    """Draw a key, chords and a tempo of 70 to 170 beats a minute."""
+    """Draw a key, chords and a tempo of 70 to 170 beats a minute.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    seconds : float
+        Length.
+
+    Returns
+    -------
+    Song
+    """
     scale = SCALES[rng.integers(len(SCALES))]
     progression = PROGRESSIONS[rng.integers(len(PROGRESSIONS))]
     return Song(int(rng.integers(12)), scale, progression, 60 / rng.uniform(70, 170), seconds)
@@ -120,6 +132,23 @@ def melody(
     """Walk at random over the scale, in about an octave and a half of the range.
 
     Notes last `longest` seconds at most: plucked strings die away.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    song : Song
+        Key, chords, tempo and length.
+    low, high : int
+        Range, as MIDI pitches.
+    rhythms : sequence of sequence of float
+        Lengths of notes in beats, of which one row is drawn.
+    longest : float
+        Length of a note at most, in seconds.
+
+    Returns
+    -------
+    list of Note
     """
     scale = song.pitches(low, high)
     width = min(len(scale), int(rng.integers(7, 13)))
@@ -171,7 +200,23 @@ def chords(rng: np.random.Generator, song: Song, low: int, high: int) -> list[No
 def lead(
     rng: np.random.Generator, song: Song, instrument: Instrument, *, expressive: bool = False
 ) -> list[Note]:
-    """Compose for a labelled instrument: a melody; if it is polyphonic, also chords, or both."""
+    """Compose for a labelled instrument: a melody; if it is polyphonic, also chords, or both.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    song : Song
+        Key, chords, tempo and length.
+    instrument : Instrument
+        What plays.
+    expressive : bool
+        Whether an instrument that holds notes has long ones, too.
+
+    Returns
+    -------
+    list of Note
+    """
     low, high = instrument.low, instrument.high
     if expressive and not instrument.polyphonic:
         return melody(rng, song, low, high, (*RHYTHMS, LONG_RHYTHM, LONG_RHYTHM), longest=5)
@@ -240,7 +285,26 @@ def drums(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
 def backing(
     rng: np.random.Generator, song: Song, style: str, with_drums: bool, labels: Iterable[str]
 ) -> list[Line]:
-    """Compose chords, bass and drums, on programs that none of the labels has."""
+    """Compose chords, bass and drums, on programs that none of the labels has.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    song : Song
+        Key, chords, tempo and length.
+    style : str
+        'pop' or 'jazz'.
+    with_drums : bool
+        Whether drums play.
+    labels : iterable of str
+        Of the leads.
+
+    Returns
+    -------
+    list of Line
+        None where the labels leave no program.
+    """
     taken = {program for label in labels for program in INSTRUMENTS[label].programs}
     lines = [Line(None, drums(rng, song, style))] if with_drums else []
     for programs, notes in (
@@ -253,7 +317,19 @@ def backing(
 
 
 def take_turns(lines: Sequence[Line], slot: float) -> list[Line]:
-    """Keep the notes that start in the line's own slots; slots of `slot` seconds go round."""
+    """Keep the notes that start in the line's own slots; slots of `slot` seconds go round.
+
+    Parameters
+    ----------
+    lines : sequence of Line
+        One a lead.
+    slot : float
+        Length of a turn in seconds.
+
+    Returns
+    -------
+    list of Line
+    """
     return [
         line._replace(notes=[n for n in line.notes if int(n.start / slot) % len(lines) == i])
         for i, line in enumerate(lines)
@@ -274,6 +350,21 @@ def draw_gesture(
     """Draw tuning and drift, and of instruments that hold notes vibrato, glides and swells.
 
     Vibrato comes late and grows; a glide reaches a note from below or above; a swell is one a note.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    notes : sequence of Note
+        What is played.
+    seconds : float
+        Length.
+    holds : bool
+        Whether the instrument holds notes: others are only detuned, and drift.
+
+    Returns
+    -------
+    Gesture
     """
     times = np.arange(0, seconds, GESTURE_STEP)
     bend = rng.normal(0, 0.15) + np.cumsum(rng.normal(0, 0.01, len(times)))

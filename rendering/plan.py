@@ -44,13 +44,39 @@ class Recording:
 
 
 def draw_style(rng: np.random.Generator) -> tuple[str, bool]:
-    """Draw the accompaniment, and whether it has drums: one recording in two has them."""
+    """Draw the accompaniment, and whether it has drums: one recording in two has them.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+
+    Returns
+    -------
+    style : str
+        'alone' or 'pop'.
+    with_drums : bool
+    """
     with_drums = bool(rng.random() < 0.5)
     return "pop" if with_drums or rng.random() < 0.7 else "alone", with_drums
 
 
 def plan_irmas_train(labels: Sequence[str], count: int, seed: int) -> list[Recording]:
-    """Plan `count` clips of 3 s a label; names share a number if their recording is the same."""
+    """Plan `count` clips of 3 s a label; names share a number if their recording is the same.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Labels of the data set.
+    count : int
+        Clips a label.
+    seed : int
+        Other seeds are other music.
+
+    Returns
+    -------
+    list of Recording
+    """
     plan = []
     for label in labels:
         for first in range(0, count, CLIPS_PER_RECORDING):
@@ -77,6 +103,23 @@ def plan_irmas_test(
     """Plan `count` clips of one to three labels; all labels come equally often, or nearly.
 
     Of a song there are so many excerpts, which its name numbers.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Labels of the data set.
+    count : int
+        Clips in all.
+    seed : int
+        Other seeds are other music.
+    seconds : tuple of (float, float)
+        Range of the length of a clip.
+    excerpts : int
+        Clips of one song.
+
+    Returns
+    -------
+    list of Recording
     """
     plan, counts = [], Counter()
     songs = -(-count // excerpts)
@@ -101,7 +144,25 @@ def plan_irmas_test(
 def plan_folders(
     folder: str, labels: Sequence[str], count: int, seed: int, seconds: tuple[float, float]
 ) -> list[Recording]:
-    """Plan `count` files a label, of one predominant instrument each."""
+    """Plan `count` files a label, of one predominant instrument each.
+
+    Parameters
+    ----------
+    folder : str
+        Of the data set.
+    labels : sequence of str
+        Labels of the data set.
+    count : int
+        Files a label.
+    seed : int
+        Other seeds are other music.
+    seconds : tuple of (float, float)
+        Range of the length of a file.
+
+    Returns
+    -------
+    list of Recording
+    """
     plan = []
     for label in labels:
         for index in range(count):
@@ -115,7 +176,17 @@ def plan_folders(
 
 
 def make_expressive(plan: Sequence[Recording]) -> list[Recording]:
-    """Let recordings be played with expression, more of them alone, by all SoundFonts in turn."""
+    """Let recordings be played with expression, more of them alone, by all SoundFonts in turn.
+
+    Parameters
+    ----------
+    plan : sequence of Recording
+        In the order in which SoundFonts take turns.
+
+    Returns
+    -------
+    list of Recording
+    """
     expressive = []
     for turn, recording in enumerate(plan):
         # A stream of its own: the key's first number is the one that the drums were drawn with.

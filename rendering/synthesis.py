@@ -39,7 +39,24 @@ def to_midi(
     pan: int = 64,
     gesture: Gesture | None = None,
 ) -> bytes:
-    """Write lines as a MIDI file of `seconds` at least; `reverb` and `pan` are 0 to 127."""
+    """Write lines as a MIDI file of `seconds` at least; `reverb` and `pan` are 0 to 127.
+
+    Parameters
+    ----------
+    lines : iterable of Line
+        What is played.
+    seconds : float
+        Length; notes are cut there.
+    reverb, pan : int
+        Of all lines, 0 to 127; 64 is the middle.
+    gesture : Gesture, optional
+        How pitch and loudness move.
+
+    Returns
+    -------
+    bytes
+        Content of a `.mid` file.
+    """
     import pretty_midi
 
     midi = pretty_midi.PrettyMIDI()
@@ -98,7 +115,17 @@ def render(midi: bytes, soundfont: bytes, frames: int) -> np.ndarray:
 
 
 def to_db(power: float) -> float:
-    """Return a mean square as a level in dB; silence is -inf."""
+    """Return a mean square as a level in dB; silence is -inf.
+
+    Parameters
+    ----------
+    power : float
+        Mean of the squares of samples.
+
+    Returns
+    -------
+    float
+    """
     return 10 * float(np.log10(power)) if power > 0 else -np.inf
 
 
@@ -141,7 +168,19 @@ def mix(stems: Sequence[np.ndarray], levels: Sequence[float]) -> np.ndarray:
 
 
 def is_heard(stem: np.ndarray, clips: int) -> bool:
-    """Whether a stem, cut into `clips` equal clips, plays in each for more than a moment."""
+    """Whether a stem, cut into `clips` equal clips, plays in each for more than a moment.
+
+    Parameters
+    ----------
+    stem : np.ndarray, shape (clips * frames, 2)
+        Audio of one instrument.
+    clips : int
+        How many clips it is cut into.
+
+    Returns
+    -------
+    bool
+    """
     quietest = min(np.mean(clip**2) for clip in np.split(stem, clips))
     return quietest > MIN_RMS**2 and to_db(quietest) > level(stem) + MIN_LEAD
 
@@ -189,6 +228,19 @@ def play(
     """Render each lead by itself, and the accompaniment, one stem or none; levels are as they come.
 
     The stems, arrays (clips * frames, 2), share key, chords, tempo and room.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    recording : Recording
+        What to play.
+    soundfont : bytes
+        Content of a `.sf2` file.
+
+    Returns
+    -------
+    leads, accompaniment : list of np.ndarray, shape (clips * frames, 2)
     """
     skip, frames = round(LEAD_IN * RATE), len(recording.paths) * recording.frames
     song = draw_song(rng, (skip + frames) / RATE)

@@ -182,7 +182,21 @@ def persistent_share(
 
 
 def median_block(y: np.ndarray, _start: int, *, sr: float) -> Parts:
-    """Separate one block by librosa's median filtering."""
+    """Separate one block by librosa's median filtering.
+
+    Parameters
+    ----------
+    y : np.ndarray, shape (..., n)
+        Audio of the block.
+    _start : int
+        Where it begins: the block does not depend on it.
+    sr : float
+        Sample rate in Hz.
+
+    Returns
+    -------
+    harmonic, percussive : np.ndarray, shape (..., n)
+    """
     import librosa  # here because it loads slowly
 
     harmonic, _ = librosa.effects.hpss(y, n_fft=at_rate(2048, sr), hop_length=at_rate(512, sr))

@@ -96,13 +96,35 @@ def melody(
 
 
 def num_values(length: int, sr: float) -> int:
-    """Return the number of values of a contour for `length` samples."""
+    """Return the number of values of a contour for `length` samples.
+
+    Parameters
+    ----------
+    length : int
+        Number of samples.
+    sr : float
+        Sample rate in Hz.
+
+    Returns
+    -------
+    int
+    """
     return 1 + int(length / sr / STEP)
 
 
 # --- salience -------------------------------------------------------------------------------------
 def candidate_pitches(fmin: float, fmax: float) -> np.ndarray:
-    """Return the pitches in Hz, shape (candidates,), that the melody can take."""
+    """Return the pitches in Hz, shape (candidates,), that the melody can take.
+
+    Parameters
+    ----------
+    fmin, fmax : float
+        Lowest and highest pitch in Hz.
+
+    Returns
+    -------
+    np.ndarray, shape (candidates,)
+    """
     return fmin * 2 ** np.arange(0, np.log2(fmax / fmin), RESOLUTION / 1200)
 
 
@@ -177,13 +199,34 @@ def running_mean(values: np.ndarray, duration: float) -> np.ndarray:
     """Return the mean of the values, shape (frames,), of `duration` seconds around each frame.
 
     What is next to silence counts as a hundredth of the maximum, so that it stays next to silence.
+
+    Parameters
+    ----------
+    values : np.ndarray, shape (frames,)
+        One value a frame.
+    duration : float
+        In seconds.
+
+    Returns
+    -------
+    np.ndarray, shape (frames,)
     """
     mean = uniform_filter1d(values, round(duration / STEP), mode="nearest")
     return np.maximum(mean, 0.01 * values.max())
 
 
 def relative(salience: np.ndarray) -> np.ndarray:
-    """Divide salience, shape (frames, candidates), by the mean of its maxima all around."""
+    """Divide salience, shape (frames, candidates), by the mean of its maxima all around.
+
+    Parameters
+    ----------
+    salience : np.ndarray, shape (frames, candidates)
+        0 or more.
+
+    Returns
+    -------
+    np.ndarray, shape (frames, candidates)
+    """
     return salience / running_mean(salience.max(axis=1), LEVEL_TIME)[:, np.newaxis]
 
 
@@ -233,7 +276,22 @@ def best_path(scores: np.ndarray, voicing: float) -> np.ndarray:
 
 # --- other libraries ------------------------------------------------------------------------------
 def pyin(mono: np.ndarray, sr: float, fmin: float, fmax: float) -> tuple[float, np.ndarray]:
-    """Return the step in seconds and the pitch in Hz, 0 for none, of librosa's pYIN."""
+    """Return the step in seconds and the pitch in Hz, 0 for none, of librosa's pYIN.
+
+    Parameters
+    ----------
+    mono : np.ndarray, shape (n,)
+        Audio.
+    sr : float
+        Sample rate in Hz.
+    fmin, fmax : float
+        Lowest and highest pitch in Hz.
+
+    Returns
+    -------
+    step : float
+    pitch : np.ndarray, shape (frames,)
+    """
     import librosa  # here because it loads slowly
 
     hop = max(1, round(STEP * sr))
@@ -245,7 +303,22 @@ def pyin(mono: np.ndarray, sr: float, fmin: float, fmax: float) -> tuple[float, 
 
 
 def melodia(mono: np.ndarray, sr: float, fmin: float, fmax: float) -> tuple[float, np.ndarray]:
-    """Return the step in seconds and the pitch in Hz, 0 for none, of Essentia's Melodia."""
+    """Return the step in seconds and the pitch in Hz, 0 for none, of Essentia's Melodia.
+
+    Parameters
+    ----------
+    mono : np.ndarray, shape (n,)
+        Audio.
+    sr : float
+        Sample rate in Hz.
+    fmin, fmax : float
+        Lowest and highest pitch in Hz.
+
+    Returns
+    -------
+    step : float
+    pitch : np.ndarray, shape (frames,)
+    """
     import essentia.standard as essentia  # optional
 
     hop = at_rate(128, sr)
@@ -261,6 +334,20 @@ def melodia(mono: np.ndarray, sr: float, fmin: float, fmax: float) -> tuple[floa
 
 
 def resampled(step: float, pitch: np.ndarray, num_frames: int) -> np.ndarray:
-    """Return the pitch every `STEP` seconds, each the nearest one given; 0 past the end."""
+    """Return the pitch every `STEP` seconds, each the nearest one given; 0 past the end.
+
+    Parameters
+    ----------
+    step : float
+        Seconds between the pitches that are given.
+    pitch : np.ndarray, shape (frames,)
+        In Hz.
+    num_frames : int
+        Number of pitches wanted.
+
+    Returns
+    -------
+    np.ndarray, shape (num_frames,)
+    """
     nearest = np.round(np.arange(num_frames) * STEP / step).astype(int)
     return np.where(nearest < len(pitch), pitch[np.minimum(nearest, len(pitch) - 1)], 0.0)

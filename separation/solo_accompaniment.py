@@ -273,7 +273,19 @@ def sustained(comb: np.ndarray, *, reach: int, release: int, decay: float) -> np
 
 # --- the mask -------------------------------------------------------------------------------------
 def envelope_bands(num_bins: int, bin_width: float) -> np.ndarray:
-    """Return overlapping bands, shape (bands, bins), whose weighted sums are smooth envelopes."""
+    """Return overlapping bands, shape (bands, bins), whose weighted sums are smooth envelopes.
+
+    Parameters
+    ----------
+    num_bins : int
+        Bins of the spectrum.
+    bin_width : float
+        Of one bin, in Hz.
+
+    Returns
+    -------
+    np.ndarray, shape (bands, bins)
+    """
     scale = np.log1p(np.arange(num_bins) * bin_width / BAND_CORNER)
     centres = np.linspace(0, np.log1p(TOP_FREQUENCY / BAND_CORNER), NUM_BANDS)
     distance = np.minimum(np.abs(scale - centres[:, np.newaxis]) / centres[1], 1)

@@ -53,6 +53,17 @@ def at_rate(samples: int, sr: float) -> int:
     """Return the length at `sr` of what lasts `samples` at `REFERENCE_RATE`.
 
     Scaled by the nearest power of two: transforms stay fast, and a hop still divides its window.
+
+    Parameters
+    ----------
+    samples : int
+        Length at `REFERENCE_RATE`.
+    sr : float
+        Sample rate in Hz.
+
+    Returns
+    -------
+    int
     """
     return max(1, int(samples * 2.0 ** np.round(np.log2(sr / REFERENCE_RATE))))
 
@@ -80,7 +91,19 @@ def stft(y: np.ndarray, n_fft: int, hop_length: int) -> np.ndarray:
 
 
 def overlap_add(frames: np.ndarray, hop_length: int) -> np.ndarray:
-    """Add frames, shape (..., frames, window), at their places; the hop divides the window."""
+    """Add frames, shape (..., frames, window), at their places; the hop divides the window.
+
+    Parameters
+    ----------
+    frames : np.ndarray, shape (..., frames, window)
+        Windowed frames.
+    hop_length : int
+        Samples from frame to frame.
+
+    Returns
+    -------
+    np.ndarray, shape (..., n)
+    """
     *lead, num_frames, n_fft = frames.shape
     pieces = frames.reshape(*lead, num_frames, n_fft // hop_length, hop_length)
     out = np.zeros((*lead, num_frames - 1 + pieces.shape[-2], hop_length), frames.dtype)
@@ -90,7 +113,21 @@ def overlap_add(frames: np.ndarray, hop_length: int) -> np.ndarray:
 
 
 def istft(spectrum: np.ndarray, n_fft: int, hop_length: int, length: int) -> np.ndarray:
-    """Return the audio, shape (..., length), of what `stft` returned (least squares)."""
+    """Return the audio, shape (..., length), of what `stft` returned (least squares).
+
+    Parameters
+    ----------
+    spectrum : np.ndarray, shape (..., frames, bins)
+        Complex.
+    n_fft, hop_length : int
+        Window and hop in samples.
+    length : int
+        Samples to return.
+
+    Returns
+    -------
+    np.ndarray, shape (..., length)
+    """
     window = get_window("hann", n_fft).astype(np.float32)
     frames = irfft(spectrum, n_fft, overwrite_x=True)
     frames *= window
@@ -191,7 +228,20 @@ def in_blocks(
 
 
 def joined(blocks: Iterator[Parts], y: np.ndarray) -> Parts:
-    """Return the two whole parts, each of the shape of `y`, of what `in_blocks` yields."""
+    """Return the two whole parts, each of the shape of `y`, of what `in_blocks` yields.
+
+    Parameters
+    ----------
+    blocks : iterator of (np.ndarray, np.ndarray)
+        Both parts, block by block.
+    y : np.ndarray, shape (..., n)
+        The audio that is separated.
+
+    Returns
+    -------
+    tuple of (np.ndarray, np.ndarray)
+        Each of the shape of `y`.
+    """
     whole = np.empty(y.shape, y.dtype), np.empty(y.shape, y.dtype)
     done = 0
     for parts in blocks:

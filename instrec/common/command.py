@@ -269,7 +269,13 @@ def print_any_name() -> None:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script's `main`; what a user can mend ends it with one line and exit code 1."""
+    """Run a script's `main`; what a user can mend ends it with one line and exit code 1.
+
+    Parameters
+    ----------
+    main : callable
+        Takes no arguments.
+    """
     print_any_name()
     script = getattr(sys.modules["__main__"], "__file__", None)
     if script and (main.__module__, main.__name__) == ("__main__", "main"):
@@ -296,7 +302,17 @@ def run(main: Callable[[], None]) -> None:
 
 
 def system_error(error: OSError) -> str:
-    """Say in one line what the system refused, and what can be done."""
+    """Say in one line what the system refused, and what can be done.
+
+    Parameters
+    ----------
+    error : OSError
+        What was raised.
+
+    Returns
+    -------
+    str
+    """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" while writing {error.filename}" if error.filename else ""
         return f"the disk is full{where}; free some space and run the same again"

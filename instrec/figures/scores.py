@@ -305,5 +305,19 @@ def _bars_of_measures(
 
 
 def f_score_at(threshold: float, thresholds: np.ndarray, f_scores: np.ndarray) -> float:
-    """Read the mean f-score at a threshold: [trainings x thresholds] -> a number."""
+    """Read the mean f-score at a threshold: [trainings x thresholds] -> a number.
+
+    Parameters
+    ----------
+    threshold : float
+        One of `thresholds`, or between two.
+    thresholds : np.ndarray, shape (thresholds,)
+        Ascending.
+    f_scores : np.ndarray, shape (trainings, thresholds)
+        At each of them.
+
+    Returns
+    -------
+    float
+    """
     return float(np.interp(threshold, thresholds, np.mean(f_scores, axis=0)))

@@ -139,7 +139,21 @@ def band(
     line: str = "-",
     label: str | None = None,
 ) -> None:
-    """Draw the mean of [iterations x ...] as a line, and the deviation as a band around it."""
+    """Draw the mean of [iterations x ...] as a line, and the deviation as a band around it.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    x : np.ndarray, shape (n,)
+        Places.
+    values : np.ndarray, shape (trainings, n)
+        What is drawn there.
+    colour, line : str
+        As matplotlib takes them.
+    label : str, optional
+        For the legend.
+    """
     values = np.ma.masked_invalid(values)  # what a run did not reach, or a loss that diverged
     mean, deviation = values.mean(axis=0), metrics.deviation(values)
     marker = "o" if len(x) <= 12 else None  # a short line is seen, and a single point at all
@@ -157,7 +171,21 @@ def mark(
     size: float = 7,
     label: str | None = None,
 ) -> None:
-    """Mark a point, and where it is on the x axis; the legend shows `line` and `marker`."""
+    """Mark a point, and where it is on the x axis; the legend shows `line` and `marker`.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    x, y : float
+        The point.
+    colour, line, marker : str
+        As matplotlib takes them.
+    size : float
+        Of the marker, in points.
+    label : str, optional
+        For the legend.
+    """
     axes.plot([x, x], [0, y], ":", color=colour, linewidth=1)
     point = {"marker": marker, "markersize": size, "markeredgecolor": "white", "zorder": 3}
     # Not cut off where it lies on the edge.

@@ -24,7 +24,17 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         self._patience = patience
 
     def is_over(self, epochs: int) -> bool:
-        """Tell whether the epochs that are done were the last."""
+        """Tell whether the epochs that are done were the last.
+
+        Parameters
+        ----------
+        epochs : int
+            Number of epochs at most.
+
+        Returns
+        -------
+        bool
+        """
         done = len(self._losses)
         since_best = done - 1 - int(np.argmin(self._losses)) if done else 0
         return done >= epochs or (done > 0 and since_best >= max(self._patience, 1))
@@ -107,6 +117,15 @@ def hdf5_of(network: keras.Model) -> bytes:
     """Return a network, without its optimizer, as the content of an HDF5 file.
 
     Not straight to the disk: on a full one, libhdf5 crashes the process.
+
+    Parameters
+    ----------
+    network : keras.Model
+        The network.
+
+    Returns
+    -------
+    bytes
     """
     with _InMemory("network.hdf5") as file:
         network.save(file, include_optimizer=False)
@@ -140,7 +159,13 @@ class StateSaver(keras.callbacks.Callback):
         self.save(self.model)
 
     def save(self, network: keras.Model) -> None:
-        """Save what is done until now."""
+        """Save what is done until now.
+
+        Parameters
+        ----------
+        network : keras.Model
+            What is trained.
+        """
         if not is_first():
             return
         to_numpy = keras.ops.convert_to_numpy
@@ -227,7 +252,18 @@ class State(NamedTuple):
 
 
 def read_state(path: Path) -> tuple[dict, State]:
-    """Return the recipe of a training, and where it was interrupted."""
+    """Return the recipe of a training, and where it was interrupted.
+
+    Parameters
+    ----------
+    path : Path
+        What an interrupted training left.
+
+    Returns
+    -------
+    recipe : dict
+    state : State
+    """
     remedy = "the same command again"
     with storage.parsing(path, remedy):
         state = storage.load_arrays(path, remedy)
@@ -237,7 +273,15 @@ def read_state(path: Path) -> tuple[dict, State]:
 
 
 def assign(network: keras.Model, values: list[np.ndarray]) -> None:
-    """Put saved values into the variables of a compiled network and its optimizer."""
+    """Put saved values into the variables of a compiled network and its optimizer.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Compiled.
+    values : list of np.ndarray
+        In the order in which they were saved.
+    """
     for variable, value in zip(_variables(network), values, strict=True):
         variable.assign(value)
 

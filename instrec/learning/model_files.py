@@ -125,7 +125,12 @@ class ModelFiles:
         return self._for(iteration, "run.json")
 
     def finished(self) -> list[int]:
-        """Return the iterations whose training has finished, as their records say."""
+        """Return the iterations whose training has finished, as their records say.
+
+        Returns
+        -------
+        list of int
+        """
         return list(itertools.takewhile(lambda i: self.run_record(i).exists(), itertools.count()))
 
     def state(self, iteration: int) -> Path:

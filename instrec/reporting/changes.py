@@ -35,7 +35,20 @@ class Change:
     published: dict[str, tuple[float, float]]
 
     def values(self, average: str, measure: str = "f-score") -> tuple[np.ndarray, np.ndarray]:
-        """Return the measure of each training, of both sides."""
+        """Return the measure of each training, of both sides.
+
+        Parameters
+        ----------
+        average : str
+            'micro' or 'macro'.
+        measure : str
+            'precision', 'recall' or 'f-score'.
+
+        Returns
+        -------
+        tuple of (np.ndarray, np.ndarray)
+            One value a training: of the experiment, and of what it is compared with.
+        """
         if self.what == "mean accuracy":
             return tuple(o.accuracies(BY_PATCH) for o in (self.outcome, self.baseline))
         classwise = self.what == "class-wise thresholds"
@@ -62,7 +75,17 @@ class Change:
         return float(np.mean(ours) - np.mean(theirs))
 
     def interval(self, average: str) -> tuple[float, float]:
-        """Return what the difference may be: see `instrec.scoring.intervals`."""
+        """Return what the difference may be: see `instrec.scoring.intervals`.
+
+        Parameters
+        ----------
+        average : str
+            'micro' or 'macro'.
+
+        Returns
+        -------
+        tuple of (float, float)
+        """
         if self.what == "mean accuracy":
             sides = (o.decisions_of_patches() for o in (self.outcome, self.baseline))
             return intervals.interval(*sides, "macro", "recall")
