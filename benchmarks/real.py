@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Measure what a model hears in a folder of real clips.
+
+  python3 benchmarks/real.py clips/                              # the model that comes along
+  python3 benchmarks/real.py clips/ -m model_leaky -o adam -d 1  # one that you trained
+
+The folder holds one folder a label (clips/cel/*.wav), 'none' for sounds with none of the
+instruments; or a .txt beside each file with one label a line, as IRMAS' test data. Labels that the
+model does not know count as none.
+
+Prints top-1 and top-3, balanced over labels, with an interval over recordings (95 %, bootstrap;
+clips whose names differ in a last -<number> or __<number> are one recording); precision, recall and
+F of the labels that are shown as playing; how often nothing is shown. Writes a table of the clips
+and a confusion figure to --to.
+"""
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from instrec.common import command  # noqa: E402
+from instrec.data import metadata  # noqa: E402
+from instrec.errors import InputError  # noqa: E402
+from instrec.learning import model_files  # noqa: E402
+from instrec.scoring import metrics, recognition  # noqa: E402
+
+DRAWS = 2000  # of the bootstrap
+
+
+def clips_in(folder: Path, labels: Sequence[str]) -> list[tuple[Path, frozenset[str]]]:
+    """List the clips of a folder with their labels, those that a model knows."""
+    known, found = set(labels), []
+    for path in filter(metadata.is_audio, sorted(folder.rglob("*"))):
+        text = path.with_suffix(".txt")
+        if text.exists():
+            given = set(text.read_text(encoding="utf-8").lower().split())
+        else:
+            given = {path.relative_to(folder).parts[0]}
+        found.append((path, frozenset(given & known)))
+    if not found:
+        raise InputError(f"expected folders of audio, named by labels, in {folder}, found none")
+    return found
+
+
+def recording_of(path: Path) -> str:
+    """Return the name that the clips of one recording share."""
+    return f"{path.parent}/{re.sub('(-|__)[0-9]+$', '', path.stem)}"
+
+
+def balanced(table: pd.DataFrame, column: str) -> float:
+    """Return the mean over labels of the mean of a column, over the clips of one label."""
+    single = table[table.number == 1]
+    return float(single.groupby("truth")[column].mean().mean())
+
+
+def interval(table: pd.DataFrame, column: str) -> tuple[float, float]:
+    """Return the 95 % interval of `balanced` over draws of recordings, within each label."""
+    rng, means = np.random.default_rng(0), []
+    for _, clips in table[table.number == 1].groupby("truth"):
+        each = clips.groupby("recording")[column].agg(["sum", "count"]).to_numpy()
+        drawn = each[rng.integers(len(each), size=(DRAWS, len(each)))].sum(axis=1)
+        means.append(drawn[:, 0] / drawn[:, 1])
+    return tuple(np.percentile(np.mean(means, axis=0), (2.5, 97.5)))
+
+
+def measure(
+    recogniser: recognition.Recogniser, clips: Sequence[tuple[Path, frozenset[str]]]
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Recognise clips: a row each, and [clips x labels] what is true and what is shown."""
+    labels, rows, true, shown = list(recogniser.labels), [], [], []
+    for path, truth in command.progress(clips, unit="clip"):
+        try:
+            found = recogniser.predict(path).table
+        except InputError as error:
+            print(f"left out: {path}: {error}", file=sys.stderr)
+            continue
+        rows.append(
+            {
+                "file": str(path),
+                "recording": recording_of(path),
+                "truth": " ".join(sorted(truth)),
+                "number": len(truth),
+                "heard": found.index[0],
+                "top_1": found.index[0] in truth,
+                "top_3": bool(truth & set(found.index[:3])),
+                "none": not found.present.any(),
+            }
+        )
+        true.append([label in truth for label in labels])
+        shown.append(found.present.reindex(labels).to_numpy())
+    if not rows:
+        raise InputError("none of the clips could be used")
+    return pd.DataFrame(rows), np.array(true), np.array(shown)
+
+
+def report(table: pd.DataFrame, true: np.ndarray, shown: np.ndarray) -> None:
+    """Print what was measured."""
+    single, unknown = table[table.number == 1], table[table.number == 0]
+    print(f"{len(table)} clips of {table.recording.nunique()} recordings")
+    if len(single):
+        print("\none instrument")
+        by_label = single.groupby("truth")
+        command.print_table(
+            ("label", "clips", "top-1", "top-3", "none", "heard most"),
+            [
+                (label, len(clips), *(f"{clips[c].mean():.2f}" for c in ("top_1", "top_3", "none")))
+                + (", ".join(f"{k} {n}" for k, n in clips.heard.value_counts()[:3].items()),)
+                for label, clips in by_label
+            ],
+        )
+        for column in ("top_1", "top_3"):
+            low, high = interval(table, column)
+            print(f"{column}, balanced: {balanced(table, column):.3f} ({low:.3f} to {high:.3f})")
+    if (table.number > 1).any():
+        mixed = table[table.number > 1]
+        right = f"a right one on top {mixed.top_1.mean():.3f}"
+        print(f"\nseveral instruments, {len(mixed)} clips: {right}")
+    if len(known := np.flatnonzero(table.number > 0)):
+        score = metrics.micro(true[known], shown[known])
+        print(
+            f"\nlabels shown as playing: {shown[known].sum(axis=1).mean():.2f} a clip; precision "
+            f"{score.precision:.3f}, recall {score.recall:.3f}, micro F {score.f_score:.3f}"
+        )
+        print(f"nothing shown: {table.none.to_numpy()[known].mean():.3f} of clips with instruments")
+    if len(unknown):
+        print(f"nothing shown: {unknown.none.mean():.3f} of {len(unknown)} clips without")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure what the command line asks for.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
+    parser = command.new_parser(__doc__)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="real clips")
+    command.add_model_options(parser)
+    parser.add_argument("--to", type=Path, metavar="DIR", help="write the table and the figure")
+    arguments, config = command.parse(parser, argv)
+    files = model_files.to_recognise_with(config, arguments.model)
+    recogniser = recognition.Recogniser(files)
+    labels = list(recogniser.labels)
+    table, true, shown = measure(recogniser, clips_in(arguments.folder, labels))
+    report(table, true, shown)
+    single = table[table.number == 1]
+    if arguments.to and len(single):
+        from instrec.figures import scores, style
+
+        arguments.to.mkdir(parents=True, exist_ok=True)
+        table.to_csv(arguments.to / "clips.csv", index=False)
+        pairs = (np.array([labels.index(x) for x in single[c]]) for c in ("truth", "heard"))
+        matrix = metrics.confusion_matrix(*pairs, len(labels))
+        figure = scores.confusion(matrix[None], labels, f"Real clips, {len(single)} of one label")
+        for path in style.save(figure, arguments.to / "confusion"):
+            print(f"figure: {path}")
+
+
+if __name__ == "__main__":
+    command.run(main)

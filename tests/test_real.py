@@ -1,0 +1,80 @@
+"""benchmarks/real.py: what a model hears in real clips, with numbers worked out by hand."""
+
+import importlib.util
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import settings
+from instrec.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def real():
+    spec = importlib.util.spec_from_file_location("real", settings.ROOT / "benchmarks/real.py")
+    module = importlib.util.module_from_spec(spec)
+    path = list(sys.path)
+    spec.loader.exec_module(module)
+    sys.path[:] = path
+    return module
+
+
+def table_of(*rows):
+    columns = ["truth", "recording", "top_1", "number"]
+    return pd.DataFrame([(*row, len(row[0].split())) for row in rows], columns=columns)
+
+
+def test_each_label_counts_the_same_however_many_clips_it_has(real):
+    table = table_of(
+        ("cel", "a", True), ("cel", "b", True), ("cel", "c", False), ("cel", "d", False),
+        ("flu", "e", True), ("cel flu", "f", False), ("", "g", False),
+    )  # fmt: skip
+    assert real.balanced(table, "top_1") == pytest.approx((0.5 + 1) / 2)
+
+
+def test_recordings_are_drawn_and_not_clips(real):
+    """Of a hundred clips of two recordings, a draw has all right, half, or none: 1/4, 1/2, 1/4."""
+    clips = [("cel", name, name == "a") for name in "ab" for _ in range(50)]
+    assert real.interval(table_of(*clips), "top_1") == (0.0, 1.0)
+    low, high = real.interval(table_of(*[("cel", i, i < 50) for i in range(100)]), "top_1")
+    assert low == pytest.approx(0.4, abs=0.03) and high == pytest.approx(0.6, abs=0.03)
+
+
+def test_labels_come_from_folders_or_from_texts_beside(real, tmp_path):
+    for name in ("cel/a-1.wav", "none/b.flac", "mixed/c__2.ogg", "mixed/c__2.txt", "cel/note.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "mixed/c__2.txt").write_text("FLU\t\r\ndru\t\r\ncel\n")
+    found = real.clips_in(tmp_path, ["cel", "flu"])
+    assert {path.name: set(truth) for path, truth in found} == {
+        "a-1.wav": {"cel"},
+        "b.flac": set(),
+        "c__2.ogg": {"cel", "flu"},
+    }
+    assert [real.recording_of(path)[-3:] for path, _ in found] == ["l/a", "d/c", "e/b"]
+    with pytest.raises(InputError, match="found none"):
+        real.clips_in(tmp_path / "none" / "b", ["cel"])
+
+
+def test_the_report_counts_what_is_shown(real, capsys):
+    table = pd.DataFrame(
+        {
+            "recording": list("abc"),
+            "truth": ["cel", "cel flu", ""],
+            "number": [1, 2, 0],
+            "heard": ["cel", "pia", "pia"],
+            "top_1": [True, False, False],
+            "top_3": [True, True, False],
+            "none": [False, False, True],
+        }
+    )
+    true = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0]], bool)
+    shown = np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0]], bool)  # of cel, flu, pia
+    real.report(table, true, shown)
+    text = capsys.readouterr().out
+    assert "top_1, balanced: 1.000 (1.000 to 1.000)" in text
+    assert "a right one on top 0.000" in text
+    assert "1.50 a clip; precision 0.667, recall 0.667, micro F 0.667" in text  # of 3, 2 right of 3
+    assert "nothing shown: 1.000 of 1 clips without" in text
