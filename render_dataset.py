@@ -38,7 +38,7 @@ from instrec.data import audio, tensors
 from instrec.errors import InputError
 from rendering import plan as planning
 from rendering.plan import RATE, Recording
-from rendering.synthesis import perform
+from rendering.synthesis import file_of, perform
 
 VERSION = 2  # of the music: raise it when the same arguments give other audio
 EXPRESSIVE_VERSION = 2  # of what is played with expression, likewise
@@ -58,18 +58,21 @@ def is_saved(recording: Recording, folder: Path) -> bool:
 
 
 @cache
-def read_soundfont(path: Path) -> bytes:
-    """Read a SoundFont, once a process.
+def read_soundfont(path: Path) -> bytes | Path:
+    """Read a SoundFont, once a process; of a folder, its files are read as they are needed.
 
     Parameters
     ----------
     path : Path
-        The file.
+        The file, or the folder of a bank with a file a program.
 
     Returns
     -------
-    bytes
+    bytes or Path
     """
+    if path.is_dir():
+        file_of(path, None)
+        return path
     content = path.read_bytes()
     if content[:4] != b"RIFF" or content[8:12] != b"sfbk":
         raise InputError(f"{path} is not a SoundFont: expected an .sf2 file")
@@ -77,9 +80,28 @@ def read_soundfont(path: Path) -> bytes:
     if content[samples + 8 : samples + 12] == b"OggS":
         raise InputError(
             f"{path} is compressed (SF3), which the renderer cannot play: convert it to SF2 first, "
-            "as with sf3convert -z"
+            "as with sf3convert -z, or name a folder of such files, one a program"
         )
     return content
+
+
+def digest_of(soundfont: Path) -> str:
+    """Return a digest of a SoundFont, or of all files of a bank.
+
+    Parameters
+    ----------
+    soundfont : Path
+        As `read_soundfont` takes it.
+
+    Returns
+    -------
+    str
+    """
+    content = read_soundfont(soundfont)
+    if isinstance(content, Path):
+        files = sorted(content.glob("[01]*.sf[23]"))
+        content = "".join(path.name + storage.digest_of_file(path) for path in files).encode()
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def save(recording: Recording, folder: Path, soundfonts: Sequence[Path]) -> int:
@@ -130,7 +152,8 @@ def new_parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         metavar="FILE.sf2",
-        help="default: TimGM6mb.sf2 of pretty_midi; for Rendered several, which take turns",
+        help="default: TimGM6mb.sf2 of pretty_midi; for Rendered several, which take turns; a "
+        "folder of 000.sf3 to 128.sf3, one a program, is played by fluidsynth",
     )
     add("--seed", dest="music_seed", type=int, default=0, metavar="S", help="other music (0)")
     add(
@@ -187,7 +210,7 @@ def render(config: Config, arguments: argparse.Namespace) -> None:
             f"expected one SoundFont for {data_set.title}, found {len(soundfonts)}: several are "
             f"for the data set in {EXPRESSIVE}/"
         )
-    digests = [hashlib.sha256(read_soundfont(path)).hexdigest()[:16] for path in soundfonts]
+    digests = [digest_of(path) for path in soundfonts]
     named = zip(soundfonts, digests, strict=True)
     recipe["soundfont"] = ", ".join(f"{path.name} {digest}" for path, digest in named)
     with storage.lock(folder, "rendered audio"):

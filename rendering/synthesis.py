@@ -4,7 +4,10 @@ Conventions: levels are dB, audio is an array (frames, 2) at 44.1 kHz.
 """
 
 import io
+import subprocess
+import tempfile
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -89,29 +92,82 @@ def to_midi(
     return file.getvalue()
 
 
-def render(midi: bytes, soundfont: bytes, frames: int) -> np.ndarray:
+def render(
+    midi: bytes, soundfont: bytes | Path, frames: int, programs: Iterable[int | None] = ()
+) -> np.ndarray:
     """Render a MIDI file.
 
     Parameters
     ----------
-    midi, soundfont : bytes
-        Contents of a `.mid` and of a `.sf2` file.
+    midi : bytes
+        Content of a `.mid` file.
+    soundfont : bytes or Path
+        Content of a `.sf2` file; or the folder of a bank with a file a program.
     frames : int
         Length at 44.1 kHz; the audio is cut, or filled with zeros.
+    programs : iterable of int or None
+        Of the bank, those that are needed; None is the drum kit.
 
     Returns
     -------
     np.ndarray, shape (frames, 2)
         Audio, as loud as the SoundFont makes it.
     """
-    import midirenderer
     import soundfile
     import soxr
 
-    wave = io.BytesIO(midirenderer.render_wave_from(soundfont, midi))
+    if isinstance(soundfont, Path):
+        wave = io.BytesIO(_fluidsynth(midi, [file_of(soundfont, program) for program in programs]))
+    else:
+        import midirenderer
+
+        wave = io.BytesIO(midirenderer.render_wave_from(soundfont, midi))
     audio, rate = soundfile.read(wave, always_2d=True)
     audio = soxr.resample(audio, rate, RATE)[:frames]  # midirenderer's rate is 48 kHz
     return np.pad(audio, ((0, frames - len(audio)), (0, 0)))
+
+
+def file_of(bank: Path, program: int | None) -> Path:
+    """Find the file of a program in a bank of a file a program: 000 to 127, and 128 of drums.
+
+    Parameters
+    ----------
+    bank : Path
+        Its folder.
+    program : int or None
+        General MIDI program, counted from 0; None is the drum kit.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If it is missing.
+    """
+    name = f"{128 if program is None else program:03d}"
+    for path in (bank / f"{name}.sf3", bank / f"{name}.sf2"):
+        if path.is_file():
+            return path
+    raise InputError(f"expected {name}.sf3 or {name}.sf2 in {bank}, found neither")
+
+
+def _fluidsynth(midi: bytes, soundfonts: Sequence[Path]) -> bytes:
+    """Return a MIDI file as a WAV file, by the program that plays compressed SoundFonts (SF3)."""
+    with tempfile.TemporaryDirectory() as folder:
+        song, wave = Path(folder, "song.mid"), Path(folder, "song.wav")
+        song.write_bytes(midi)
+        options = ["-q", "-n", "-i", "-g", "1", "-r", str(RATE), "-F", wave]
+        command = ["fluidsynth", *options, *soundfonts, song]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except FileNotFoundError:
+            raise InputError(
+                "fluidsynth, which plays banks of a file a program, is missing: "
+                "apt-get install fluidsynth"
+            ) from None
+        return wave.read_bytes()
 
 
 def to_db(power: float) -> float:
@@ -185,15 +241,15 @@ def is_heard(stem: np.ndarray, clips: int) -> bool:
     return quietest > MIN_RMS**2 and to_db(quietest) > level(stem) + MIN_LEAD
 
 
-def perform(recording: Recording, soundfont: bytes) -> np.ndarray:
+def perform(recording: Recording, soundfont: bytes | Path) -> np.ndarray:
     """Compose, render and mix a recording.
 
     Parameters
     ----------
     recording : Recording
         What to play.
-    soundfont : bytes
-        Contents of a `.sf2` file.
+    soundfont : bytes or Path
+        As `render` takes it.
 
     Returns
     -------
@@ -223,7 +279,7 @@ def perform(recording: Recording, soundfont: bytes) -> np.ndarray:
 
 
 def play(
-    rng: np.random.Generator, recording: Recording, soundfont: bytes
+    rng: np.random.Generator, recording: Recording, soundfont: bytes | Path
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Render each lead by itself, and the accompaniment, one stem or none; levels are as they come.
 
@@ -235,8 +291,8 @@ def play(
         Draws what differs.
     recording : Recording
         What to play.
-    soundfont : bytes
-        Content of a `.sf2` file.
+    soundfont : bytes or Path
+        As `render` takes it.
 
     Returns
     -------
@@ -269,5 +325,6 @@ def play(
             holds = not instruments[number].polyphonic or stem[0].program in ELECTRIC_ORGANS
             gesture = draw_gesture(rng, stem[0].notes, song.seconds, holds=holds)
         midi = to_midi(stem, song.seconds, reverb, pan, gesture)
-        audio.append(render(midi, soundfont, skip + frames)[skip:])
+        programs = {line.program for line in stem}
+        audio.append(render(midi, soundfont, skip + frames, programs)[skip:])
     return audio[: len(lines)], audio[len(lines) :]

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -339,6 +340,31 @@ def test_a_compressed_soundfont_is_refused_before_it_crashes_the_renderer(tmp_pa
     )
     with pytest.raises(InputError, match=r"compressed \(SF3\).*sf3convert"):
         render_dataset.read_soundfont(path)
+
+
+@pytest.mark.skipif(shutil.which("fluidsynth") is None, reason="fluidsynth is not installed")
+def test_a_bank_of_a_file_a_program_sounds_as_it_is_written(tmp_path):
+    font = render_dataset.default_soundfont()
+    for name in ("065.sf2", "128.sf2"):
+        (tmp_path / name).symlink_to(font)
+    bank = render_dataset.read_soundfont(tmp_path)
+    midi = synthesis.to_midi([music.Line(65, [music.Note(0.5, 2.5, 69, 100)])], 3.0)
+    y = synthesis.render(midi, bank, 3 * planning.RATE, [65])
+    assert y.shape == (3 * planning.RATE, 2) and np.abs(y[: planning.RATE // 4]).max() < 1e-3
+    f0 = librosa.yin(
+        y[planning.RATE : 2 * planning.RATE].mean(axis=1), fmin=200, fmax=1000, sr=planning.RATE
+    )
+    assert librosa.hz_to_midi(np.median(f0)) == pytest.approx(69, abs=0.2)
+    before = render_dataset.digest_of(tmp_path)
+    (tmp_path / "065.sf2").unlink()
+    assert render_dataset.digest_of(tmp_path) != before
+    with pytest.raises(InputError, match=r"expected 065.sf3 or 065.sf2 in"):
+        synthesis.render(midi, bank, 3 * planning.RATE, [65])
+
+
+def test_a_folder_that_is_no_bank_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"expected 128.sf3 or 128.sf2 in"):
+        render_dataset.read_soundfont(tmp_path)
 
 
 def test_a_song_has_several_excerpts_whose_names_tell():
