@@ -103,7 +103,7 @@ def parse(monkeypatch, capsys):
 
     def parse_command(script, arguments):
         assert (ROOT / script).exists(), script
-        main = importlib.import_module(script.removesuffix(".py")).main
+        main = importlib.import_module(script.removesuffix(".py").replace("/", ".")).main
         monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
         try:
             main(arguments)

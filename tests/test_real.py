@@ -1,24 +1,11 @@
 """benchmarks/real.py: what a model hears in real clips, with numbers worked out by hand."""
 
-import importlib.util
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 
-import settings
+from benchmarks import real
 from instrec.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def real():
-    spec = importlib.util.spec_from_file_location("real", settings.ROOT / "benchmarks/real.py")
-    module = importlib.util.module_from_spec(spec)
-    path = list(sys.path)
-    spec.loader.exec_module(module)
-    sys.path[:] = path
-    return module
 
 
 def table_of(*rows):
@@ -26,7 +13,7 @@ def table_of(*rows):
     return pd.DataFrame([(*row, len(row[0].split())) for row in rows], columns=columns)
 
 
-def test_each_label_counts_the_same_however_many_clips_it_has(real):
+def test_each_label_counts_the_same_however_many_clips_it_has():
     table = table_of(
         ("cel", "a", True), ("cel", "b", True), ("cel", "c", False), ("cel", "d", False),
         ("flu", "e", True), ("cel flu", "f", False), ("", "g", False),
@@ -34,7 +21,7 @@ def test_each_label_counts_the_same_however_many_clips_it_has(real):
     assert real.balanced(table, "top_1") == pytest.approx((0.5 + 1) / 2)
 
 
-def test_recordings_are_drawn_and_not_clips(real):
+def test_recordings_are_drawn_and_not_clips():
     """Of a hundred clips of two recordings, a draw has all right, half, or none: 1/4, 1/2, 1/4."""
     clips = [("cel", name, name == "a") for name in "ab" for _ in range(50)]
     assert real.interval(table_of(*clips), "top_1") == (0.0, 1.0)
@@ -42,7 +29,7 @@ def test_recordings_are_drawn_and_not_clips(real):
     assert low == pytest.approx(0.4, abs=0.03) and high == pytest.approx(0.6, abs=0.03)
 
 
-def test_labels_come_from_folders_or_from_texts_beside(real, tmp_path):
+def test_labels_come_from_folders_or_from_texts_beside(tmp_path):
     for name in ("cel/a-1.wav", "none/b.flac", "mixed/c__2.ogg", "mixed/c__2.txt", "cel/note.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -58,7 +45,7 @@ def test_labels_come_from_folders_or_from_texts_beside(real, tmp_path):
         real.clips_in(tmp_path / "none" / "b", ["cel"])
 
 
-def test_the_report_counts_what_is_shown(real, capsys):
+def test_the_report_counts_what_is_shown(capsys):
     table = pd.DataFrame(
         {
             "recording": list("abc"),
