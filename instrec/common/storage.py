@@ -128,7 +128,7 @@ def lock(path: Path, what: str, *, name: str = "", wait: float = 0) -> Iterator[
 
 
 # What parsers of JSON, .npy, .npz and HDF5 raise on arbitrary bytes.
-_DAMAGE = (ValueError, LookupError, ArithmeticError, EOFError, OSError)
+_DAMAGE = (ValueError, LookupError, ArithmeticError, EOFError, OSError, RecursionError)
 _DAMAGE += (SyntaxError, tokenize.TokenError, zipfile.BadZipFile, struct.error)
 
 
@@ -276,10 +276,11 @@ def load_array(path: Path, remedy: str, *, in_memory: bool = True) -> np.ndarray
         If it is missing or damaged, or holds a pickle.
     """
     with parsing(path, remedy):
-        array = np.load(path, mmap_mode=None if in_memory else "r", allow_pickle=False)
+        # Mapped in any case: a header that claims more than the file holds is then refused.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("several arrays instead of one")
-        return array
+        return np.array(array) if in_memory else array
 
 
 class Rows:
@@ -350,7 +351,9 @@ def load_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
     InputError
         If it is missing or damaged, compressed, or holds a pickle.
     """
-    with parsing(path, remedy), np.load(path, allow_pickle=False) as arrays:
+    # The header of an entry may claim more than there is memory.
+    claims = parsing(path, remedy, also=(MemoryError,))
+    with claims, np.load(path, allow_pickle=False) as arrays:
         # `save_arrays` compresses nothing: what claims to be could take any memory to unpack.
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in arrays.zip.infolist()):
             raise ValueError("compressed")
