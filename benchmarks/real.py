@@ -14,7 +14,6 @@ F of the labels that are shown as playing; how often nothing is shown. Writes a 
 and a confusion figure to --to.
 """
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,13 +23,11 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from instrec.common import command  # noqa: E402
-from instrec.data import metadata  # noqa: E402
+from instrec.common import command, storage  # noqa: E402
+from instrec.data import metadata, splits  # noqa: E402
 from instrec.errors import InputError  # noqa: E402
 from instrec.learning import model_files  # noqa: E402
-from instrec.scoring import metrics, recognition  # noqa: E402
-
-DRAWS = 2000  # of the bootstrap
+from instrec.scoring import intervals, metrics, recognition  # noqa: E402
 
 
 def clips_in(folder: Path, labels: Sequence[str]) -> list[tuple[Path, frozenset[str]]]:
@@ -38,10 +35,8 @@ def clips_in(folder: Path, labels: Sequence[str]) -> list[tuple[Path, frozenset[
     known, found = set(labels), []
     for path in filter(metadata.is_audio, sorted(folder.rglob("*"))):
         text = path.with_suffix(".txt")
-        if text.exists():
-            given = set(text.read_text(encoding="utf-8").lower().split())
-        else:
-            given = {path.relative_to(folder).parts[0]}
+        place = path.relative_to(folder).parts[0]
+        given = metadata.labels_in(text) if text.exists() else {place}
         found.append((path, frozenset(given & known)))
     if not found:
         raise InputError(f"expected folders of audio, named by labels, in {folder}, found none")
@@ -50,7 +45,7 @@ def clips_in(folder: Path, labels: Sequence[str]) -> list[tuple[Path, frozenset[
 
 def recording_of(path: Path) -> str:
     """Return the name that the clips of one recording share."""
-    return f"{path.parent}/{re.sub('(-|__)[0-9]+$', '', path.stem)}"
+    return f"{path.parent}/{splits.song_of(splits.recording_of(path.name))}"
 
 
 def balanced(table: pd.DataFrame, column: str) -> float:
@@ -64,22 +59,25 @@ def interval(table: pd.DataFrame, column: str) -> tuple[float, float]:
     rng, means = np.random.default_rng(0), []
     for _, clips in table[table.number == 1].groupby("truth"):
         each = clips.groupby("recording")[column].agg(["sum", "count"]).to_numpy()
-        drawn = each[rng.integers(len(each), size=(DRAWS, len(each)))].sum(axis=1)
+        drawn = each[rng.integers(len(each), size=(intervals.DRAWS, len(each)))].sum(axis=1)
         means.append(drawn[:, 0] / drawn[:, 1])
     return tuple(np.percentile(np.mean(means, axis=0), (2.5, 97.5)))
 
 
 def measure(
-    recogniser: recognition.Recogniser, clips: Sequence[tuple[Path, frozenset[str]]]
+    model: tuple, labels: Sequence[str], clips: Sequence[tuple[Path, frozenset[str]]]
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Recognise clips: a row each, and [clips x labels] what is true and what is shown."""
-    labels, rows, true, shown = list(recogniser.labels), [], [], []
+    """Recognise clips by a model, as `recognition.recognise` takes it.
+
+    Returns a row a clip, and what is true and what is shown, both [clips x labels].
+    """
+    rows, true, shown = [], [], []
     for path, truth in command.progress(clips, unit="clip"):
-        try:
-            found = recogniser.predict(path).table
-        except InputError as error:
-            print(f"left out: {path}: {error}", file=sys.stderr)
+        recognised = recognition.recognise(path, model, show_progress=False)
+        if isinstance(recognised, str):
+            print(f"left out: {path}: {recognised}", file=sys.stderr)
             continue
+        found = recognised.table
         rows.append(
             {
                 "file": str(path),
@@ -146,16 +144,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--to", type=Path, metavar="DIR", help="write the table and the figure")
     arguments, config = command.parse(parser, argv)
     files = model_files.to_recognise_with(config, arguments.model)
-    recogniser = recognition.Recogniser(files)
+    model = (files, recognition.STRATEGY, recognition.contents(files))
+    recogniser = recognition.recogniser(*model)
+    _ = recogniser.networks  # what is wrong with the model is no fault of the clips
     labels = list(recogniser.labels)
-    table, true, shown = measure(recogniser, clips_in(arguments.folder, labels))
+    table, true, shown = measure(model, labels, clips_in(arguments.folder, labels))
     report(table, true, shown)
     single = table[table.number == 1]
     if arguments.to and len(single):
         from instrec.figures import scores, style
 
-        arguments.to.mkdir(parents=True, exist_ok=True)
-        table.to_csv(arguments.to / "clips.csv", index=False)
+        with storage.whole(arguments.to / "clips.csv") as partial:
+            table.to_csv(partial, index=False)
         pairs = (np.array([labels.index(x) for x in single[c]]) for c in ("truth", "heard"))
         matrix = metrics.confusion_matrix(*pairs, len(labels))
         figure = scores.confusion(matrix[None], labels, f"Real clips, {len(single)} of one label")

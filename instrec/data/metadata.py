@@ -159,6 +159,31 @@ def read_label_file(path: Path, known: set[str]) -> set[str]:
     InputError
         If the file is missing, unreadable or empty, or names a label that is not known.
     """
+    found = labels_in(path)
+    unknown = sorted(found - known)
+    if unknown:
+        raise InputError(f"unknown label {unknown[0]!r} in {path.name}")
+    return found
+
+
+def labels_in(path: Path) -> set[str]:
+    """Read a label file, whatever labels it names: see `read_label_file`.
+
+    Parameters
+    ----------
+    path : Path
+        Text file.
+
+    Returns
+    -------
+    set of str
+        In lower case.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or empty.
+    """
     try:
         content = path.read_bytes()
         wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -172,9 +197,6 @@ def read_label_file(path: Path, known: set[str]) -> set[str]:
     found = {line.strip().lower() for line in lines if line.strip()}
     if not found:
         raise InputError(f"the label file {path.name} is empty")
-    unknown = sorted(found - known)
-    if unknown:
-        raise InputError(f"unknown label {unknown[0]!r} in {path.name}")
     return found
 
 
