@@ -114,6 +114,7 @@ class Evaluator:
         self.recipe: dict = {}
         self._found = scores.Found(config.key, config.result_name(model_str), optimizer_str)
         self._matrices: dict[str, dict[int, list]] = {}
+        self._averages: dict[str, list[list[np.ndarray]]] = {}  # of clips, to calibrate by
         self._of_clips: dict[str, dict[int, np.ndarray]] = {}  # for intervals over clips
 
     def run(self) -> None:
@@ -315,6 +316,9 @@ class Evaluator:
             else:
                 self.global_performance_metrics(strategy, iteration)
                 self.classwise_performance_metrics(strategy, iteration)
+            if self.op_mode == 2:
+                averaged = [metrics.averages(strategy, clip) for clip in clips]
+                self._averages.setdefault(strategy, []).append(averaged)
             if self.op_mode == 3:
                 self.best_classwise_global_performance_metrics(strategy, iteration)
                 self._found.rank(iteration, strategy, self.y_true, self.scores)
@@ -412,6 +416,8 @@ class Evaluator:
                 matrices = {what: [*found.values()] for what, found in self._matrices.items()}
                 storage.save_json(path, record | {"matrices": matrices})
             else:
+                if self.op_mode == 2:
+                    record["calibration"] = self._calibration()
                 scores.save(path, record, self.results, self._found.ranking())
         if self.op_mode == 1:
             scores.print_accuracies(matrices)
@@ -420,6 +426,14 @@ class Evaluator:
         print(f"results are in {path}")
         if self.op_mode == 2:
             print("next: plot_perf_metrics.py, which finds the best thresholds for mode 3")
+
+    def _calibration(self) -> optima.Calibration:
+        """Calibrate each strategy on what all trainings said of the clips of the half."""
+        found = {
+            strategy: metrics.calibrate(np.concatenate(of), np.tile(self.y_true, (len(of), 1)))
+            for strategy, of in self._averages.items()
+        }
+        return {strategy: both for strategy, both in found.items() if both is not None}
 
     def _load_optima(self) -> None:
         files = self.files
@@ -431,7 +445,7 @@ class Evaluator:
             f"python3 evaluate.py -m {self.model} {chosen}{ensemble} -O 2 -i {self.iter_num}"
             f"{self._split_option()}, then python3 plot_perf_metrics.py {place}"
         )
-        recipe, self.optima = optima.load(files.optima, self.data_set.labels, remedy)
+        recipe, self.optima, _ = optima.load(files.optima, self.data_set.labels, remedy)
         if storage.differences(recipe, self.recipe):
             raise InputError(f"{files.optima} is of other models or data than these: run {remedy}")
 

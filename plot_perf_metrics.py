@@ -144,7 +144,8 @@ def plot(files: ModelFiles, remedy: str) -> None:
     record, f_scores = load_f_scores(files, remedy)
     optima = optima_of(f_scores, record["absent"])
     with storage.lock(files.figure("").parent, "optima"):
-        storage.save_json(files.optima, {"recipe": record["recipe"], "optima": optima})
+        found = {"optima": optima, "calibration": record.get("calibration", {})}
+        storage.save_json(files.optima, {"recipe": record["recipe"], **found})
     print(f"{files.model}, {files.optimizer}: thresholds with the best mean f-score")
     print_optima(f_scores, optima, record["absent"])
     print(f"optima are in {files.optima}")

@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     recogniser = Recogniser(files, STRATEGY)
     thresholds = dict.fromkeys(scores.AVERAGES, DEFAULT_THRESHOLD)
     if files.optima.exists():
-        _, best = optima.load(files.optima, config.labels, "plot_perf_metrics.py")
+        _, best, _ = optima.load(files.optima, config.labels, "plot_perf_metrics.py")
         thresholds = {average: best[STRATEGY]["global"][average] for average in thresholds}
     clips, y_true = chosen_clips(config, number)
     table = table_of(measure(recogniser, clips, config.seed), y_true, thresholds)

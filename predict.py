@@ -5,8 +5,9 @@
   python3 predict.py recordings/ --csv found.csv --figures figures/
   python3 predict.py song.wav -m model_leaky -o adam -d 1         with one that you trained
 
-Prints a table a file: how strong each instrument is (1: the strongest), whether that passes the
-threshold that was best for it on the development data, and when it plays. Files may be of any
+Prints a table a file: how strong each instrument is (1: the strongest), how probable it is that it
+plays, whether the strength passes the threshold that was best for it on the development data, and
+when it plays; and whether none of the instruments plays at all. Files may be of any
 length and of any format that FFmpeg's libraries read, which pip brings. All trainings of
 the model are averaged. Labels, features, standardisation, thresholds and separation are those of
 the model: one of separated audio separates first, by itself.
@@ -30,11 +31,14 @@ from instrec.errors import InputError
 from instrec.learning import model_files
 from instrec.scoring import metrics, recognition
 from instrec.scoring.recognition import Recogniser, Recognition
+from settings import NOTHING
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+NUMBERS = ("strength", "probability", "threshold")  # columns of the table, of which all models
+# that are not calibrated lack the second
 NAME_BYTES = 180  # of a file's name, which may have 255 with all that is added
 
 
@@ -63,8 +67,9 @@ def predict(
     Returns
     -------
     pandas.DataFrame
-        By instrument, the strongest first, with the columns strength (0 to 1), threshold, present
-        and segments (start and end in seconds).
+        By instrument, the strongest first, with the columns strength (0 to 1, relative to the
+        strongest), probability (comparable between files; of models that are calibrated),
+        threshold, present and segments (start and end in seconds). If none plays, none is present.
 
     Raises
     ------
@@ -98,33 +103,46 @@ def clock(seconds: float) -> str:
     return f"{int(minutes)}:{rest:04.1f}"
 
 
+def times(segments: Sequence[tuple[float, float]]) -> str:
+    """Write stretches of time: [(0, 2.5), (61, 70)] -> '0:00.0-0:02.5, 1:01.0-1:10.0'."""
+    return ", ".join(f"{clock(start)}-{clock(end)}" for start, end in segments)
+
+
 def print_recognition(name: str, found: Recognition) -> None:
     """Print the table of one file."""
     print(f"\n{name} ({clock(found.seconds)})")
     if found.note:
         print(f"note: {found.note}")
+    numbers = [name for name in NUMBERS if name in found.table]
     command.print_table(
-        ("instrument", "strength", "threshold", "plays", "when"),
+        ("instrument", *numbers, "plays", "when"),
         [
             (
                 instrument,
-                f"{row.strength:.2f}",
-                f"{row.threshold:.2f}",
+                *(f"{row[name]:.2f}" for name in numbers),
                 "yes" if row.present else "",
-                ", ".join(f"{clock(start)}-{clock(end)}" for start, end in row.segments),
+                times(row.segments),
             )
             for instrument, row in found.table.iterrows()
         ],
     )
+    if found.is_none:
+        print("none of the instruments plays")
+    elif found.none_segments:
+        print(f"none of the instruments: {times(found.none_segments)}")
 
 
 def as_frame(everything: dict[str, Recognition]) -> "pd.DataFrame":
-    """Join the tables of all files: a row a file and instrument, segments as text."""
+    """Join the tables of all files: a row a file and instrument, segments as text.
+
+    The column `none` says whether none of the instruments plays in the file.
+    """
     import pandas as pd
 
     tables = {
         name: found.table.assign(
-            segments=[";".join(f"{a:g}-{b:g}" for a, b in row) for row in found.table.segments]
+            segments=[";".join(f"{a:g}-{b:g}" for a, b in row) for row in found.table.segments],
+            none=found.is_none,
         )
         for name, found in everything.items()
     }
@@ -141,10 +159,11 @@ def as_json(recogniser: Recogniser, everything: dict[str, Recognition]) -> dict:
         "files": {
             name: {
                 "seconds": round(found.seconds, 3),
+                "none": found.is_none,
+                "none_segments": [list(segment) for segment in found.none_segments],
                 "instruments": {
                     instrument: {
-                        "strength": round(float(row.strength), 4),
-                        "threshold": float(row.threshold),
+                        **{n: round(float(row[n]), 4) for n in NUMBERS if n in row},
                         "present": bool(row.present),
                         "segments": [list(segment) for segment in row.segments],
                     }
@@ -157,12 +176,16 @@ def as_json(recogniser: Recogniser, everything: dict[str, Recognition]) -> dict:
 
 
 def as_jams(recogniser: Recogniser, name: str, found: Recognition) -> dict:
-    """Return a JAMS document: an open tag for each stretch of time in which an instrument plays."""
+    """Return a JAMS document: an open tag for each stretch of time in which an instrument plays.
+
+    A stretch without any has the tag 'none', with no confidence.
+    """
+    tags = [(row.segments, who, float(row.strength)) for who, row in found.table.iterrows()]
     data = [
-        {"time": start, "duration": round(end - start, 2), "value": instrument}
-        | {"confidence": round(float(row.strength), 4)}
-        for instrument, row in found.table.iterrows()
-        for start, end in row.segments
+        {"time": start, "duration": round(end - start, 2), "value": value}
+        | {"confidence": None if strength is None else round(strength, 4)}
+        for segments, value, strength in [*tags, (found.none_segments, NOTHING, None)]
+        for start, end in segments
     ]
     metadata = {
         "curator": {"name": "", "email": ""},
@@ -268,6 +291,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             "note: the model has no thresholds of its own (evaluate.py -O 2 and "
             "plot_perf_metrics.py find them): for all labels counts "
             f"{recognition.DEFAULT_THRESHOLD}"
+        )
+    elif (right := recogniser.share_right()) is not None:
+        print(
+            f"of the labels shown as playing on test clips of its own kind, {right:.2f} are right"
         )
     _ = recogniser.networks  # what is wrong with the model is no fault of the recordings
     recogniser.warn_of_untrained()

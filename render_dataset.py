@@ -22,13 +22,11 @@ SoundFonts have none that sing.
 """
 
 import argparse
-import hashlib
 import os
 import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache, partial
-from importlib.util import find_spec
 from pathlib import Path
 
 from instrec.common import command, storage
@@ -37,11 +35,12 @@ from instrec.config import Config
 from instrec.data import audio, tensors
 from instrec.errors import InputError
 from rendering import plan as planning
+from rendering.banks import Bank, default_soundfont, digest_of, read_table, turn_of
 from rendering.plan import RATE, Recording
 from rendering.synthesis import file_of, perform
 
 VERSION = 2  # of the music: raise it when the same arguments give other audio
-EXPRESSIVE_VERSION = 2  # of what is played with expression, likewise
+EXPRESSIVE_VERSION = 3  # of what is played with expression, likewise
 EXPRESSIVE = "rendered"  # the folder of the data set whose music is played with expression
 WAV_HEADER = 44  # bytes
 
@@ -85,30 +84,12 @@ def read_soundfont(path: Path) -> bytes | Path:
     return content
 
 
-def digest_of(soundfont: Path) -> str:
-    """Return a digest of a SoundFont, or of all files of a bank.
-
-    Parameters
-    ----------
-    soundfont : Path
-        As `read_soundfont` takes it.
-
-    Returns
-    -------
-    str
-    """
-    content = read_soundfont(soundfont)
-    if isinstance(content, Path):
-        files = sorted(content.glob("[01]*.sf[23]"))
-        content = "".join(path.name + storage.digest_of_file(path) for path in files).encode()
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
-def save(recording: Recording, folder: Path, soundfonts: Sequence[Path]) -> int:
+def save(recording: Recording, folder: Path, soundfonts: Sequence[Bank]) -> int:
     """Perform a recording, write its files and return the number of its clips."""
     import soundfile
 
-    clips = perform(recording, read_soundfont(soundfonts[recording.turn % len(soundfonts)]))
+    soundfont = turn_of(soundfonts, recording.turn, recording.labels)
+    clips = perform(recording, read_soundfont(soundfont))
     for path, clip in zip((folder / p for p in recording.paths), clips, strict=True):
         if recording.texts:
             with storage.whole(path.with_suffix(".txt")) as partial:
@@ -116,21 +97,6 @@ def save(recording: Recording, folder: Path, soundfonts: Sequence[Path]) -> int:
         with storage.whole(path) as partial, audio.writing(partial):
             soundfile.write(partial, clip, RATE, subtype="PCM_16")
     return len(clips)
-
-
-def default_soundfont() -> Path:
-    """Find the SoundFont that pretty_midi carries, without importing it.
-
-    Returns
-    -------
-    Path
-    """
-    package = find_spec("pretty_midi")
-    if package is None:
-        raise InputError(
-            "pretty_midi, which carries a SoundFont, is missing: pip install pretty_midi"
-        )
-    return Path(package.origin).with_name("TimGM6mb.sf2")
 
 
 def new_parser() -> argparse.ArgumentParser:
@@ -155,6 +121,7 @@ def new_parser() -> argparse.ArgumentParser:
         help="default: TimGM6mb.sf2 of pretty_midi; for Rendered several, which take turns; a "
         "folder of 000.sf3 to 128.sf3, one a program, is played by fluidsynth",
     )
+    add("--banks", type=Path, metavar="FILE.toml", help="instead: a table, pretrained/banks.toml")
     add("--seed", dest="music_seed", type=int, default=0, metavar="S", help="other music (0)")
     add(
         "--processes",
@@ -201,7 +168,11 @@ def render(config: Config, arguments: argparse.Namespace) -> None:
     data_set = config.data_set
     plan, recipe = plan_of(config, arguments)
     folder = config.data_path / data_set.folders[0]
-    soundfonts = [path.absolute() for path in arguments.soundfont or [default_soundfont()]]
+    soundfonts = [Bank(path.absolute()) for path in arguments.soundfont or [default_soundfont()]]
+    if arguments.banks:
+        if arguments.soundfont:
+            raise InputError("expected --soundfont or --banks, found both")
+        soundfonts = read_table(arguments.banks, recipe["labels"])
     if data_set.folders[0] == EXPRESSIVE:
         plan = planning.make_expressive(plan)
         recipe["expressive_version"] = EXPRESSIVE_VERSION
@@ -210,9 +181,13 @@ def render(config: Config, arguments: argparse.Namespace) -> None:
             f"expected one SoundFont for {data_set.title}, found {len(soundfonts)}: several are "
             f"for the data set in {EXPRESSIVE}/"
         )
-    digests = [digest_of(path) for path in soundfonts]
-    named = zip(soundfonts, digests, strict=True)
-    recipe["soundfont"] = ", ".join(f"{path.name} {digest}" for path, digest in named)
+    for path, _ in soundfonts:
+        read_soundfont(path)
+    recipe["soundfont"] = ", ".join(
+        f"{path.name} {digest_of(path, recipe['labels'])[:16]}" for path, _ in soundfonts
+    )
+    if any(without for _, without in soundfonts):
+        recipe["without"] = [sorted(without) for _, without in soundfonts]
     with storage.lock(folder, "rendered audio"):
         remedy = "move the folder away, or set INSTREC_DATA_PATH to another place"
         storage.fill_with(folder / tensors.RENDERED_NOTE, recipe, remedy)

@@ -52,7 +52,7 @@ iter_num = 3  # runs from different random weights; results are averaged over th
 ensemble = False  # whether evaluation averages the outputs of the runs instead (Han et al. 2017)
 
 # --- transfer learning (thesis 5.9) ---------------------------------------------------------------
-transfer_from = ""  # trained model to start from: '<result key>/<model name>.<optimizer>'
+transfer_from = ""  # start from '<result key>/<model name>.<optimizer>', or from 'pretrained'
 transfer_passes = 1  # 1: a new output layer learns, all else is frozen; 2: then everything learns
 transfer_learning_rate = 0.01  # of the first pass; the second takes learning_rate
 transfer_output = "sigmoid"  # of the new output layer, or 'softmax'
@@ -89,6 +89,7 @@ MODELS_ROOT = Path(os.environ.get("INSTREC_MODEL_PATH") or _models).absolute()
 SCHEDULER = os.environ.get("INSTREC_SCHEDULER") or None
 
 # --- label sets; alphabetical, which is the order of the network's outputs -----------------------
+NOTHING = "none"  # label of clips with none of the instruments; the data set Rendered has it
 IRMAS = ("cel", "cla", "flu", "gac", "gel", "org", "pia", "sax", "tru", "vio", "voi")
 IRMAS_WIND = ("cla", "flu", "sax", "tru")
 MONOTIMBRAL = (
@@ -229,7 +230,9 @@ DATA_SETS = {
         model="model_two_branch",
     ),
     # Not of the documentation. Rendered by several SoundFonts, to recognise recordings with.
-    10: DataSet("rendered", "Rendered", IRMAS, ("rendered",), "irmas"),
+    10: DataSet(
+        *("rendered", "Rendered", tuple(sorted((*IRMAS, NOTHING))), ("rendered",), "irmas"),
+    ),
     # Monotimbral in three resolutions (thesis 5.6.3), and the percussive part of IRMAS (the paper).
     11: DataSet(
         *("youtube_multi_res", "Monotimbral Multires", MONOTIMBRAL, ("youtube",), "folders"),

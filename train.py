@@ -4,6 +4,7 @@
   python3 train.py -m model_leaky -o adam -c n -d 1
   python3 train.py -x irmas_standardised                      an experiment of experiments/
   python3 train.py -m model_leaky -o adam -d -1 --from irmas_wind_1024/model_leaky.adam
+  python3 train.py -o adam -d 1 --from pretrained --passes 2  from the model that comes along
 
 Trains iter_num networks from different random weights, or from trained ones (--from: transfer
 learning), and writes to <MODEL_PATH>/<model_name>/, for each iteration:

@@ -23,6 +23,7 @@ from settings import DATA_SETS, DataSet
 ENSEMBLE = "ensemble_"
 HALVED_BY = {"patch": "halved_by_patch_", "clip": "", "song": "halved_by_song_"}
 RESULT_PREFIXES = (ENSEMBLE, HALVED_BY["patch"], HALVED_BY["song"])
+PRETRAINED = "rendered_1024/model_residual.adam"  # the model that comes with the code
 
 
 @dataclass(frozen=True)
@@ -338,6 +339,8 @@ def read(**changes: Any) -> Config:  # noqa: ANN401
 def parse_source(source: str) -> tuple[str, str, str]:
     """Split '<result key>/<model name>.<optimizer>' into these three.
 
+    'pretrained' stands for the model that comes with the code.
+
     Parameters
     ----------
     source : str
@@ -353,11 +356,12 @@ def parse_source(source: str) -> tuple[str, str, str]:
     InputError
         If it is not of that form.
     """
+    source = PRETRAINED if source == "pretrained" else source
     found = re.fullmatch(r"([^/]+)/([^/]+)\.(\w+)", source)
     if not (found and all(map(is_plain_name, found.groups()))):
         raise InputError(
             "expected transfer_from as <result key>/<model name>.<optimizer>, such as "
-            f"irmas_wind_1024/model_leaky.adam, found {source!r}"
+            f"irmas_wind_1024/model_leaky.adam, or pretrained; found {source!r}"
         )
     return found.groups()
 

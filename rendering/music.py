@@ -5,6 +5,7 @@ from 0.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ class Instrument(NamedTuple):
     low: int
     high: int
     polyphonic: bool = False
+    more: tuple[int, ...] = ()  # programs of expressive recordings only
 
 
 INSTRUMENTS = {  # a label that is new in settings.py needs a row here
@@ -31,11 +33,14 @@ INSTRUMENTS = {  # a label that is new in settings.py needs a row here
     "egc": Instrument((26, 27, 28), 40, 80, True),  # electric guitar, clean
     "egd": Instrument((29, 30), 40, 80, True),  # electric guitar, distorted
     "epi": Instrument((4, 5), 36, 84, True),  # electric piano
-    "flu": Instrument((73, 74, 75), 60, 91),  # flute, recorder, pan flute
+    "flu": Instrument((73, 74, 75), 60, 91, more=(72, 73)),  # flute, recorder, pan flute; piccolo
     "gac": Instrument((24, 25), 40, 76, True),
-    "gel": Instrument((27, 29, 30), 40, 80, True),  # clean, overdriven, distorted
+    # Clean, overdriven, distorted; jazz, muted.
+    "gel": Instrument((27, 29, 30), 40, 80, True, more=(26, 28)),
     "hor": Instrument((60,), 41, 72),  # French horn
-    "org": Instrument((16, 18, 19), 36, 84, True),  # drawbar, rock, church
+    # Vibraphone, marimba, harp, synthetic strings, pad, kalimba, basses: with none of the labels.
+    "none": Instrument((11, 12, 46, 50, 89, 108, 32, 33, 35, 38), 33, 84, True),
+    "org": Instrument((16, 18, 19), 36, 84, True, more=(17, 19)),  # drawbar, rock, church
     "pia": Instrument((0, 1, 2), 36, 88, True),
     "sax": Instrument((64, 65, 66, 67), 46, 80),
     "ss": Instrument((64,), 56, 87),  # soprano saxophone
@@ -50,12 +55,18 @@ INSTRUMENTS = {  # a label that is new in settings.py needs a row here
     "voi": Instrument((52, 53, 85), 45, 79),
 }
 # Nothing that IRMAS has a label for accompanies pop, so that the labels of a clip are complete.
-CHORD_PROGRAMS = {"pop": (4, 11, 12, 46, 50, 62, 89, 108), "jazz": (0, 1, 26)}
-BASS_PROGRAMS = {"pop": (32, 33, 34, 35, 36, 38), "jazz": (32,)}
+CHORD_PROGRAMS = {
+    "pop": (4, 11, 12, 46, 50, 62, 89, 108),
+    "jazz": (0, 1, 26),
+    "rock": (25, 27, 29, 30),
+}
+BASS_PROGRAMS = {"pop": (32, 33, 34, 35, 36, 38), "jazz": (32,), "rock": (33, 34, 35)}
 DRUM_BEATS = {  # style: {pitch: beats of a bar}
     "pop": {36: (0, 2, 2.5), 38: (1, 3), 42: (0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5)},
     "jazz": {51: (0, 1, 1.67, 2, 3, 3.67), 44: (1, 3), 36: (0,)},
+    "rock": {36: (0, 0.5, 2, 2.75), 38: (1, 3), 46: (0, 1, 2, 3), 49: (0,)},
 }
+KIT = (*range(35, 58), 60, 61, 62, 63, 64, 69, 70)  # pitches of the drum kit and of percussion
 SCALES = (  # major, minor, Dorian, Mixolydian, harmonic minor
     *((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10)),
     *((0, 2, 4, 5, 7, 9, 10), (0, 2, 3, 5, 7, 8, 11)),
@@ -220,11 +231,62 @@ def lead(
     low, high = instrument.low, instrument.high
     if expressive and not instrument.polyphonic:
         return melody(rng, song, low, high, (*RHYTHMS, LONG_RHYTHM, LONG_RHYTHM), longest=5)
+    if expressive:
+        notes = lead(rng, song, instrument)
+        notes = strummed(rng, notes) if rng.random() < 0.5 else notes
+        return pedalled(song, notes) if rng.random() < 0.4 else notes
     kind = rng.choice(["melody", "chords", "both"]) if instrument.polyphonic else "melody"
     if kind == "both":
         middle = (low + high) // 2
         return chords(rng, song, low, middle) + melody(rng, song, middle, high)
     return melody(rng, song, low, high) if kind == "melody" else chords(rng, song, low, high)
+
+
+def strummed(rng: np.random.Generator, notes: Iterable[Note]) -> list[Note]:
+    """Let the notes of a chord begin one after the other, from below or from above.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    notes : iterable of Note
+        Those that start together are a chord.
+
+    Returns
+    -------
+    list of Note
+    """
+    delay, way = rng.uniform(0.005, 0.04), rng.choice([-1, 1])  # s from string to string
+    played: list[Note] = []
+    for _, chord in groupby(sorted(notes, key=lambda n: n.start), key=lambda n: n.start):
+        for string, note in enumerate(sorted(chord, key=lambda n: way * n.pitch)):
+            start = min(note.start + string * delay, note.end - 0.01)
+            played.append(note._replace(start=start))
+    return played
+
+
+def pedalled(song: Song, notes: Iterable[Note]) -> list[Note]:
+    """Let notes sound to the end of their bar, as with a piano's pedal or open strings.
+
+    Of a pitch that is struck again, the first note ends there.
+
+    Parameters
+    ----------
+    song : Song
+        Its tempo.
+    notes : iterable of Note
+        As written.
+
+    Returns
+    -------
+    list of Note
+    """
+    bar, held, following = 4 * song.beat, [], {}
+    for note in sorted(notes, reverse=True):
+        end = min((note.start // bar + 1) * bar, following.get(note.pitch, np.inf))
+        held.append(note._replace(end=max(end, note.start + 0.01)))
+        following[note.pitch] = note.start
+    return held[::-1]
 
 
 def bass(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
@@ -237,7 +299,7 @@ def bass(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
     song : Song
         Key, chords and tempo.
     style : str
-        'pop' or 'jazz'.
+        'pop', 'jazz' or 'rock'.
 
     Returns
     -------
@@ -266,7 +328,7 @@ def drums(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
     song : Song
         Key, chords and tempo.
     style : str
-        'pop' or 'jazz'.
+        'pop', 'jazz' or 'rock'.
 
     Returns
     -------
@@ -282,6 +344,32 @@ def drums(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
     return [Note(start, start + 0.1, pitch, int(rng.integers(70, 110))) for start, pitch in hits]
 
 
+def percussion(rng: np.random.Generator, song: Song) -> list[Note]:
+    """Repeat a drawn pattern of semiquavers on three to seven drums.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    song : Song
+        Tempo and length.
+
+    Returns
+    -------
+    list of Note
+    """
+    drawn = rng.choice(KIT, int(rng.integers(3, 8)), replace=False)
+    pattern = rng.random((16, len(drawn))) < rng.uniform(0.08, 0.35)
+    pattern[0, 0] = True
+    return [
+        Note(start, start + 0.1, int(pitch), int(rng.integers(60, 120)))
+        for bar, _ in song.bars()
+        for step, pitches in enumerate(pattern)
+        for start in [bar + step * song.beat / 4]
+        for pitch in drawn[pitches]
+    ]
+
+
 def backing(
     rng: np.random.Generator, song: Song, style: str, with_drums: bool, labels: Iterable[str]
 ) -> list[Line]:
@@ -294,7 +382,7 @@ def backing(
     song : Song
         Key, chords, tempo and length.
     style : str
-        'pop' or 'jazz'.
+        'pop', 'jazz' or 'rock'.
     with_drums : bool
         Whether drums play.
     labels : iterable of str
@@ -305,7 +393,7 @@ def backing(
     list of Line
         None where the labels leave no program.
     """
-    taken = {program for label in labels for program in INSTRUMENTS[label].programs}
+    taken = {p for label in labels for p in INSTRUMENTS[label].programs + INSTRUMENTS[label].more}
     lines = [Line(None, drums(rng, song, style))] if with_drums else []
     for programs, notes in (
         (CHORD_PROGRAMS[style], chords(rng, song, 48, 76)),
@@ -314,6 +402,23 @@ def backing(
         if free := [program for program in programs if program not in taken]:
             lines.append(Line(int(rng.choice(free)), notes))
     return lines
+
+
+def programs_played(labels: Iterable[str]) -> list[int]:
+    """Return every program that is played, of leads and accompaniment.
+
+    Parameters
+    ----------
+    labels : iterable of str
+        Of the leads.
+
+    Returns
+    -------
+    list of int
+    """
+    rows = [INSTRUMENTS[label] for label in labels]
+    leads = [programs for row in rows for programs in (row.programs, row.more)]
+    return sorted({*chain(*leads, *CHORD_PROGRAMS.values(), *BASS_PROGRAMS.values())})
 
 
 def take_turns(lines: Sequence[Line], slot: float) -> list[Line]:

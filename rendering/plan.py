@@ -9,13 +9,15 @@ import numpy as np
 
 from instrec.errors import InputError
 from rendering.music import INSTRUMENTS
-from settings import DATA_SETS, DataSet
+from settings import DATA_SETS, NOTHING, DataSet
 
 RATE = 44100  # Hz
 CLIP_SECONDS = 3.0  # of an IRMAS training clip
 CLIPS_PER_RECORDING = 2  # cuts of one IRMAS training recording
 LABELS_A_TEST_CLIP = (0.43, 0.45, 0.12)  # shares of one, two and three labels, as in IRMAS
-ALONE = 0.5  # share of expressive recordings without accompaniment
+# Shares of styles among expressive recordings. What accompanies jazz and rock has labels itself, so
+# that they are for training clips, whose label is the leader's; labels of test clips are complete.
+BANDS = {"alone": 0.45, "pop": 0.25, "jazz": 0.18, "rock": 0.12}
 # Accompaniment and whether it has drums, by folder; in all others they are drawn.
 STYLES = {"youtube": ("alone", False), "jazz_db": ("jazz", True)}
 # Names of IRMAS test clips are as odd as these.
@@ -35,7 +37,7 @@ class Recording:
     labels: tuple[str, ...]  # predominant instruments
     paths: tuple[str, ...]  # of its clips, below the folder of the data set
     frames: int  # of each clip
-    style: str  # of the accompaniment: 'alone', 'pop' or 'jazz'
+    style: str  # of the accompaniment: 'alone', 'pop', 'jazz' or 'rock'
     drums: bool
     key: tuple[int, ...]  # seeds all that is drawn
     texts: bool = False  # whether a .txt of the labels lies beside each clip
@@ -127,7 +129,10 @@ def plan_irmas_test(
         key = (seed, crc32(b"irmas/test"), index)
         rng = np.random.default_rng(key)
         rarest_first = sorted(rng.permutation(labels).tolist(), key=lambda label: counts[label])
-        chosen = tuple(sorted(rarest_first[: rng.choice([1, 2, 3], p=LABELS_A_TEST_CLIP)]))
+        rarest_first = rarest_first[: rng.choice([1, 2, 3], p=LABELS_A_TEST_CLIP)]
+        if rarest_first[0] == NOTHING:
+            rarest_first = [NOTHING]
+        chosen = tuple(sorted(label for label in rarest_first if label != NOTHING)) or (NOTHING,)
         counts.update(chosen)
         a, b, k = rng.choice(ADJECTIVES), rng.choice(NOUNS), rng.integers(1, 21)
         words = {"n": index + 1, "a": a, "b": b, "A": a.title(), "B": b.title()}
@@ -176,7 +181,7 @@ def plan_folders(
 
 
 def make_expressive(plan: Sequence[Recording]) -> list[Recording]:
-    """Let recordings be played with expression, more of them alone, by all SoundFonts in turn.
+    """Let recordings be played with expression, alone or over bands, by all SoundFonts in turn.
 
     Parameters
     ----------
@@ -190,10 +195,13 @@ def make_expressive(plan: Sequence[Recording]) -> list[Recording]:
     expressive = []
     for turn, recording in enumerate(plan):
         # A stream of its own: the key's first number is the one that the drums were drawn with.
-        alone = np.random.default_rng([*recording.key, crc32(b"alone")]).random() < ALONE
-        style, with_drums = ("alone", False) if alone else ("pop", recording.drums)
+        rng = np.random.default_rng([*recording.key, crc32(b"style")])
+        style = rng.choice([*BANDS], p=[*BANDS.values()])
+        if style != "alone" and (recording.texts or NOTHING in recording.labels):
+            style = "pop"
+        with_drums = bool(style == "rock" or (style != "alone" and recording.drums))
         expressive.append(
-            replace(recording, expressive=True, turn=turn, style=style, drums=with_drums)
+            replace(recording, expressive=True, turn=turn, style=str(style), drums=with_drums)
         )
     return expressive
 

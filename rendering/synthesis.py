@@ -12,26 +12,31 @@ from pathlib import Path
 import numpy as np
 
 from instrec.errors import InputError
-from rendering import voice
+from rendering import nothing, voice
 from rendering.music import (
+    DRUM_BEATS,
     INSTRUMENTS,
     Gesture,
     Line,
     backing,
     draw_gesture,
     draw_song,
+    drums,
     lead,
+    percussion,
     take_turns,
 )
 from rendering.plan import RATE, Recording
+from settings import NOTHING
 
 LEAD_IN = 1.0  # s, rendered and cut off, so that clips begin in mid-music
 PEAK = 0.95  # no sample is above
 LOUDNESS = (-26, -14)  # dB, range of a recording's level
 BACKING = (-22, -10)  # dB, range of the accompaniment's level against the lead's
+BAND = (-18, 4)  # dB, likewise of expressive recordings
 MIN_LEAD = -15  # dB: how far a lead, rests and all, may fall in a clip below its level as it plays
 MIN_RMS = 1e-4  # of a lead as it is rendered: below, the SoundFont lacks the program
-SUNG = 0.75  # share of expressive voices that are synthesised instead of a SoundFont's
+SUNG = 0.85  # share of expressive voices that are synthesised instead of a SoundFont's
 ELECTRIC_ORGANS = (16, 18)  # drawbar, rock: they swell and tremble; pipes can't
 
 
@@ -269,13 +274,51 @@ def perform(recording: Recording, soundfont: bytes | Path) -> np.ndarray:
             break
     else:
         raise InputError(f"the SoundFont is silent for {' or '.join(recording.labels)}")
-    spread = 2 if len(leads) > 1 else 0
+    spread = (4 if recording.expressive else 2) if len(leads) > 1 else 0
+    backing_level = BAND if recording.expressive else BACKING
     levels = [rng.uniform(-spread, spread) for _ in leads] + [
-        rng.uniform(*BACKING) for _ in accompaniment
+        rng.uniform(*backing_level) for _ in accompaniment
     ]
     audio = mix(leads + accompaniment, levels)
+    if recording.expressive:
+        audio = recorded(rng, audio)
     audio *= min(10 ** ((rng.uniform(*LOUDNESS) - level(audio)) / 20), PEAK / np.abs(audio).max())
     return audio.reshape(len(recording.paths), recording.frames, 2)
+
+
+def recorded(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
+    """Let audio pass, now and then, through a limiter, an old record's band, and hiss.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    audio : np.ndarray, shape (frames, 2)
+        A mix, not silent.
+
+    Returns
+    -------
+    np.ndarray, shape (frames, 2)
+    """
+    from scipy import signal
+
+    if rng.random() < 0.4:
+        driven = rng.uniform(1, 5) * audio / np.abs(audio).max()
+        audio = np.tanh(driven)
+    if rng.random() < 0.25:
+        kind, edges = (
+            str(rng.choice(["lowpass", "highpass"])),
+            {
+                "lowpass": (2500, 9000),
+                "highpass": (60, 350),
+            },
+        )
+        edge = np.exp(rng.uniform(*np.log(edges[kind])))
+        audio = signal.sosfilt(signal.butter(2, edge, kind, fs=RATE, output="sos"), audio, axis=0)
+    if rng.random() < 0.25:
+        hiss = rng.standard_normal(audio.shape) * audio.std()
+        audio = audio + 10 ** (rng.uniform(-55, -25) / 20) * hiss
+    return audio
 
 
 def play(
@@ -303,8 +346,21 @@ def play(
     reverb = int(rng.integers(70))
     instruments = [INSTRUMENTS[label] for label in recording.labels]
     expressive = recording.expressive
+    if recording.labels == (NOTHING,):
+        kind = str(rng.choice([*nothing.KINDS], p=[*nothing.KINDS.values()]))
+        if kind in nothing.GENERATED:
+            y = nothing.GENERATED[kind](rng, frames, RATE)
+            return [np.repeat(y[:, None], 2, axis=1)], []
+        if kind == "drums":
+            beat = str(rng.choice([*DRUM_BEATS, "drawn"]))
+            hits = percussion(rng, song) if beat == "drawn" else drums(rng, song, beat)
+            midi = to_midi([Line(None, hits)], song.seconds, reverb)
+            return [render(midi, soundfont, skip + frames, {None})[skip:]], []
     lines = [
-        Line(int(rng.choice(i.programs)), lead(rng, song, i, expressive=expressive))
+        Line(
+            int(rng.choice(i.programs + i.more if expressive else i.programs)),
+            lead(rng, song, i, expressive=expressive),
+        )
         for i in instruments
     ]
     if len(lines) > 1 and rng.random() < 0.5:

@@ -296,6 +296,10 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
     over_time.set_ylim(len(rows) - 0.5, -0.5)
     over_time.set_yticks(range(len(rows)), found.table.index)
     over_time.set(xlabel="time in minutes and seconds", title="outputs of the network, by patch")
+    for start, end in found.none_segments:
+        over_time.axvspan(start, end, color=GREY, alpha=0.5, lw=0)
+    if found.none_segments:
+        over_time.set_title("grey: none of the instruments", loc="right", fontsize=9)
     figure.colorbar(image, ax=over_time, location="bottom", aspect=50, shrink=0.6)
     for axes in (sound, over_time):
         axes.grid(visible=False)

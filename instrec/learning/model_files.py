@@ -8,14 +8,13 @@ import numpy as np
 
 import models
 import settings
-from instrec.config import Config, parse_source
+from instrec.config import PRETRAINED, Config, parse_source
 from instrec.errors import InputError, is_plain_name
 
 # Of a history: a row an epoch.
 HISTORY_FIELDS = ("loss", "accuracy", "val_loss", "val_accuracy")
 HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training_pass", "<i8")])
 # The model that comes with the code, and the folder it lies in; `make pretrained` makes it.
-PRETRAINED = "rendered_1024/model_residual.adam"
 PRETRAINED_ROOT = settings.ROOT / "pretrained"
 
 
@@ -311,14 +310,16 @@ def source_files(source: str, root: Path) -> ModelFiles:
     Parameters
     ----------
     source : str
-        '<result key>/<model name>.<optimizer>'.
+        '<result key>/<model name>.<optimizer>', or 'pretrained'.
     root : Path
-        Folder of all models.
+        Folder of all models but that one.
 
     Returns
     -------
     ModelFiles
     """
+    if source == "pretrained":
+        return pretrained_files()
     key, name, optimizer = parse_source(source)
     return ModelFiles(root / key / name, name, optimizer)
 

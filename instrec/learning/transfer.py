@@ -19,7 +19,7 @@ class TransferSource:
     ----------
     config : Config
         `transfer_from` names the model, and `iter_num` says how many trainings start from it, each
-        from the training of the same number.
+        from the training of the same number; the model that comes along has one, for all.
 
     Raises
     ------
@@ -42,6 +42,7 @@ class TransferSource:
         self.network: str = self._records[0]["recipe"]["model"]
 
     def _record(self, iteration: int, wanted: dict) -> dict:
+        iteration = self._training(iteration)
         if not self.files.run_record(iteration).exists():
             raise InputError(
                 f"expected {self.files.best(iteration)} to start from, found nothing: train "
@@ -104,7 +105,11 @@ class TransferSource:
         for layer, source in zip(network.layers[:-1], source_network.layers[:-1], strict=True):
             layer.set_weights(source.get_weights())
 
+    def _training(self, iteration: int) -> int:
+        return 0 if self.source == "pretrained" else iteration
+
     def _load(self, iteration: int) -> "keras.Model":
+        iteration = self._training(iteration)
         return trained.load_network(
             self.files, iteration, f"the training of {self.source} again, with --overwrite"
         )

@@ -108,6 +108,61 @@ def _relative(averaged: np.ndarray) -> np.ndarray:
     return averaged / (averaged.max() or 1.0)
 
 
+def calibrate(averaged: np.ndarray, y_true: np.ndarray) -> tuple[float, float] | None:
+    """Find how likely a label plays, given what a strategy averages before it divides.
+
+    A logistic regression on the log-odds of the averages, one for all labels (Platt 1999).
+
+    Parameters
+    ----------
+    averaged : np.ndarray [shape=(clips, labels)]
+        Of `averages`, from 0 to 1.
+    y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+        Labels of each clip.
+
+    Returns
+    -------
+    (slope, intercept) : tuple of float, or None
+        None if all labels play, or none.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    y_true = np.ravel(y_true)
+    if y_true.all() or not y_true.any():
+        return None
+    found = LogisticRegression(C=np.inf).fit(_log_odds(averaged).reshape(-1, 1), y_true)
+    return float(found.coef_[0, 0]), float(found.intercept_[0])
+
+
+def calibrated(averaged: np.ndarray, calibration: tuple[float, float]) -> np.ndarray:
+    """Return the probability that a label plays: comparable between clips, as scores are not.
+
+    Parameters
+    ----------
+    averaged : np.ndarray [shape=(..., labels)]
+        Of `averages`, from 0 to 1.
+    calibration : tuple of (float, float)
+        Slope and intercept, of `calibrate`.
+
+    Returns
+    -------
+    np.ndarray [shape=(..., labels)]
+        From 0 to 1.
+
+    Examples
+    --------
+    >>> calibrated(np.array([0.2, 0.8]), (1.0, 0.0)).round(2).tolist()
+    [0.2, 0.8]
+    """
+    slope, intercept = calibration
+    return 1 / (1 + np.exp(-(slope * _log_odds(averaged) + intercept)))
+
+
+def _log_odds(averaged: np.ndarray) -> np.ndarray:
+    shares = np.clip(averaged, 1e-4, 1 - 1e-4)
+    return np.log(shares / (1 - shares))
+
+
 BY_PATCH = "patch"  # instead of a strategy: each patch decides for itself (thesis 5.2.2)
 
 

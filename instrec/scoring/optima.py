@@ -8,9 +8,10 @@ from instrec.scoring import metrics
 
 # By strategy, 'global' or 'classwise', and average or label.
 Optima = dict[str, dict[str, dict[str, float]]]
+Calibration = dict[str, tuple[float, float]]  # by strategy: see `metrics.calibrate`
 
 
-def load(path: Path, labels: Sequence[str], remedy: str) -> tuple[dict, Optima]:
+def load(path: Path, labels: Sequence[str], remedy: str) -> tuple[dict, Optima, Calibration]:
     """Read the thresholds that plot_perf_metrics.py stored.
 
     Parameters
@@ -28,6 +29,8 @@ def load(path: Path, labels: Sequence[str], remedy: str) -> tuple[dict, Optima]:
         What they are of.
     optima : dict
         Thresholds; those of 'classwise' in the order of the labels.
+    calibration : dict
+        Of each strategy; empty if the development half had nothing to calibrate by.
 
     Raises
     ------
@@ -44,4 +47,8 @@ def load(path: Path, labels: Sequence[str], remedy: str) -> tuple[dict, Optima]:
             }
             for strategy in metrics.STRATEGIES
         }
-    return content["recipe"], optima
+        calibration = {
+            strategy: (float(slope), float(intercept))
+            for strategy, (slope, intercept) in content.get("calibration", {}).items()
+        }
+    return content["recipe"], optima, calibration

@@ -16,13 +16,15 @@ from instrec.data import audio, features, separated
 from instrec.errors import InputError
 from instrec.learning import trained
 from instrec.learning.model_files import ModelFiles
-from instrec.scoring import metrics, optima
+from instrec.scoring import metrics, optima, scores
+from settings import NOTHING
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_THRESHOLD = 0.5  # where a model has no thresholds of its own
 STRATEGY = "s2"
+HALF = 0.5  # of the output: none of the instruments is likelier than all of them together
 BATCH = 256  # patches that the networks are given at once
 FIGURE_FRAMES = 4000  # columns of a spectrogram, about; more than a page has pixels
 
@@ -34,7 +36,7 @@ class Recognition(NamedTuple):
     ----------
     table : pandas.DataFrame
         By instrument, the strongest first: strength, threshold, present, and segments, a tuple of
-        (start, end) in seconds.
+        (start, end) in seconds; of a model that is calibrated, after strength, probability.
     predictions : np.ndarray [shape=(patches, labels)]
         Outputs of the network, averaged over the trainings.
     spectrogram : np.ndarray [shape=(mel bands, columns)]
@@ -45,6 +47,10 @@ class Recognition(NamedTuple):
         Length of the recording.
     sample_rate : int
         Rate in Hz at which it was heard.
+    is_none : bool
+        Whether none of the instruments plays, which only a model with a label for that can say.
+    none_segments : tuple of (float, float)
+        When none of them plays, in seconds.
     note : str
         What is wrong with the file, if it is used all the same.
     """
@@ -55,6 +61,8 @@ class Recognition(NamedTuple):
     edges: np.ndarray
     seconds: float
     sample_rate: int
+    is_none: bool = False
+    none_segments: tuple[tuple[float, float], ...] = ()
     note: str = ""
 
 
@@ -121,19 +129,38 @@ class Recogniser:
             self.step = max(1, int(self.parameters.patch_frames * (1 - overlap)))
         trained.check_alike(files, self.records)
         self.means_and_stds = trained.load_means_and_stds(files, 0, self.records[0], "train.py")
-        self.thresholds, self.has_thresholds = self._thresholds()
+        self._load_optima()
         self._networks: list = []
 
-    def _thresholds(self) -> tuple[np.ndarray, bool]:
-        """Return the best threshold of each label, and whether the model has its own."""
-        if not self.files.optima.exists():
-            return np.full(len(self.labels), DEFAULT_THRESHOLD), False
+    def _load_optima(self) -> None:
+        """Set the best threshold of each label, and the calibration, if the model has its own."""
+        self.thresholds = np.full(len(self.labels), DEFAULT_THRESHOLD)
+        self.has_thresholds, self.calibration = self.files.optima.exists(), None
+        if not self.has_thresholds:
+            return
         remedy = "evaluate.py -O 2 and plot_perf_metrics.py"
-        recipe, found = optima.load(self.files.optima, self.labels, remedy)
+        recipe, found, calibration = optima.load(self.files.optima, self.labels, remedy)
         with storage.parsing(self.files.optima, remedy):
             if not set(recipe["weights"]) <= {record["weights"] for record in self.records}:
                 raise InputError(f"{self.files.optima} is of other networks: run {remedy}")
-        return np.array([*found[self.strategy]["classwise"].values()]), True
+        self.thresholds = np.array([*found[self.strategy]["classwise"].values()])
+        self.calibration = calibration.get(self.strategy)
+
+    def share_right(self) -> float | None:
+        """Return how often a label shown as present was right, on the test clips of the model.
+
+        Returns
+        -------
+        float or None
+            Micro precision with these thresholds; None if evaluate.py -O 3 was not run.
+        """
+        if not self.files.scores.exists():
+            return None
+        record, table = scores.load(self.files.scores, "evaluate.py -O 3")
+        if record["recipe"]["weights"] != [record["weights"] for record in self.records]:
+            return None
+        chosen = (table.strategy == self.strategy) & (table.kind == "global_classwise")
+        return float(table[chosen & (table.name == "micro")].precision.mean())
 
     def warn_of_untrained(self) -> None:
         """Print which trainings have not learnt."""
@@ -177,6 +204,7 @@ class Recogniser:
         shown = spectrograms[0][..., 0]
         pool = max(1, shown.shape[1] // FIGURE_FRAMES)  # frames a column of the figure
         whole = shown[:, : shown.shape[1] // pool * pool]
+        none = self._none(outputs)
         return Recognition(
             self._table(outputs, seconds),
             outputs,
@@ -184,6 +212,8 @@ class Recogniser:
             edges(len(outputs), self._hop, self.parameters.patch_seconds, seconds),
             seconds,
             self.parameters.sample_rate,
+            bool(none.mean() > HALF),
+            segments(none > HALF, self._hop, self.parameters.patch_seconds, seconds),
         )
 
     @property
@@ -213,8 +243,8 @@ class Recogniser:
         spectrograms, _ = self._spectrograms(Path(path))
         inputs = [self._patches(spectrogram) for spectrogram in spectrograms]
         outputs = self._outputs(inputs)
-        if label is None:
-            label = int(metrics.STRATEGIES[self.strategy](outputs).argmax())
+        if label is None:  # of an instrument
+            label = self.labels.index(self._table(outputs, 0.0).index[0])
         row = int(outputs[:, label].argmax())
         return StrongestPatch(
             label,
@@ -271,26 +301,34 @@ class Recogniser:
             warnings.warn(outcome.note, audio.Damaged, stacklevel=2)
         yield list(targets.values())
 
+    def _none(self, predictions: np.ndarray) -> np.ndarray:
+        """Return the output for 'none of the instruments' by patch; 0 without such a label."""
+        if NOTHING not in self.labels:
+            return np.zeros(len(predictions))
+        return predictions[:, self.labels.index(NOTHING)]
+
     def _table(self, predictions: np.ndarray, seconds: float) -> "pd.DataFrame":
         import pandas as pd
 
+        instruments = np.flatnonzero(np.array(self.labels) != NOTHING)
+        none, thresholds = self._none(predictions), self.thresholds[instruments]
+        predictions = predictions[:, instruments]
         strengths = metrics.STRATEGIES[self.strategy](predictions)
-        present = metrics.decide(strengths, self.thresholds)
+        present = metrics.decide(strengths, thresholds) & (none.mean() <= HALF)
         hop, length = self._hop, self.parameters.patch_seconds
-        playing = activity(predictions, self.strategy) >= self.thresholds
+        playing = activity(predictions, self.strategy) >= thresholds
+        playing &= none[:, None] <= HALF
         found = [
             segments(playing[:, i], hop, length, seconds) if present[i] else ()
-            for i in range(len(self.labels))
+            for i in range(len(instruments))
         ]
-        table = pd.DataFrame(
-            {
-                "strength": strengths,
-                "threshold": self.thresholds,
-                "present": present,
-                "segments": found,
-            },
-            index=pd.Index(self.labels, name="instrument"),
-        )
+        columns = {"strength": strengths}
+        if self.calibration is not None:
+            averages = metrics.averages(self.strategy, predictions)
+            columns["probability"] = metrics.calibrated(averages, self.calibration)
+        columns |= {"threshold": thresholds, "present": present, "segments": found}
+        index = pd.Index([self.labels[i] for i in instruments], name="instrument")
+        table = pd.DataFrame(columns, index=index)
         return table.sort_values("strength", ascending=False, kind="stable")
 
 
