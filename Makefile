@@ -5,7 +5,7 @@
 # make faults   hurt every script and every kind of file, at length: an hour and more
 # make audit    look up the installed packages for known vulnerabilities
 # make report   run the experiments with a published change on rendered audio, write docs/report: hours
-# make pretrained   make the model that predict.py takes by default; needs three Debian packages
+# make pretrained   make the model that predict.py takes by default, of all SoundFonts that are there
 PYTHON ?= python3
 VENV := .venv
 ifeq ($(OS),Windows_NT)
@@ -99,10 +99,8 @@ audit: develop
 report: setup
 	$(RUN) reproduce.py --scale demo --report docs/report
 
-# apt-get install fluid-soundfont-gm musescore-general-soundfont-lossless csound-soundfont
-SF2 := /usr/share/sounds/sf2
-SOUNDFONTS = $(shell $(RUN) -c 'import render_dataset; print(render_dataset.default_soundfont())') \
-	$(SF2)/FluidR3_GM.sf2 $(SF2)/MuseScore_General_Full.sf2 $(SF2)/sf_GMbank.sf2
+# Those SoundFonts of the table that are there; render_dataset.py says how to get the others.
+SOUNDFONTS := --banks pretrained/banks.toml
 RECIPE := -x pretrained/recipe.toml
 BOX := rendered_1024/model_residual
 BOX_FILES := .optima.json .scores.json 0.best.hdf5 0.history.npy 0.json 0.run.json
@@ -111,7 +109,7 @@ pretrained: export INSTREC_DATA_PATH := $(DEMO)/pretrained/data
 pretrained: export INSTREC_FEATURE_PATH := $(DEMO)/pretrained/features
 pretrained: export INSTREC_MODEL_PATH := $(DEMO)/pretrained/models
 pretrained: setup
-	$(RUN) render_dataset.py -d 10 --train 800 --test 240 --soundfont $(SOUNDFONTS)
+	$(RUN) render_dataset.py -d 10 --train 600 --test 240 $(SOUNDFONTS)
 	$(RUN) create_encoding.py $(RECIPE)
 	$(RUN) generate_dataset.py $(RECIPE)
 	$(RUN) train.py $(RECIPE)

@@ -190,3 +190,15 @@ def test_scores_out_of_range_are_refused(wrong):
         metrics.decide(scores, 0.5)
     with pytest.raises(ValueError, match="from 0 to 1"):
         metrics.decide_at_each(scores)
+
+
+def test_calibrated_probabilities_are_as_often_right_as_they_say():
+    """Drawn with a known law, which is found again; averages of 0 and 1 are finite."""
+    rng = np.random.default_rng(0)
+    averaged = rng.uniform(0, 1, (4000, 5))
+    truth = 1 / (1 + np.exp(-(2 * np.log(averaged / (1 - averaged)) - 1)))
+    calibration = metrics.calibrate(averaged, rng.random(averaged.shape) < truth)
+    assert calibration == pytest.approx((2, -1), abs=0.1)
+    assert metrics.calibrated(averaged, calibration) == pytest.approx(truth, abs=0.03)
+    assert np.isfinite(metrics.calibrated(np.array([0.0, 1.0]), calibration)).all()
+    assert metrics.calibrate(averaged, np.zeros(averaged.shape, bool)) is None

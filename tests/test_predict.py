@@ -154,6 +154,33 @@ def test_times_follow_the_instruments(model):
     assert table["segments"].iloc[2] == ()
 
 
+def test_a_label_for_none_is_a_flag_of_the_file_and_of_stretches(model, song, paths, monkeypatch):
+    """The second label is made to mean 'none': outputs are set by hand."""
+    recogniser = recognition.Recogniser(model, "s1")
+    monkeypatch.setattr(recognition, "NOTHING", SINGLE.labels[1])
+    outputs = np.tile([0.8, 0.1, 0.1], (22, 1))
+    outputs[11:] = [0.2, 0.7, 0.1]
+    monkeypatch.setattr(recogniser, "_outputs", lambda *_: outputs)
+    found = recogniser.predict(song)
+    assert list(found.table.index) == [SINGLE.labels[0], SINGLE.labels[2]]
+    assert not found.is_none and found.table["present"].tolist() == [True, False]
+    ((first, last),) = found.none_segments
+    ((start, end),) = found.table["segments"].iloc[0]
+    assert start == 0 and last == found.seconds and 0 < end - first < 1  # patches overlap
+    assert found.table["strength"].tolist() == pytest.approx([1.0, 0.2])
+    tags = predict.as_jams(recogniser, "a.wav", found)["annotations"][0]["data"]
+    assert [(tag["value"], tag["confidence"]) for tag in tags] == [
+        (SINGLE.labels[0], 1.0),
+        ("none", None),
+    ]
+    outputs[:] = [0.4, 0.55, 0.05]
+    found = recogniser.predict(song)
+    assert found.is_none and not found.table["present"].any()
+    assert not any(found.table["segments"]) and found.none_segments == ((0, found.seconds),)
+    assert predict.as_json(recogniser, {"a": found})["files"]["a"]["none"] is True
+    assert predict.as_frame({"a": found})["none"].all()
+
+
 def test_thresholds_are_those_of_the_model(model, song, call, capsys):
     recogniser = recognition.Recogniser(model)
     assert not recogniser.has_thresholds and set(recogniser.thresholds) == {0.5}
@@ -165,6 +192,12 @@ def test_thresholds_are_those_of_the_model(model, song, call, capsys):
     classwise = optima["optima"]["s1"]["classwise"]
     recogniser = recognition.Recogniser(model, "s1")
     assert dict(zip(SINGLE.labels, recogniser.thresholds, strict=True)) == classwise
+    table = recogniser.predict(song).table
+    assert table["probability"].between(0, 1).all()
+    assert table["probability"].is_monotonic_decreasing
+    assert recogniser.share_right() is None
+    call("evaluate.py", *MODEL, "-d", 21, "-O", 3, "-i", 2)
+    assert 0 < recogniser.share_right() <= 1
     optima["recipe"]["weights"][0] = "other"
     storage.save_json(model.optima, optima)
     with pytest.raises(InputError, match="of other networks: run evaluate.py -O 2"):

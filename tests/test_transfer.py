@@ -185,6 +185,16 @@ def test_a_kill_between_checkpoint_and_state_of_the_second_pass_changes_nothing(
         assert all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
 
 
+def test_the_model_that_comes_along_is_a_source_for_every_training(source, monkeypatch):
+    monkeypatch.setattr(model_files, "PRETRAINED", SOURCE)
+    monkeypatch.setattr(model_files, "PRETRAINED_ROOT", settings.MODELS_ROOT)
+    monkeypatch.setattr("instrec.config.PRETRAINED", SOURCE)
+    files = transferred(transfer_from="pretrained", iter_num=2)
+    assert files.model == "model_tiny_from_single_1024_one_pass"
+    (body, *_), (same, *_) = (weights(files, iteration) for iteration in (0, 1))
+    assert all(map(np.array_equal, body, same))  # both from its first training
+
+
 def test_a_transfer_never_replaces_its_source(source, monkeypatch):
     settings.dataset = 21
     with changed({"transfer_from": SOURCE, "iter_num": 1}):

@@ -121,8 +121,8 @@ def add_transfer_options(parser: argparse.ArgumentParser) -> None:
         "--from",
         dest="transfer_from",
         metavar="KEY/MODEL.OPTIMIZER",
-        help="start from a trained model, such as irmas_wind_1024/model_leaky.adam, or from the one "
-        "that comes along: pretrained",
+        help="start from a trained model, such as irmas_wind_1024/model_leaky.adam, or from "
+        "'pretrained', the one that comes along",
     )
     group.add_argument(
         "--passes",

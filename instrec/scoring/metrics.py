@@ -130,7 +130,7 @@ def calibrate(averaged: np.ndarray, y_true: np.ndarray) -> tuple[float, float] |
     y_true = np.ravel(y_true)
     if y_true.all() or not y_true.any():
         return None
-    found = LogisticRegression(C=np.inf).fit(_log_odds(averaged).reshape(-1, 1), y_true)
+    found = LogisticRegression().fit(_log_odds(averaged).reshape(-1, 1), y_true)
     return float(found.coef_[0, 0]), float(found.intercept_[0])
 
 
