@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instrec.common import command
+from instrec.config import full_name
 from instrec.errors import InputError
 from instrec.figures import sound, style
 from instrec.learning import model_files
@@ -54,7 +55,7 @@ def draw(
     """Draw the explanation of a patch of a file."""
     separated = recogniser.is_separated
     names = recogniser.folders if separated else ["the recording"] * len(recogniser.folders)
-    label = recogniser.labels[patch.label]
+    label = full_name(recogniser.labels[patch.label])
     return sound.attribution(
         list(zip(names, patch.inputs, explanation.attributions, strict=True)),
         patch.start,
@@ -94,17 +95,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         means_and_stds=recogniser.means_and_stds,
     )
     label = recogniser.labels[patch.label]
+    instrument = full_name(label)
     total = sum(float(cells.sum()) for cells in found.attributions)
     print(
-        f"{arguments.file}: {label} is strongest from second {patch.start:.2f} on, with an output "
-        f"of {found.output:.3f}\n"
+        f"{arguments.file}: {instrument} is strongest from second {patch.start:.2f} on, with an "
+        f"output of {found.output:.3f}\n"
         f"digital silence, a patch whose cells are all alike, has {found.baseline:.3f}; "
         f"the attributions add up to {total:+.3f}"
     )
     if found.baseline > found.output / 2:
         print(
-            f"note: this model hears {label} in silence, too: the figure shows what changes its "
-            "output from there, not all that it takes for the instrument"
+            f"note: this model hears {instrument} in silence, too: the figure shows what changes "
+            "its output from there, not all that it takes for the instrument"
         )
     figure = draw(recogniser, patch, found, arguments.file.name)
     name = f"attribution_{arguments.file.stem}_{label}"

@@ -29,16 +29,14 @@ from instrec.config import Config, read
 from instrec.data import metadata
 from instrec.errors import InputError
 from instrec.learning import model_files
+from instrec.reporting import recordings
 from instrec.scoring import metrics, recognition
 from instrec.scoring.recognition import Recogniser, Recognition
-from settings import NOTHING
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-NUMBERS = ("strength", "probability", "threshold")  # columns of the table, of which all models
-# that are not calibrated lack the second
 NAME_BYTES = 180  # of a file's name, which may have 255 with all that is added
 
 
@@ -84,130 +82,6 @@ def predict(
     else:
         files = model_files.model_files(config or read(), model, optimizer or "adam")
     return Recogniser(files, strategy).predict(path).table
-
-
-# --- what is written ------------------------------------------------------------------------------
-def clock(seconds: float) -> str:
-    """Write a time: 75.4 -> '1:15.4'.
-
-    Parameters
-    ----------
-    seconds : float
-        A time.
-
-    Returns
-    -------
-    str
-    """
-    minutes, rest = divmod(round(seconds, 1), 60)
-    return f"{int(minutes)}:{rest:04.1f}"
-
-
-def times(segments: Sequence[tuple[float, float]]) -> str:
-    """Write stretches of time: [(0, 2.5), (61, 70)] -> '0:00.0-0:02.5, 1:01.0-1:10.0'."""
-    return ", ".join(f"{clock(start)}-{clock(end)}" for start, end in segments)
-
-
-def print_recognition(name: str, found: Recognition) -> None:
-    """Print the table of one file."""
-    print(f"\n{name} ({clock(found.seconds)})")
-    if found.note:
-        print(f"note: {found.note}")
-    numbers = [name for name in NUMBERS if name in found.table]
-    command.print_table(
-        ("instrument", *numbers, "plays", "when"),
-        [
-            (
-                instrument,
-                *(f"{row[name]:.2f}" for name in numbers),
-                "yes" if row.present else "",
-                times(row.segments),
-            )
-            for instrument, row in found.table.iterrows()
-        ],
-    )
-    if found.is_none:
-        print("none of the instruments plays")
-    elif found.none_segments:
-        print(f"none of the instruments: {times(found.none_segments)}")
-
-
-def as_frame(everything: dict[str, Recognition]) -> "pd.DataFrame":
-    """Join the tables of all files: a row a file and instrument, segments as text.
-
-    The column `none` says whether none of the instruments plays in the file.
-    """
-    import pandas as pd
-
-    tables = {
-        name: found.table.assign(
-            segments=[";".join(f"{a:g}-{b:g}" for a, b in row) for row in found.table.segments],
-            none=found.is_none,
-        )
-        for name, found in everything.items()
-    }
-    return pd.concat(tables, names=["file"]).reset_index()
-
-
-def as_json(recogniser: Recogniser, everything: dict[str, Recognition]) -> dict:
-    """Return everything that was found, and with what."""
-    return {
-        "model": f"{recogniser.files.model}.{recogniser.files.optimizer}",
-        "data_set": recogniser.records[0]["recipe"]["data_set"],
-        "weights": [record["weights"] for record in recogniser.records],
-        "strategy": recogniser.strategy,
-        "files": {
-            name: {
-                "seconds": round(found.seconds, 3),
-                "none": found.is_none,
-                "none_segments": [list(segment) for segment in found.none_segments],
-                "instruments": {
-                    instrument: {
-                        **{n: round(float(row[n]), 4) for n in NUMBERS if n in row},
-                        "present": bool(row.present),
-                        "segments": [list(segment) for segment in row.segments],
-                    }
-                    for instrument, row in found.table.iterrows()
-                },
-            }
-            for name, found in everything.items()
-        },
-    }
-
-
-def as_jams(recogniser: Recogniser, name: str, found: Recognition) -> dict:
-    """Return a JAMS document: an open tag for each stretch of time in which an instrument plays.
-
-    A stretch without any has the tag 'none', with no confidence.
-    """
-    tags = [(row.segments, who, float(row.strength)) for who, row in found.table.iterrows()]
-    data = [
-        {"time": start, "duration": round(end - start, 2), "value": value}
-        | {"confidence": None if strength is None else round(strength, 4)}
-        for segments, value, strength in [*tags, (found.none_segments, NOTHING, None)]
-        for start, end in segments
-    ]
-    metadata = {
-        "curator": {"name": "", "email": ""},
-        "annotator": {},
-        "version": "",
-        "corpus": "",
-        "annotation_tools": f"instRecCnn {recogniser.files.model}.{recogniser.files.optimizer}",
-        "annotation_rules": "",
-        "validation": "",
-        "data_source": "program",
-    }
-    annotation = {
-        "annotation_metadata": metadata,
-        "namespace": "tag_open",
-        "data": sorted(data, key=lambda tag: (tag["time"], tag["value"])),
-        "sandbox": {},
-        "time": 0,
-        "duration": found.seconds,
-    }
-    about = {"title": Path(name).stem, "artist": "", "release": "", "duration": found.seconds}
-    about |= {"identifiers": {}, "jams_version": "0.3.4"}
-    return {"annotations": [annotation], "file_metadata": about, "sandbox": {}}
 
 
 def audio_files(paths: Sequence[Path]) -> list[Path]:
@@ -272,15 +146,27 @@ def main(argv: Sequence[str] | None = None) -> None:
         ("--csv FILE", "all tables as one CSV file"),
         ("--json FILE", "everything, and with which model, as JSON"),
         ("--jams DIR", "one JAMS file a recording: instruments with their times"),
+        ("--summary FILE", "a row a recording as one CSV file"),
+        ("--audacity DIR", "one label track a recording, for Audacity"),
+        ("--regions DIR", "one CSV file a recording, which Sonic Visualiser reads as regions"),
         ("--figures DIR", "one figure a recording: spectrogram and predictions over time"),
     ):
         name, metavar = option.split()
         parser.add_argument(name, type=Path, metavar=metavar, help=f"write {what}")
+    parser.add_argument(
+        "--sort",
+        default="file",
+        metavar="BY",
+        help=f"order of the summary: {', '.join(recordings.SORTS)}, or a label (file)",
+    )
     arguments, config = command.parse(parser, argv)
     files = model_files.to_recognise_with(config, arguments.model)
     paths = audio_files(arguments.paths)
     model = (files, arguments.strategy, recognition.contents(files))
     recogniser = recognition.recogniser(*model)
+    if arguments.sort not in (*recordings.SORTS, *recogniser.labels):
+        known = ", ".join((*recordings.SORTS, *recogniser.labels))
+        raise InputError(f"expected --sort by one of {known}, found {arguments.sort!r}")
     record = recogniser.records[0]
     print(
         f"{files.model}.{files.optimizer}: {len(recogniser.records)} trainings, on "
@@ -309,16 +195,22 @@ def main(argv: Sequence[str] | None = None) -> None:
             left_out.append(path)
             print(f"left out: {path}: {found}", file=sys.stderr)
             continue
-        print_recognition(str(path), found)
+        recordings.print_recognition(str(path), found)
         _write_each(arguments, recogniser, names[path], path, found)
         # Tables are kept for the end; what figures are drawn of would grow with every file.
         small = np.empty((0, 0))
         everything[str(path)] = found._replace(predictions=small, spectrogram=small)
     if everything and arguments.csv:
         with storage.whole(arguments.csv) as partial:
-            as_frame(everything).to_csv(partial, index=False, float_format="%.4f")
+            recordings.as_frame(everything).to_csv(partial, index=False, float_format="%.4f")
     if everything and arguments.json:
-        storage.save_json(arguments.json, as_json(recogniser, everything))
+        storage.save_json(arguments.json, recordings.as_json(recogniser, everything))
+    if len(everything) > 1 or (everything and arguments.summary):
+        table = recordings.summary(everything, arguments.sort)
+        recordings.print_summary(table)
+        if arguments.summary:
+            with storage.whole(arguments.summary) as partial:
+                table.to_csv(partial, index=False, float_format="%.4f")
     if left_out:
         print(f"left out {len(left_out)} of {len(paths)} files in all", file=sys.stderr)
     if not everything:
@@ -333,8 +225,15 @@ def _write_each(
     found: Recognition,
 ) -> None:
     if arguments.jams:
-        document = as_jams(recogniser, str(path), found)
+        document = recordings.as_jams(recogniser, str(path), found)
         storage.save_json(arguments.jams / f"{name}.jams", document)
+    for folder, text, ending in (
+        (arguments.audacity, recordings.as_audacity, "labels.txt"),
+        (arguments.regions, recordings.as_regions, "regions.csv"),
+    ):
+        if folder:
+            with storage.whole(folder / f"{name}.{ending}") as partial:
+                partial.write_text(text(found), encoding="utf-8")
     if arguments.figures:
         from instrec.figures import sound, style
 

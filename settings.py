@@ -97,6 +97,36 @@ MONOTIMBRAL = (
     *("pia", "sax", "svf", "svm", "syn", "tru", "vio"),
 )
 JAZZ = ("as", "cl", "ss", "tb", "tp", "ts")
+# What people call them; tables on the screen and figures say so, files keep the labels.
+LABEL_NAMES = {
+    "acg": "acoustic guitar",
+    "as": "alto saxophone",
+    "cel": "cello",
+    "cl": "clarinet",
+    "cla": "clarinet",
+    "dob": "double bass",
+    "egc": "electric guitar, clean",
+    "egd": "electric guitar, distorted",
+    "epi": "electric piano",
+    "flu": "flute",
+    "gac": "acoustic guitar",
+    "gel": "electric guitar",
+    "hor": "horn",
+    NOTHING: "none of them",
+    "org": "organ",
+    "pia": "piano",
+    "sax": "saxophone",
+    "ss": "soprano saxophone",
+    "svf": "singing, female",
+    "svm": "singing, male",
+    "syn": "synthesiser",
+    "tb": "trombone",
+    "tp": "trumpet",
+    "tru": "trumpet",
+    "ts": "tenor saxophone",
+    "vio": "violin",
+    "voi": "singing",
+}
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,21 @@ RESULT_PREFIXES = (ENSEMBLE, HALVED_BY["patch"], HALVED_BY["song"])
 PRETRAINED = "rendered_1024/model_residual.adam"  # the model that comes with the code
 
 
+def full_name(label: str) -> str:
+    """Return what people call a label: 'cel' -> 'cello'; one that settings.py does not name, as is.
+
+    Parameters
+    ----------
+    label : str
+        Of a label set.
+
+    Returns
+    -------
+    str
+    """
+    return settings.LABEL_NAMES.get(label, label)
+
+
 @dataclass(frozen=True)
 class FeatureParameters:
     """What a patch is made with; stored with tensors and models, which are refused if it differs.

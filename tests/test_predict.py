@@ -19,6 +19,7 @@ from instrec.common import storage
 from instrec.config import read
 from instrec.errors import InputError
 from instrec.learning import model_files, trained
+from instrec.reporting import recordings
 from instrec.scoring import metrics, recognition
 
 SEPARATED = settings.DataSet(
@@ -168,7 +169,7 @@ def test_a_label_for_none_is_a_flag_of_the_file_and_of_stretches(model, song, pa
     ((start, end),) = found.table["segments"].iloc[0]
     assert start == 0 and last == found.seconds and 0 < end - first < 1  # patches overlap
     assert found.table["strength"].tolist() == pytest.approx([1.0, 0.2])
-    tags = predict.as_jams(recogniser, "a.wav", found)["annotations"][0]["data"]
+    tags = recordings.as_jams(recogniser, "a.wav", found)["annotations"][0]["data"]
     assert [(tag["value"], tag["confidence"]) for tag in tags] == [
         (SINGLE.labels[0], 1.0),
         ("none", None),
@@ -177,8 +178,8 @@ def test_a_label_for_none_is_a_flag_of_the_file_and_of_stretches(model, song, pa
     found = recogniser.predict(song)
     assert found.is_none and not found.table["present"].any()
     assert not any(found.table["segments"]) and found.none_segments == ((0, found.seconds),)
-    assert predict.as_json(recogniser, {"a": found})["files"]["a"]["none"] is True
-    assert predict.as_frame({"a": found})["none"].all()
+    assert recordings.as_json(recogniser, {"a": found})["files"]["a"]["none"] is True
+    assert recordings.as_frame({"a": found})["none"].all()
 
 
 def test_thresholds_are_those_of_the_model(model, song, call, capsys):
@@ -214,6 +215,8 @@ def test_everything_is_written_and_bad_files_are_left_out(model, song, paths, ca
     call(
         *("predict.py", song, folder, *MODEL, "-d", 21, "--csv", out / "all.csv"),
         *("--json", out / "all.json", "--jams", out / "jams", "--figures", out / "figures"),
+        *("--summary", out / "summary.csv", "--sort", "cel", "--audacity", out / "tracks"),
+        *("--regions", out / "regions"),
     )
     shown = capsys.readouterr()
     assert "left out 1 of 4 files in all" in shown.err and "broken.wav: not readable" in shown.err
@@ -226,13 +229,74 @@ def test_everything_is_written_and_bad_files_are_left_out(model, song, paths, ca
     row = table[(table["file"] == str(song)) & (table["instrument"] == "cel")]
     assert float(row["strength"].iloc[0]) == pytest.approx(strength, abs=1e-4)
     assert len(list((out / "jams").glob("*.jams"))) == 3
+    summary = pd.read_csv(out / "summary.csv")
+    assert len(summary) == 3 and summary["cel"].is_monotonic_decreasing
+    assert len(list((out / "tracks").glob("*.labels.txt"))) == 3
+    assert len(list((out / "regions").glob("*.regions.csv"))) == 3
     assert len(list((out / "figures").glob("*.png"))) == 3
+
+
+def recognition_of(rows, seconds=60.0, *, is_none=False):
+    """A recognition of label: (strength, segments)."""
+    table = pd.DataFrame(
+        [(*row, bool(row[1])) for row in rows.values()],
+        index=pd.Index(rows, name="instrument"),
+        columns=["strength", "segments", "present"],
+    )
+    nothing = np.empty(0)
+    return recognition.Recognition(table, nothing, nothing, nothing, seconds, 22050, is_none)
+
+
+@pytest.mark.parametrize(
+    "segments, expected",
+    (
+        (((0, 58),), "saxophone throughout"),
+        (((12.2, 60),), "saxophone from 0:12"),
+        (((0.5, 30),), "saxophone until 0:30"),
+        (((75, 100), (130, 150)), "saxophone from 1:15 to 2:30 with breaks"),
+        (((0, 10), (50, 60)), "saxophone with breaks"),
+    ),
+)
+def test_a_sentence_says_what_plays(segments, expected):
+    seconds = 60.0 if segments[-1][1] <= 60 else 300.0
+    found = recognition_of({"sax": (1.0, segments), "pia": (0.2, ())}, seconds)
+    assert recordings.sentence(found) == expected
+
+
+def test_a_sentence_names_the_strongest_first_and_says_none():
+    rows = {"sax": (1.0, ((0, 60),)), "pia": (0.5, ((12, 60),)), "zither": (0.1, ())}
+    assert recordings.sentence(recognition_of(rows)) == "saxophone throughout, piano from 0:12"
+    assert recordings.sentence(recognition_of(rows, is_none=True)) == "none of the 3 instruments"
+
+
+def test_a_summary_has_a_row_a_recording_in_the_order_asked_for():
+    everything = {
+        "b.wav": recognition_of({"sax": (1.0, ((0, 9),)), "pia": (0.4, ((0, 9),))}, 9.0),
+        "a.wav": recognition_of({"pia": (1.0, ((0, 5),)), "sax": (0.9, ())}, 5.0),
+        "c.wav": recognition_of({"pia": (1.0, ()), "sax": (0.1, ())}, 7.0, is_none=True),
+    }
+    table = recordings.summary(everything)
+    assert table["file"].tolist() == ["a.wav", "b.wav", "c.wav"]
+    assert table["instruments"].tolist() == ["pia", "sax pia", "none"]
+    assert recordings.summary(everything, "seconds")["file"].tolist() == ["a.wav", "c.wav", "b.wav"]
+    assert recordings.summary(everything, "sax")["file"].tolist() == ["b.wav", "a.wav", "c.wav"]
+
+
+def test_editors_read_times_and_names():
+    found = recognition_of({"sax": (1.0, ((2, 9.5),)), "pia": (0.4, ((0, 3), (4, 5)))})
+    assert recordings.as_audacity(found).splitlines() == [
+        "0.000\t3.000\tpiano",
+        "2.000\t9.500\tsaxophone",
+        "4.000\t5.000\tpiano",
+    ]
+    first = recordings.as_regions(found).splitlines()[0]
+    assert first == '0.000,0.4000,3.000,"piano"'
 
 
 def test_jams_are_valid(model, song, paths):
     recogniser = recognition.Recogniser(model)
     found = recogniser.predict(song)
-    document = predict.as_jams(recogniser, str(song), found)
+    document = recordings.as_jams(recogniser, str(song), found)
     (annotation,) = document["annotations"]
     expected = sorted(
         (start, name) for name, row in found.table.iterrows() for start, _ in row.segments

@@ -12,7 +12,7 @@ from typing import Any
 
 import settings
 from instrec import config as configuration
-from instrec.config import Config
+from instrec.config import Config, full_name
 from instrec.errors import InputError
 
 # Scripts that go on where they were stopped.
@@ -336,6 +336,8 @@ def progress(*args: Any, **kwargs: Any) -> "tqdm.tqdm":  # noqa: ANN401, F821
 def print_table(header: tuple[str, ...], rows: list[tuple]) -> None:
     """Print rows under a header: the first column to the left, the others to the right.
 
+    Labels in the first column are shown by their full names.
+
     Parameters
     ----------
     header : sequence of str
@@ -343,6 +345,7 @@ def print_table(header: tuple[str, ...], rows: list[tuple]) -> None:
     rows : sequence of sequence of str
         Cells, a row each.
     """
+    rows = [(full_name(str(first)), *others) for first, *others in rows]
     cells = [tuple(map(str, row)) for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from instrec.config import full_name
 from instrec.figures.style import (
     BLUE,
     GREEN,
@@ -62,8 +63,9 @@ def confusion(matrices: np.ndarray, labels: Sequence[str], title: str) -> "Figur
     image = axes.imshow(shown, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(mean.shape):
         _write_cell(axes, row, column, mean[row, column] if occurs[row] else None)
-    axes.set_xticks(range(len(labels)), labels, rotation=0 if len(labels) < 12 else 45)
-    axes.set_yticks(range(len(labels)), labels)
+    names = [*map(full_name, labels)]
+    axes.set_xticks(range(len(labels)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(labels)), names)
     axes.set(xlabel="predicted label", ylabel="true label")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -155,8 +157,8 @@ def classwise_panels(
     for axes in panels[len(order) :]:
         axes.set_visible(False)
     for axes, label in zip(panels, order, strict=False):
-        axes.set_title(label, loc="left", fontweight="bold")
-        axes.set_title(f"optimum {optima[label]:.2f}", loc="right", fontsize=9)
+        axes.set_title(full_name(label), loc="left", fontweight="bold", fontsize=9)
+        axes.set_title(f" {optima[label]:.2f}", loc="right", fontsize=9)
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
         axes.set(xticklabels=("0", "0.5", "1"), yticklabels=("0", "0.5", "1"))
         if label in absent:
@@ -238,7 +240,8 @@ def label_bars(
     figure = new_figure(max(0.75 * len(labels) + 1.2, 6), 2.4 * len(scores) + 1.2, title)
     rows = figure.subplots(len(scores), 1, sharey=True, squeeze=False)[:, 0]
     for axes, (strategy, found) in zip(rows, scores.items(), strict=True):
-        _bars_of_measures(axes, labels, found, "%.2f")
+        _bars_of_measures(axes, [full_name(label) for label in labels], found, "%.2f")
+        axes.tick_params(axis="x", labelrotation=20)
         axes.set(title=f"strategy {strategy}", ylim=(0, 1.2), ylabel="share of 1")
         axes.set_yticks(np.linspace(0, 1, 6))
     legend_below(figure, rows[0])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from instrec.config import FeatureParameters
+from instrec.config import FeatureParameters, full_name
 from instrec.data import features
 from instrec.figures.style import BLUE, GREY, ORANGE, new_figure, styled
 
@@ -165,7 +165,7 @@ def showcase(
                 image = axes.pcolormesh(times, bands, outputs, cmap="Blues", vmin=0, vmax=1)
                 box = ((left, place - 0.5), right - left, 1)
                 axes.add_patch(Rectangle(*box, fill=False, edgecolor=ORANGE, linewidth=1.5))
-            axes.set_yticks(range(len(labels)), labels)
+            axes.set_yticks(range(len(labels)), [*map(full_name, labels)])
             axes.set_ylim(len(labels) - 0.5, -0.5)
         patches.set_title(f"{model}: outputs by patch", loc="left")
         whole.set_title(f"{model}: by solo (s1); outlined: the truth", loc="left")
@@ -294,7 +294,7 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
     outputs = found.predictions[:, rows].T
     image = over_time.pcolormesh(found.edges, places, outputs, cmap="viridis", vmin=0, vmax=1)
     over_time.set_ylim(len(rows) - 0.5, -0.5)
-    over_time.set_yticks(range(len(rows)), found.table.index)
+    over_time.set_yticks(range(len(rows)), [*map(full_name, found.table.index)])
     over_time.set(xlabel="time in minutes and seconds", title="outputs of the network, by patch")
     for start, end in found.none_segments:
         over_time.axvspan(start, end, color=GREY, alpha=0.5, lw=0)

@@ -1,0 +1,247 @@
+"""What is told of recognised recordings: on the screen, as tables, and for other programs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from instrec.common import command
+from instrec.config import full_name
+from instrec.scoring.recognition import Recogniser, Recognition
+from settings import NOTHING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Columns of the table; models that are not calibrated lack the second.
+NUMBERS = ("strength", "probability", "threshold")
+THROUGHOUT = 0.9  # share of a recording in which an instrument plays 'throughout'
+SORTS = ("file", "seconds", "strongest")
+
+
+def clock(seconds: float) -> str:
+    """Write a time: 75.4 -> '1:15.4'.
+
+    Parameters
+    ----------
+    seconds : float
+        A time.
+
+    Returns
+    -------
+    str
+    """
+    minutes, rest = divmod(round(seconds, 1), 60)
+    return f"{int(minutes)}:{rest:04.1f}"
+
+
+def times(segments: Sequence[tuple[float, float]]) -> str:
+    """Write stretches of time: [(0, 2.5), (61, 70)] -> '0:00.0-0:02.5, 1:01.0-1:10.0'."""
+    return ", ".join(f"{clock(start)}-{clock(end)}" for start, end in segments)
+
+
+def sentence(found: Recognition) -> str:
+    """Say in one sentence what plays: 'saxophone throughout, piano from 0:12'.
+
+    Parameters
+    ----------
+    found : Recognition
+        What was found in a recording.
+
+    Returns
+    -------
+    str
+        Instruments that are present, the strongest first.
+    """
+    playing = found.table[found.table["present"]]
+    if found.is_none or playing.empty:
+        return f"none of the {len(found.table)} instruments"
+    return ", ".join(
+        f"{full_name(label)} {_when(row.segments, found.seconds)}".rstrip()
+        for label, row in playing.iterrows()
+    )
+
+
+def _when(segments: Sequence[tuple[float, float]], seconds: float) -> str:
+    if not segments:
+        return "somewhere"
+    (start, _), (_, end) = segments[0], segments[-1]
+    share = sum(b - a for a, b in segments) / seconds
+    if share >= THROUGHOUT:
+        return "throughout"
+    from_start, to_end = start <= 1, seconds - end <= 1
+    ends = "" if to_end else f" to {_minutes(end)}"
+    when = f"until {_minutes(end)}" if from_start and ends else f"from {_minutes(start)}{ends}"
+    when = "" if from_start and to_end else when
+    return f"{when}{' with breaks' if len(segments) > 1 else ''}".strip()
+
+
+def _minutes(seconds: float) -> str:
+    return clock(round(seconds)).split(".")[0]
+
+
+def print_recognition(name: str, found: Recognition) -> None:
+    """Print the table of one file."""
+    print(f"\n{name} ({clock(found.seconds)})")
+    if found.note:
+        print(f"note: {found.note}")
+    numbers = [name for name in NUMBERS if name in found.table]
+    command.print_table(
+        ("instrument", *numbers, "plays", "when"),
+        [
+            (
+                instrument,
+                *(f"{row[name]:.2f}" for name in numbers),
+                "yes" if row.present else "",
+                times(row.segments),
+            )
+            for instrument, row in found.table.iterrows()
+        ],
+    )
+    print(sentence(found))
+
+
+def as_frame(everything: dict[str, Recognition]) -> "pd.DataFrame":
+    """Join the tables of all files: a row a file and instrument, segments as text.
+
+    The column `none` says whether none of the instruments plays in the file.
+    """
+    import pandas as pd
+
+    tables = {
+        name: found.table.assign(
+            segments=[";".join(f"{a:g}-{b:g}" for a, b in row) for row in found.table.segments],
+            none=found.is_none,
+        )
+        for name, found in everything.items()
+    }
+    return pd.concat(tables, names=["file"]).reset_index()
+
+
+def summary(everything: Mapping[str, Recognition], order: str = "file") -> "pd.DataFrame":
+    """Make one table of many recordings, a row each.
+
+    Parameters
+    ----------
+    everything : mapping of Recognition
+        By file.
+    order : {'file', 'seconds', 'strongest'} or a label
+        What rows are sorted by: names, lengths, the strongest instrument, or the strength of one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns file, seconds, instruments (labels that are present, the strongest first; 'none'),
+        and the strength of each label.
+    """
+    import pandas as pd
+
+    rows = []
+    for name, found in everything.items():
+        present = list(found.table.index[found.table["present"]])
+        row = {"file": name, "seconds": round(found.seconds, 1)}
+        row["instruments"] = NOTHING if found.is_none else " ".join(present)
+        row["strongest"] = NOTHING if found.is_none else found.table.index[0]
+        rows.append(row | found.table["strength"].sort_index().to_dict())
+    table = pd.DataFrame(rows)
+    return table.sort_values(order, ascending=order in SORTS, kind="stable", ignore_index=True)
+
+
+def print_summary(table: "pd.DataFrame") -> None:
+    """Print a table of `summary`, without the strengths."""
+    rows = [
+        (
+            row.file,
+            clock(row.seconds),
+            ", ".join(map(full_name, row.instruments.split())) or "nothing for sure",
+        )
+        for row in table.itertuples()
+    ]
+    print()
+    command.print_table(("file", "length", "instruments"), rows)
+
+
+def as_json(recogniser: Recogniser, everything: dict[str, Recognition]) -> dict:
+    """Return everything that was found, and with what."""
+    return {
+        "model": f"{recogniser.files.model}.{recogniser.files.optimizer}",
+        "data_set": recogniser.records[0]["recipe"]["data_set"],
+        "weights": [record["weights"] for record in recogniser.records],
+        "strategy": recogniser.strategy,
+        "files": {
+            name: {
+                "seconds": round(found.seconds, 3),
+                "none": found.is_none,
+                "none_segments": [list(segment) for segment in found.none_segments],
+                "instruments": {
+                    instrument: {
+                        **{n: round(float(row[n]), 4) for n in NUMBERS if n in row},
+                        "present": bool(row.present),
+                        "segments": [list(segment) for segment in row.segments],
+                    }
+                    for instrument, row in found.table.iterrows()
+                },
+            }
+            for name, found in everything.items()
+        },
+    }
+
+
+def as_jams(recogniser: Recogniser, name: str, found: Recognition) -> dict:
+    """Return a JAMS document: an open tag for each stretch of time in which an instrument plays.
+
+    A stretch without any has the tag 'none', with no confidence.
+    """
+    tags = [(row.segments, who, float(row.strength)) for who, row in found.table.iterrows()]
+    data = [
+        {"time": start, "duration": round(end - start, 2), "value": value}
+        | {"confidence": None if strength is None else round(strength, 4)}
+        for segments, value, strength in [*tags, (found.none_segments, NOTHING, None)]
+        for start, end in segments
+    ]
+    metadata = {
+        "curator": {"name": "", "email": ""},
+        "annotator": {},
+        "version": "",
+        "corpus": "",
+        "annotation_tools": f"instRecCnn {recogniser.files.model}.{recogniser.files.optimizer}",
+        "annotation_rules": "",
+        "validation": "",
+        "data_source": "program",
+    }
+    annotation = {
+        "annotation_metadata": metadata,
+        "namespace": "tag_open",
+        "data": sorted(data, key=lambda tag: (tag["time"], tag["value"])),
+        "sandbox": {},
+        "time": 0,
+        "duration": found.seconds,
+    }
+    about = {"title": Path(name).stem, "artist": "", "release": "", "duration": found.seconds}
+    about |= {"identifiers": {}, "jams_version": "0.3.4"}
+    return {"annotations": [annotation], "file_metadata": about, "sandbox": {}}
+
+
+def stretches(found: Recognition) -> list[tuple[float, float, str, float]]:
+    """List start and end in seconds, label and strength of all that plays, in the order of time."""
+    return sorted(
+        (start, end, label, float(row.strength))
+        for label, row in found.table.iterrows()
+        for start, end in row.segments
+    )
+
+
+def as_audacity(found: Recognition) -> str:
+    """Return a label track of Audacity: start, end and name, with tabs between."""
+    return _lines(f"{a:.3f}\t{b:.3f}\t{full_name(who)}" for a, b, who, _ in stretches(found))
+
+
+def as_regions(found: Recognition) -> str:
+    """Return a CSV file of regions for Sonic Visualiser: time, value, duration, label."""
+    return _lines(
+        f'{a:.3f},{strength:.4f},{b - a:.3f},"{full_name(who)}"'
+        for a, b, who, strength in stretches(found)
+    )
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
