@@ -29,7 +29,7 @@ from instrec.config import Config, read
 from instrec.data import metadata
 from instrec.errors import InputError
 from instrec.learning import model_files
-from instrec.reporting import recordings
+from instrec.reporting import page, recordings
 from instrec.scoring import metrics, recognition
 from instrec.scoring.recognition import Recogniser, Recognition
 
@@ -149,6 +149,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ("--summary FILE", "a row a recording as one CSV file"),
         ("--audacity DIR", "one label track a recording, for Audacity"),
         ("--regions DIR", "one CSV file a recording, which Sonic Visualiser reads as regions"),
+        ("--html DIR", "one page a recording, to look and listen"),
         ("--figures DIR", "one figure a recording: spectrogram and predictions over time"),
     ):
         name, metavar = option.split()
@@ -186,6 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     recogniser.warn_of_untrained()
     names = output_names(paths)
     everything: dict[str, Recognition] = {}
+    pages: dict[str, Path] = {}
     left_out = []
     # One process here, as a network takes all its cores; a bar for each file where it is at work.
     tasks = [(path.absolute(), model, not config.scheduler) for path in paths]
@@ -197,6 +199,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             continue
         recordings.print_recognition(str(path), found)
         _write_each(arguments, recogniser, names[path], path, found)
+        if arguments.html:
+            pages[str(path)] = page.write(arguments.html, names[path], path, recogniser, found)
+            print(f"page: {pages[str(path)]}")
         # Tables are kept for the end; what figures are drawn of would grow with every file.
         small = np.empty((0, 0))
         everything[str(path)] = found._replace(predictions=small, spectrogram=small)
@@ -205,6 +210,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             recordings.as_frame(everything).to_csv(partial, index=False, float_format="%.4f")
     if everything and arguments.json:
         storage.save_json(arguments.json, recordings.as_json(recogniser, everything))
+    if pages:
+        page.write_index(arguments.html, pages, everything)
     if len(everything) > 1 or (everything and arguments.summary):
         table = recordings.summary(everything, arguments.sort)
         recordings.print_summary(table)

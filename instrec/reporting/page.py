@@ -1,0 +1,210 @@
+"""A page to look at and listen to what was recognised: one HTML file a recording.
+
+It needs no network and no program but a browser. What comes from outside, such as names of files,
+is carried as data, in which nothing can run; what the page may load is what it carries, and its
+audio.
+"""
+
+import base64
+import html
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from instrec.common import storage
+from instrec.config import full_name
+from instrec.data import audio
+from instrec.reporting import recordings
+from instrec.scoring import recognition
+from instrec.scoring.recognition import Recogniser, Recognition
+from settings import NOTHING
+
+TEMPLATE = Path(__file__).with_name("page.html")
+OPUS_RATES = (8000, 12000, 16000, 24000, 48000)  # Hz
+EMBEDDED = 3_000_000  # bytes of audio that a page holds itself; more lies beside it
+DYNAMIC_RANGE = 80  # dB of the spectrogram
+BLOCK = 1 << 16  # frames
+
+
+def write(folder: Path, name: str, path: Path, recogniser: Recogniser, found: Recognition) -> Path:
+    """Write the page of a recording, and its audio beside it if that is large.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    name : str
+        Of the page, without an ending.
+    path : Path
+        The recording.
+    recogniser : Recogniser
+        What recognised it.
+    found : Recognition
+        What was found.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    sound = folder / f"{name}.opus"
+    with storage.whole(sound) as partial:
+        write_opus(path, partial)
+    source = f"{sound.name}"
+    if sound.stat().st_size <= EMBEDDED:
+        source = _data_url(sound.read_bytes(), "audio/ogg")
+        sound.unlink()
+    page = folder / f"{name}.html"
+    with storage.whole(page) as partial:
+        partial.write_text(render(path, recogniser, found, source), encoding="utf-8")
+    return page
+
+
+def write_opus(path: Path, target: Path) -> None:
+    """Write a recording as Opus, which browsers play, whatever format it has.
+
+    Parameters
+    ----------
+    path : Path
+        Any audio file.
+    target : Path
+        The Ogg file.
+    """
+    import soundfile
+    import soxr
+
+    with audio.open_audio(path) as file, audio.reading(path):
+        channels = min(file.channels, 2)
+        rate = file.samplerate if file.samplerate in OPUS_RATES else 48000
+        resampler = soxr.ResampleStream(file.samplerate, rate, channels)
+        with (
+            audio.writing(target),
+            soundfile.SoundFile(target, "w", rate, channels, "OPUS", format="OGG") as out,
+        ):
+            # Blocks of a whole file: one long write overflows the encoder's stack.
+            for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
+                out.write(np.clip(resampler.resample_chunk(block[:, :channels]), -1, 1))
+            rest = np.zeros((0, channels), np.float32)
+            out.write(np.clip(resampler.resample_chunk(rest, last=True), -1, 1))
+
+
+def render(path: Path, recogniser: Recogniser, found: Recognition, source: str) -> str:
+    """Return the page of a recording.
+
+    Parameters
+    ----------
+    path : Path
+        The recording, for its name.
+    recogniser : Recogniser
+        What recognised it.
+    found : Recognition
+        What was found.
+    source : str
+        Address of the audio.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    shown = [recogniser.labels.index(label) for label in found.table.index]
+    active = recognition.activity(found.predictions[:, shown], recogniser.strategy)
+    data = {
+        "name": path.name,
+        "audio": source,
+        "seconds": found.seconds,
+        "says": recordings.sentence(found),
+        "labels": list(found.table.index),
+        "names": [full_name(label) for label in found.table.index],
+        "strengths": found.table["strength"].round(4).tolist(),
+        "probabilities": found.table["probability"].round(4).tolist()
+        if "probability" in found.table
+        else None,
+        "thresholds": found.table["threshold"].tolist(),
+        "edges": found.edges.round(3).tolist(),
+        "active": _data(np.round(255 * np.clip(active, 0, 1)).astype(np.uint8).T),
+        "none": found.is_none,
+        "noneSegments": found.none_segments,
+        "top": found.sample_rate / 2,
+        "image": _data_url(_png(found.spectrogram), "image/png"),
+        "model": _about(recogniser),
+        "csv": recordings.as_frame({path.name: found}).to_csv(index=False, float_format="%.4f"),
+        "jams": json.dumps(recordings.as_jams(recogniser, path.name, found), indent=1),
+        "audacity": recordings.as_audacity(found),
+    }
+    # '<' is escaped, so that no name can end the script that holds it.
+    carried = json.dumps(data).replace("<", "\\u003c")
+    template = TEMPLATE.read_text(encoding="utf-8")
+    return template.replace("%TITLE%", html.escape(path.name)).replace("%DATA%", carried)
+
+
+def write_index(folder: Path, pages: Mapping[str, Path], found: Mapping[str, Recognition]) -> None:
+    """Write the index of a folder of pages.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the pages are.
+    pages : mapping of Path
+        By recording.
+    found : mapping of Recognition
+        By recording, in the order of the list.
+    """
+    style = TEMPLATE.read_text(encoding="utf-8").partition("<style>")[2].partition("</style>")[0]
+    rows = "".join(
+        f'<tr><td><a href="{html.escape(_quoted(page.name))}">{html.escape(name)}</a></td>'
+        f"<td>{recordings.clock(found[name].seconds)}</td>"
+        f"<td>{html.escape(recordings.sentence(found[name]))}</td></tr>"
+        for name, page in pages.items()
+    )
+    with storage.whole(folder / "index.html") as partial:
+        partial.write_text(
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+            "style-src 'unsafe-inline'\">"
+            f"<title>{len(pages)} recordings</title><style>{style}</style></head><body><main>"
+            f"<h1>{len(pages)} recordings</h1><table><thead><tr><th>recording<th>length"
+            f"<th>instruments</tr></thead><tbody>{rows}</tbody></table></main></body></html>",
+            encoding="utf-8",
+        )
+
+
+def _about(recogniser: Recogniser) -> str:
+    files, record = recogniser.files, recogniser.records[0]
+    right = recogniser.share_right()
+    kinds = len([label for label in recogniser.labels if label != NOTHING])
+    return (
+        f"{files.model}.{files.optimizer}, on {record['trained_on']} of "
+        f"{record['recipe']['data_set']}: it knows {kinds} instruments, and names one of them for "
+        "any other. Strength is relative to the strongest instrument of the recording."
+    ) + ("" if right is None else f" On test clips of its own kind, {right:.0%} of it was right.")
+
+
+def _png(spectrogram: np.ndarray) -> bytes:
+    """Draw log-mel values [bands x columns] as a grey picture; the page colours nothing else."""
+    from PIL import Image
+
+    top = spectrogram.max()
+    decibels = (spectrogram - top) * 20 / np.log(10)
+    grey = np.clip(255 * (1 + decibels / DYNAMIC_RANGE), 0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(grey[::-1]).save(file, "png", optimize=True)
+    return file.getvalue()
+
+
+def _data(values: np.ndarray) -> str:
+    return base64.b64encode(values.tobytes()).decode()
+
+
+def _data_url(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _quoted(name: str) -> str:
+    from urllib.parse import quote
+
+    return quote(name)
