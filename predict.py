@@ -149,6 +149,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ("--summary FILE", "a row a recording as one CSV file"),
         ("--audacity DIR", "one label track a recording, for Audacity"),
         ("--regions DIR", "one CSV file a recording, which Sonic Visualiser reads as regions"),
+        ("--npz DIR", "one file a recording: outputs over time, and embeddings, as NumPy arrays"),
         ("--html DIR", "one page a recording, to look and listen"),
         ("--figures DIR", "one figure a recording: spectrogram and predictions over time"),
     ):
@@ -190,7 +191,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     pages: dict[str, Path] = {}
     left_out = []
     # One process here, as a network takes all its cores; a bar for each file where it is at work.
-    tasks = [(path.absolute(), model, not config.scheduler) for path in paths]
+    embed = arguments.npz is not None
+    tasks = [(path.absolute(), model, not config.scheduler, embed) for path in paths]
     results = ordered_map(recognition.recognise, tasks, workers=1, scheduler=config.scheduler)
     for path, found in zip(paths, results, strict=True):
         if isinstance(found, str):
@@ -204,7 +206,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"page: {pages[str(path)]}")
         # Tables are kept for the end; what figures are drawn of would grow with every file.
         small = np.empty((0, 0))
-        everything[str(path)] = found._replace(predictions=small, spectrogram=small)
+        everything[str(path)] = found._replace(
+            predictions=small, spectrogram=small, embeddings=None
+        )
     if everything and arguments.csv:
         with storage.whole(arguments.csv) as partial:
             recordings.as_frame(everything).to_csv(partial, index=False, float_format="%.4f")
@@ -234,6 +238,14 @@ def _write_each(
     if arguments.jams:
         document = recordings.as_jams(recogniser, str(path), found)
         storage.save_json(arguments.jams / f"{name}.jams", document)
+    if arguments.npz:
+        storage.save_arrays(
+            arguments.npz / f"{name}.npz",
+            labels=np.array(recogniser.labels),
+            times=found.edges,
+            outputs=found.predictions,
+            embeddings=found.embeddings,
+        )
     for folder, text, ending in (
         (arguments.audacity, recordings.as_audacity, "labels.txt"),
         (arguments.regions, recordings.as_regions, "regions.csv"),

@@ -161,7 +161,7 @@ def test_a_label_for_none_is_a_flag_of_the_file_and_of_stretches(model, song, pa
     monkeypatch.setattr(recognition, "NOTHING", SINGLE.labels[1])
     outputs = np.tile([0.8, 0.1, 0.1], (22, 1))
     outputs[11:] = [0.2, 0.7, 0.1]
-    monkeypatch.setattr(recogniser, "_outputs", lambda *_: outputs)
+    monkeypatch.setattr(recogniser, "_outputs", lambda *_, **__: (outputs, None))
     found = recogniser.predict(song)
     assert list(found.table.index) == [SINGLE.labels[0], SINGLE.labels[2]]
     assert not found.is_none and found.table["present"].tolist() == [True, False]
@@ -216,7 +216,7 @@ def test_everything_is_written_and_bad_files_are_left_out(model, song, paths, ca
         *("predict.py", song, folder, *MODEL, "-d", 21, "--csv", out / "all.csv"),
         *("--json", out / "all.json", "--jams", out / "jams", "--figures", out / "figures"),
         *("--summary", out / "summary.csv", "--sort", "cel", "--audacity", out / "tracks"),
-        *("--regions", out / "regions"),
+        *("--regions", out / "regions", "--npz", out / "npz"),
     )
     shown = capsys.readouterr()
     assert "left out 1 of 4 files in all" in shown.err and "broken.wav: not readable" in shown.err
@@ -232,6 +232,15 @@ def test_everything_is_written_and_bad_files_are_left_out(model, song, paths, ca
     summary = pd.read_csv(out / "summary.csv")
     assert len(summary) == 3 and summary["cel"].is_monotonic_decreasing
     assert len(list((out / "tracks").glob("*.labels.txt"))) == 3
+    with np.load(out / "npz" / "a song.npz", allow_pickle=False) as arrays:
+        assert arrays["labels"].tolist() == list(SINGLE.labels)
+        patches = len(arrays["outputs"])
+        assert len(arrays["times"]) == patches + 1 and len(arrays["embeddings"]) == patches
+        # The last layer of each training makes its outputs of its share of the embeddings.
+        networks = recognition.Recogniser(model).networks
+        shares = np.split(arrays["embeddings"], len(networks), axis=1)
+        last = [np.asarray(n.layers[-1](x)) for n, x in zip(networks, shares, strict=True)]
+        assert arrays["outputs"] == pytest.approx(np.mean(last, axis=0), abs=1e-5)
     assert len(list((out / "regions").glob("*.regions.csv"))) == 3
     assert len(list((out / "figures").glob("*.png"))) == 3
 

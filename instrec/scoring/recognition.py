@@ -51,6 +51,9 @@ class Recognition(NamedTuple):
         Whether none of the instruments plays, which only a model with a label for that can say.
     none_segments : tuple of (float, float)
         When none of them plays, in seconds.
+    embeddings : np.ndarray [shape=(patches, features)], or None
+        What the last layer of the network takes, where it was asked for; of several trainings, one
+        beside the other.
     note : str
         What is wrong with the file, if it is used all the same.
     """
@@ -63,6 +66,7 @@ class Recognition(NamedTuple):
     sample_rate: int
     is_none: bool = False
     none_segments: tuple[tuple[float, float], ...] = ()
+    embeddings: np.ndarray | None = None
     note: str = ""
 
 
@@ -179,7 +183,9 @@ class Recogniser:
                 self._networks.append(trained.load_network(self.files, iteration, "train.py"))
         return self._networks
 
-    def predict(self, path: str | Path, *, show_progress: bool = False) -> Recognition:
+    def predict(
+        self, path: str | Path, *, show_progress: bool = False, embed: bool = False
+    ) -> Recognition:
         """Recognise the instruments of one recording.
 
         Parameters
@@ -188,6 +194,8 @@ class Recogniser:
             Audio file.
         show_progress : bool
             Show a bar.
+        embed : bool
+            Return what the last layer takes, too.
 
         Returns
         -------
@@ -200,7 +208,8 @@ class Recogniser:
         """
         spectrograms, seconds = self._spectrograms(Path(path))
         inputs = [self._patches(spectrogram) for spectrogram in spectrograms]
-        outputs = self._outputs(inputs, Path(path).name if show_progress else None)
+        title = Path(path).name if show_progress else None
+        outputs, embeddings = self._outputs(inputs, title, embed=embed)
         shown = spectrograms[0][..., 0]
         pool = max(1, shown.shape[1] // FIGURE_FRAMES)  # frames a column of the figure
         whole = shown[:, : shown.shape[1] // pool * pool]
@@ -214,6 +223,7 @@ class Recogniser:
             self.parameters.sample_rate,
             bool(none.mean() > HALF),
             segments(none > HALF, self._hop, self.parameters.patch_seconds, seconds),
+            embeddings,
         )
 
     @property
@@ -242,7 +252,7 @@ class Recogniser:
         """
         spectrograms, _ = self._spectrograms(Path(path))
         inputs = [self._patches(spectrogram) for spectrogram in spectrograms]
-        outputs = self._outputs(inputs)
+        outputs, _ = self._outputs(inputs)
         if label is None:  # of an instrument
             label = self.labels.index(self._table(outputs, 0.0).index[0])
         row = int(outputs[:, label].argmax())
@@ -275,16 +285,34 @@ class Recogniser:
             )
         return patches
 
-    def _outputs(self, inputs: list[np.ndarray], title: str | None = None) -> np.ndarray:
-        """Average what all networks say of patches, one array an input: [patches x labels]."""
-        found = []
+    def _outputs(
+        self, inputs: list[np.ndarray], title: str | None = None, *, embed: bool = False
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Average what all networks say of patches, one array an input: [patches x labels].
+
+        Also return what their last layers take, [patches x features], if that is asked for.
+        """
+        found, embeddings = [], []
+        networks = self._probes() if embed else self.networks
         starts = range(0, len(inputs[0]), BATCH)
         for start in command.progress(starts, unit="batch", desc=title, disable=title is None):
             batch = [np.ascontiguousarray(x[start : start + BATCH]) for x in inputs]
             x = features.network_input(batch, self.means_and_stds)
-            outputs = [network.predict_on_batch(x) for network in self.networks]
+            outputs = [network.predict_on_batch(x) for network in networks]
+            if embed:
+                outputs, taken = zip(*outputs, strict=True)
+                embeddings.append(np.concatenate(taken, axis=1))
             found.append(np.mean(outputs, axis=0))
-        return np.concatenate(found)
+        return np.concatenate(found), np.concatenate(embeddings) if embed else None
+
+    def _probes(self) -> list:
+        """Return the networks with a second output: what their last layers take."""
+        from instrec.learning.backend import keras
+
+        return [
+            keras.Model(network.inputs, [network.outputs[0], network.layers[-1].input])
+            for network in self.networks
+        ]
 
     @contextlib.contextmanager
     def _inputs(self, path: Path, folder: str) -> Iterator[list[Path]]:
@@ -367,7 +395,10 @@ def contents(files: ModelFiles) -> tuple[str, ...]:
 
 
 def recognise(
-    path: Path, model: tuple[ModelFiles, str, tuple[str, ...]], show_progress: bool
+    path: Path,
+    model: tuple[ModelFiles, str, tuple[str, ...]],
+    show_progress: bool,
+    embed: bool = False,
 ) -> Recognition | str:
     """Recognise the instruments of one recording, or return the reason why it cannot be used.
 
@@ -379,6 +410,8 @@ def recognise(
         Arguments of `recogniser`.
     show_progress : bool
         Show a bar.
+    embed : bool
+        Return what the last layer takes, too.
 
     Returns
     -------
@@ -387,7 +420,7 @@ def recognise(
     found, reasons = None, []
     with audio.notes() as notes:
         try:
-            found = recogniser(*model).predict(path, show_progress=show_progress)
+            found = recogniser(*model).predict(path, show_progress=show_progress, embed=embed)
         except InputError as error:
             reasons.append(str(error))
     said = "; ".join(dict.fromkeys(reasons + notes))

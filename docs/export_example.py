@@ -1,0 +1,32 @@
+"""Recognise a recording with an exported network: python3 example.py song.wav model.onnx"""
+
+import json
+import sys
+from pathlib import Path
+
+import librosa
+import numpy as np
+
+song, network = sys.argv[1:]
+about = json.loads(Path(network).with_suffix(".json").read_text())
+f = about["features"]
+y, rate = librosa.load(song, sr=f["sample_rate"], res_type="soxr_hq")
+y, fft, hop = y / np.abs(y).max(), f["n_fft"], f["hop_length"]
+spectra = [
+    np.abs(librosa.stft(y, n_fft=max(fft, w), hop_length=hop, win_length=w)) for w in f["windows"]
+]
+mels = [librosa.feature.melspectrogram(S=s, sr=rate, n_mels=f["num_mel_bands"]) for s in spectra]
+logs = np.log(np.stack(mels, axis=-1) + np.finfo(np.float32).eps).astype(np.float32)
+starts = range(0, logs.shape[1] - f["patch_frames"] + 1, about["step"])
+patches = np.stack([logs[:, i : i + f["patch_frames"]] for i in starts])
+if network.endswith(".onnx"):
+    import onnxruntime
+
+    outputs = onnxruntime.InferenceSession(network).run(None, {"input_0": patches})[0]
+else:
+    from ai_edge_litert.interpreter import Interpreter
+
+    run = Interpreter(network).get_signature_runner()
+    outputs = np.concatenate([[*run(input_0=patch[None]).values()][0] for patch in patches])
+for share, label in sorted(zip(outputs.mean(axis=0), about["labels"], strict=True), reverse=True):
+    print(f"{label}  {share:.3f}")

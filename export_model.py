@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Export a trained model for other programs: as ONNX, or for LiteRT (TensorFlow Lite).
+
+  python3 export_model.py --format onnx --to exported/                    the model that comes along
+  python3 export_model.py -m model_leaky -o adam -d 1 --format tflite --to exported/
+
+Writes one network, <model>.onnx or <model>.tflite, that averages all finished trainings and takes
+log-mel patches as they are: standardisation is in it. Beside it <model>.json (labels, parameters of
+the features, thresholds) and example.py, which recognises a recording with librosa and the network
+alone. Needs, by format: pip install onnx tf2onnx onnxruntime, or pip install ai-edge-litert. The
+outputs for patches drawn at random are compared with Keras'; more than 1e-5 between them is an
+error.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from instrec.common import command, storage
+from instrec.errors import InputError
+from instrec.learning import model_files
+from instrec.scoring import metrics
+from instrec.scoring.recognition import Recogniser
+
+if TYPE_CHECKING:
+    import keras
+
+TOLERANCE = 1e-5
+EXAMPLE = Path(__file__).with_name("docs") / "export_example.py"
+
+
+def joined(recogniser: Recogniser) -> "keras.Model":
+    """Return one network of all trainings: standardise, predict, average.
+
+    Parameters
+    ----------
+    recogniser : Recogniser
+        The model.
+
+    Returns
+    -------
+    keras.Model
+        Inputs called input_0, and of two inputs input_1: log-mel patches.
+    """
+    from instrec.learning.backend import keras
+
+    shape = recogniser.parameters.patch_shape
+    inputs = [
+        keras.Input(shape, name=f"input_{number}") for number in range(len(recogniser.folders))
+    ]
+    x = inputs
+    if recogniser.means_and_stds is not None:
+        x = [
+            standardised(y, mean, std)
+            for y, (mean, std) in zip(inputs, recogniser.means_and_stds, strict=True)
+        ]
+    x = x if len(x) > 1 else x[0]
+    for number, network in enumerate(recogniser.networks):
+        network.name = f"training_{number}"  # in one network, each needs a name of its own
+    outputs = [network(x) for network in recogniser.networks]
+    output = keras.layers.Average()(outputs) if len(outputs) > 1 else outputs[0]
+    return keras.Model(inputs, output, name=recogniser.files.model)
+
+
+def standardised(x: "keras.KerasTensor", mean: np.ndarray, std: np.ndarray) -> "keras.KerasTensor":
+    """Standardise each cell of patches, as a batch normalisation.
+
+    Constants of Keras' Normalization would be inputs of their own in ONNX; weights are not.
+
+    Parameters
+    ----------
+    x : keras.KerasTensor
+        Patches.
+    mean, std : np.ndarray [shape=(mel bands, frames, channels)]
+        Of each cell.
+
+    Returns
+    -------
+    keras.KerasTensor
+    """
+    from instrec.learning.backend import keras
+
+    layer = keras.layers.BatchNormalization(epsilon=0, center=False, scale=False)
+    y = layer(keras.layers.Reshape((mean.size,))(x))
+    layer.set_weights([mean.ravel(), np.square(std).ravel()])
+    return keras.layers.Reshape(mean.shape)(y)
+
+
+def outputs_of(path: Path, inputs: Sequence[np.ndarray]) -> np.ndarray:
+    """Return what an exported network says of patches, fed by the names of its inputs.
+
+    Parameters
+    ----------
+    path : Path
+        `.onnx` or `.tflite`.
+    inputs : sequence of np.ndarray [shape=(patches, mel bands, frames, channels)]
+        In the order of the inputs' names.
+
+    Returns
+    -------
+    np.ndarray [shape=(patches, labels)]
+    """
+    if path.suffix == ".onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return session.run(None, {f"input_{i}": x for i, x in enumerate(inputs)})[0]
+    from ai_edge_litert.interpreter import Interpreter
+
+    run = Interpreter(str(path)).get_signature_runner()
+    rows = [
+        run(**{f"input_{i}": x[row : row + 1] for i, x in enumerate(inputs)})
+        for row in range(len(inputs[0]))
+    ]
+    return np.concatenate([next(iter(row.values())) for row in rows])
+
+
+def write(network: "keras.Model", kind: str, path: Path) -> None:
+    """Write a network that was called before.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Its inputs' names are kept.
+    kind : {'onnx', 'tflite'}
+        Format.
+    path : Path
+        Where to.
+    """
+    with storage.whole(path) as partial, tempfile.TemporaryDirectory() as place:
+        made = Path(place, f"network.{kind}")  # Keras wants the ending of the format
+        network.export(made, format={"tflite": "litert"}.get(kind, kind), verbose=False)
+        partial.write_bytes(made.read_bytes())
+
+
+def export(recogniser: Recogniser, kind: str, folder: Path) -> tuple[Path, float]:
+    """Write a model for other programs, and compare it with Keras.
+
+    Parameters
+    ----------
+    recogniser : Recogniser
+        The model.
+    kind : {'onnx', 'tflite'}
+        Format.
+    folder : Path
+        Where to.
+
+    Returns
+    -------
+    path : Path
+        The network.
+    difference : float
+        Between its outputs and Keras', at most.
+
+    Raises
+    ------
+    InputError
+        If a package is missing, or the outputs differ.
+    """
+    network = joined(recogniser)
+    path = folder / f"{recogniser.files.model}.{kind}"
+    shape = (8, *recogniser.parameters.patch_shape)
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(-3, 2, shape).astype(np.float32) for _ in network.inputs]
+    wanted = network.predict(inputs, verbose=0)  # Keras exports what was called once
+    try:
+        write(network, kind, path)
+        difference = float(np.abs(outputs_of(path, inputs) - wanted).max())
+    except ImportError as error:
+        raise InputError(
+            f"{error.name or error} is missing: see --help for what to install"
+        ) from None
+    if not difference <= TOLERANCE:
+        path.unlink()
+        raise InputError(f"outputs of {path} differ by {difference:.1e} from Keras': not kept")
+    storage.save_json(
+        folder / f"{recogniser.files.model}.json",
+        {
+            "labels": list(recogniser.labels),
+            "features": dataclasses.asdict(recogniser.parameters),
+            "step": recogniser.step,
+            "inputs": recogniser.folders,
+            "thresholds": recogniser.thresholds.tolist(),
+            "strategy": recogniser.strategy,
+            "window": metrics.S2_WINDOW,
+            "hop": metrics.S2_HOP,
+            "weights": [record["weights"] for record in recogniser.records],
+        },
+    )
+    with storage.whole(folder / "example.py") as partial:
+        partial.write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    return path, difference
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Export the model that the command line names.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    """
+    parser = command.new_parser(__doc__)
+    command.add_model_options(parser)
+    parser.add_argument("--format", choices=("onnx", "tflite"), default="onnx", help="(onnx)")
+    parser.add_argument(
+        "--to", type=Path, default=Path("exported"), metavar="DIR", help="(exported)"
+    )
+    arguments, config = command.parse(parser, argv)
+    recogniser = Recogniser(model_files.to_recognise_with(config, arguments.model))
+    recogniser.warn_of_untrained()
+    path, difference = export(recogniser, arguments.format, arguments.to)
+    print(
+        f"{path}: {path.stat().st_size / 1e6:.1f} MB, outputs within {difference:.1e} of Keras'; "
+        "example.py beside it recognises a recording with it"
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)
