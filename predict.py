@@ -32,11 +32,14 @@ from instrec.learning import model_files
 from instrec.reporting import page, recordings
 from instrec.scoring import metrics, recognition
 from instrec.scoring.recognition import Recogniser, Recognition
+from settings import NOTHING
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+MANY = 32  # recordings from which on a process a core is faster than one with all cores
+EACH = ("jams", "audacity", "regions", "npz", "html", "figures")  # what is written a recording
 NAME_BYTES = 180  # of a file's name, which may have 255 with all that is added
 
 
@@ -166,8 +169,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     paths = audio_files(arguments.paths)
     model = (files, arguments.strategy, recognition.contents(files))
     recogniser = recognition.recogniser(*model)
-    if arguments.sort not in (*recordings.SORTS, *recogniser.labels):
-        known = ", ".join((*recordings.SORTS, *recogniser.labels))
+    sorts = (*recordings.SORTS, *(label for label in recogniser.labels if label != NOTHING))
+    if arguments.sort not in sorts:
+        known = ", ".join(sorts)
         raise InputError(f"expected --sort by one of {known}, found {arguments.sort!r}")
     record = recogniser.records[0]
     print(
@@ -186,46 +190,77 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     _ = recogniser.networks  # what is wrong with the model is no fault of the recordings
     recogniser.warn_of_untrained()
-    names = output_names(paths)
-    everything: dict[str, Recognition] = {}
-    pages: dict[str, Path] = {}
-    left_out = []
-    # One process here, as a network takes all its cores; a bar for each file where it is at work.
-    embed = arguments.npz is not None
-    tasks = [(path.absolute(), model, not config.scheduler, embed) for path in paths]
-    results = ordered_map(recognition.recognise, tasks, workers=1, scheduler=config.scheduler)
-    for path, found in zip(paths, results, strict=True):
-        if isinstance(found, str):
-            left_out.append(path)
-            print(f"left out: {path}: {found}", file=sys.stderr)
-            continue
-        recordings.print_recognition(str(path), found)
-        _write_each(arguments, recogniser, names[path], path, found)
-        if arguments.html:
-            pages[str(path)] = page.write(arguments.html, names[path], path, recogniser, found)
-            print(f"page: {pages[str(path)]}")
-        # Tables are kept for the end; what figures are drawn of would grow with every file.
-        small = np.empty((0, 0))
-        everything[str(path)] = found._replace(
-            predictions=small, spectrogram=small, embeddings=None
-        )
+    tables = [path for path in (arguments.csv, arguments.json, arguments.summary) if path]
+    made_with = [*model[2], arguments.strategy, *(str(getattr(arguments, x)) for x in EACH)]
+    journal = recordings.Journal(tables[0] if tables else None, made_with)
+    everything = recognise_all(arguments, config, recogniser, model, paths, journal)
     if everything and arguments.csv:
         with storage.whole(arguments.csv) as partial:
             recordings.as_frame(everything).to_csv(partial, index=False, float_format="%.4f")
     if everything and arguments.json:
         storage.save_json(arguments.json, recordings.as_json(recogniser, everything))
-    if pages:
-        page.write_index(arguments.html, pages, everything)
+    if everything and arguments.html:
+        page.write_index(arguments.html, output_names(paths), everything)
     if len(everything) > 1 or (everything and arguments.summary):
         table = recordings.summary(everything, arguments.sort)
         recordings.print_summary(table)
         if arguments.summary:
             with storage.whole(arguments.summary) as partial:
                 table.to_csv(partial, index=False, float_format="%.4f")
-    if left_out:
-        print(f"left out {len(left_out)} of {len(paths)} files in all", file=sys.stderr)
+    journal.remove()
+    if len(everything) < len(paths):
+        left_out = len(paths) - len(everything)
+        print(f"left out {left_out} of {len(paths)} files in all", file=sys.stderr)
     if not everything:
         raise InputError(f"none of {len(paths)} files could be used")
+
+
+def recognise_all(
+    arguments: argparse.Namespace,
+    config: Config,
+    recogniser: Recogniser,
+    model: tuple,
+    paths: Sequence[Path],
+    journal: recordings.Journal,
+) -> dict[str, Recognition]:
+    """Recognise recordings, print each and write what is asked for each; return those of use.
+
+    What the journal has is not done again.
+    """
+    names = output_names(paths)
+    known = {path: found for path in paths if (found := journal.known(path)) is not None}
+    if known:
+        print(f"kept {len(known)} of {len(paths)} recordings that were recognised before")
+    missing = [path for path in paths if path not in known]
+    # A few: one process, whose network takes all cores; a bar a file. Many: a process a core.
+    many = len(missing) >= MANY
+    if many:
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    embed = arguments.npz is not None
+    tasks = [(p.absolute(), model, not (many or config.scheduler), embed) for p in missing]
+    results = ordered_map(
+        recognition.recognise,
+        tasks,
+        workers=os.cpu_count() if many else 1,
+        scheduler=config.scheduler,
+    )
+    everything: dict[str, Recognition] = {}
+    for path in command.progress(paths, unit="file", disable=not many):
+        found = known[path] if path in known else next(results)
+        if isinstance(found, str):
+            print(f"left out: {path}: {found}", file=sys.stderr)
+            journal.add(path, found)
+            continue
+        if path not in known:
+            if not many:
+                recordings.print_recognition(str(path), found)
+            _write_each(arguments, recogniser, names[path], path, found)
+            # Tables are kept for the end; what figures are drawn of would grow with every file.
+            small = np.empty((0, 0))
+            found = found._replace(predictions=small, spectrogram=small, embeddings=None)
+            journal.add(path, found)
+        everything[str(path)] = found
+    return everything
 
 
 def _write_each(
@@ -235,6 +270,8 @@ def _write_each(
     path: Path,
     found: Recognition,
 ) -> None:
+    if arguments.html:
+        print(f"page: {page.write(arguments.html, name, path, recogniser, found)}")
     if arguments.jams:
         document = recordings.as_jams(recogniser, str(path), found)
         storage.save_json(arguments.jams / f"{name}.jams", document)

@@ -291,6 +291,53 @@ def test_a_summary_has_a_row_a_recording_in_the_order_asked_for():
     assert recordings.summary(everything, "sax")["file"].tolist() == ["b.wav", "a.wav", "c.wav"]
 
 
+def test_an_interrupted_run_of_many_goes_on(model, song, paths, call, capsys, monkeypatch):
+    """The second file is bad, and the third stops the run; nothing is recognised twice."""
+    folder, table = paths / "many", paths / "out.csv"
+    for name in ("a", "c", "d"):
+        write_tone(folder / f"{name}.wav", 0)
+    (folder / "b.wav").write_bytes(b"no audio")
+    recognise, heard = recognition.recognise, []
+
+    def stop_at(name):
+        def recognise_until(path, *rest):
+            if path.stem == name:
+                raise KeyboardInterrupt
+            heard.append(path.stem)
+            return recognise(path, *rest)
+
+        monkeypatch.setattr(recognition, "recognise", recognise_until)
+
+    stop_at("c")
+    arguments = ("predict.py", folder, *MODEL, "-d", 21, "--csv", table, "--html", paths / "html")
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        call(*arguments)
+    journal = paths / "out.csv.journal"
+    assert heard == ["a", "b"] and journal.exists() and not table.exists()
+    with journal.open("a") as file:
+        file.write('[["cut off')
+    stop_at(None)
+    call(*arguments)
+    assert heard == ["a", "b", "c", "d"] and not journal.exists()
+    shown = capsys.readouterr()
+    assert "kept 2 of 4 recordings" in shown.out and "left out 1 of 4 files" in shown.err
+    resumed = table.read_text()
+    assert "d.wav" in (paths / "html" / "index.html").read_text()
+    call(*arguments)
+    assert table.read_text() == resumed and len(heard) == 8
+
+
+def test_many_recordings_are_shared_among_processes(model, paths, call, monkeypatch, capsys):
+    for index in range(3):
+        write_tone(paths / "many" / f"{index}.wav", index)
+    tables = []
+    for many in (99, 2):
+        monkeypatch.setattr(predict, "MANY", many)
+        call("predict.py", paths / "many", *MODEL, "-d", 21, "--csv", paths / "out.csv")
+        tables.append(pd.read_csv(paths / "out.csv"))
+    pd.testing.assert_frame_equal(*tables, atol=1e-3)
+
+
 def test_editors_read_times_and_names():
     found = recognition_of({"sax": (1.0, ((2, 9.5),)), "pia": (0.4, ((0, 3), (4, 5)))})
     assert recordings.as_audacity(found).splitlines() == [
@@ -355,9 +402,9 @@ def test_recordings_of_any_format_and_what_is_cut(model, song, paths, call, caps
     assert "cut.wav (0:06.0)" in shown and "note: cut off: it promises more audio" in shown
 
 
-def hears_clicks(_self, inputs, _title=None):
+def hears_clicks(_self, inputs, _title=None, **_):
     loud = inputs[0].max(axis=(1, 2, 3)) > -10
-    return np.repeat(loud[:, None], 3, axis=1).astype(float)
+    return np.repeat(loud[:, None], 3, axis=1).astype(float), None
 
 
 def test_times_are_true(model, paths, monkeypatch):

@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -141,24 +142,25 @@ def render(path: Path, recogniser: Recogniser, found: Recognition, source: str) 
     return template.replace("%TITLE%", html.escape(path.name)).replace("%DATA%", carried)
 
 
-def write_index(folder: Path, pages: Mapping[str, Path], found: Mapping[str, Recognition]) -> None:
+def write_index(folder: Path, names: Mapping[Path, str], found: Mapping[str, Recognition]) -> None:
     """Write the index of a folder of pages.
 
     Parameters
     ----------
     folder : Path
         Where the pages are.
-    pages : mapping of Path
-        By recording.
+    names : mapping of str
+        By recording, the name of its page.
     found : mapping of Recognition
         By recording, in the order of the list.
     """
     style = TEMPLATE.read_text(encoding="utf-8").partition("<style>")[2].partition("</style>")[0]
     rows = "".join(
-        f'<tr><td><a href="{html.escape(_quoted(page.name))}">{html.escape(name)}</a></td>'
-        f"<td>{recordings.clock(found[name].seconds)}</td>"
-        f"<td>{html.escape(recordings.sentence(found[name]))}</td></tr>"
-        for name, page in pages.items()
+        f'<tr><td><a href="{html.escape(quote(names[Path(name)]))}.html">'
+        f"{html.escape(name)}</a></td>"
+        f"<td>{recordings.clock(recording.seconds)}</td>"
+        f"<td>{html.escape(recordings.sentence(recording))}</td></tr>"
+        for name, recording in found.items()
     )
     with storage.whole(folder / "index.html") as partial:
         partial.write_text(
@@ -166,8 +168,8 @@ def write_index(folder: Path, pages: Mapping[str, Path], found: Mapping[str, Rec
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
             "style-src 'unsafe-inline'\">"
-            f"<title>{len(pages)} recordings</title><style>{style}</style></head><body><main>"
-            f"<h1>{len(pages)} recordings</h1><table><thead><tr><th>recording<th>length"
+            f"<title>{len(found)} recordings</title><style>{style}</style></head><body><main>"
+            f"<h1>{len(found)} recordings</h1><table><thead><tr><th>recording<th>length"
             f"<th>instruments</tr></thead><tbody>{rows}</tbody></table></main></body></html>",
             encoding="utf-8",
         )
@@ -202,9 +204,3 @@ def _data(values: np.ndarray) -> str:
 
 def _data_url(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _quoted(name: str) -> str:
-    from urllib.parse import quote
-
-    return quote(name)

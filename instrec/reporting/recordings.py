@@ -1,8 +1,12 @@
 """What is told of recognised recordings: on the screen, as tables, and for other programs."""
 
+import contextlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from instrec.common import command
 from instrec.config import full_name
@@ -219,6 +223,90 @@ def as_jams(recogniser: Recogniser, name: str, found: Recognition) -> dict:
     about = {"title": Path(name).stem, "artist": "", "release": "", "duration": found.seconds}
     about |= {"identifiers": {}, "jams_version": "0.3.4"}
     return {"annotations": [annotation], "file_metadata": about, "sandbox": {}}
+
+
+class Journal:
+    """What was found so far, a line a recording: an interrupted run of many goes on from there.
+
+    Parameters
+    ----------
+    table : Path or None
+        What is written in the end; the journal lies beside it, and None keeps none.
+    made_with : list of str
+        What determines the results; a journal of anything else is begun anew.
+    """
+
+    def __init__(self, table: Path | None, made_with: list[str]) -> None:
+        self.path = table and table.with_name(f"{table.name}.journal")
+        self._found: dict[tuple, Recognition] = {}
+        head = json.dumps(made_with)
+        lines = self.path.read_text().splitlines() if self.path and self.path.exists() else []
+        if lines[:1] == [head]:
+            for line in lines[1:]:
+                with contextlib.suppress(json.JSONDecodeError):  # the last one may be cut off
+                    key, entry = json.loads(line)
+                    self._found[tuple(key)] = entry
+        elif self.path:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(f"{head}\n")
+
+    def known(self, path: Path) -> Recognition | str | None:
+        """Return what was found in a recording, if it is still the same file.
+
+        Parameters
+        ----------
+        path : Path
+            Audio file.
+
+        Returns
+        -------
+        Recognition, or None; or str, why it is left out
+            Without predictions and spectrogram.
+        """
+        entry = self._found.get(self._key(path))
+        if not isinstance(entry, dict):
+            return entry
+        import pandas as pd
+
+        table = pd.DataFrame(entry.pop("table"))
+        table["segments"] = [tuple(map(tuple, segments)) for segments in table["segments"]]
+        return Recognition(
+            table.set_index("instrument"),
+            np.empty((0, 0)),
+            np.empty((0, 0)),
+            np.empty(0),
+            **entry | {"none_segments": tuple(map(tuple, entry["none_segments"]))},
+        )
+
+    def add(self, path: Path, found: Recognition | str) -> None:
+        """Write down what was found in a recording, or why it is left out.
+
+        Parameters
+        ----------
+        path : Path
+            Audio file.
+        found : Recognition or str
+            As `recognition.recognise` returns it.
+        """
+        if self.path is None or self._key(path) in self._found:
+            return
+        entry = found
+        if isinstance(found, Recognition):
+            names = ("seconds", "sample_rate", "is_none", "none_segments", "note")
+            entry = {name: getattr(found, name) for name in names}
+            entry["table"] = found.table.reset_index().to_dict("list")
+        with self.path.open("a") as file:
+            file.write(json.dumps([self._key(path), entry]) + "\n")
+
+    def remove(self) -> None:
+        """Remove the journal, once the table is written."""
+        if self.path:
+            self.path.unlink(missing_ok=True)
+
+    @staticmethod
+    def _key(path: Path) -> tuple:
+        about = path.stat()
+        return str(path.absolute()), about.st_size, about.st_mtime_ns
 
 
 def stretches(found: Recognition) -> list[tuple[float, float, str, float]]:
