@@ -73,6 +73,7 @@ SCALES = (  # major, minor, Dorian, Mixolydian, harmonic minor
 )
 PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (1, 4, 0, 5), (0, 4, 5, 3), (5, 3, 0, 4), (0, 6, 3, 0))
 LONG_RHYTHM = (2, 3, 4, 6)  # beats; of expressive melodies of instruments that hold a note
+SPARSE_RHYTHM = (4, 6, 8)  # beats; of those that let notes ring
 RHYTHMS = ((1, 0.5, 0.5), (2, 1, 1, 0.5), (0.5, 0.25, 0.25, 1), (1.5, 0.5, 1), (0.67, 0.33, 1))
 
 
@@ -222,7 +223,8 @@ def lead(
     instrument : Instrument
         What plays.
     expressive : bool
-        Whether an instrument that holds notes has long ones, too.
+        Whether an instrument that holds notes has long ones, too; others strum, hold the pedal, and
+        let single notes ring.
 
     Returns
     -------
@@ -232,6 +234,8 @@ def lead(
     if expressive and not instrument.polyphonic:
         return melody(rng, song, low, high, (*RHYTHMS, LONG_RHYTHM, LONG_RHYTHM), longest=5)
     if expressive:
+        if rng.random() < 0.25:  # single notes that ring until nothing is left
+            return melody(rng, song, low, high, (SPARSE_RHYTHM,), longest=8)
         notes = lead(rng, song, instrument)
         notes = strummed(rng, notes) if rng.random() < 0.5 else notes
         return pedalled(song, notes) if rng.random() < 0.4 else notes
@@ -345,7 +349,7 @@ def drums(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
 
 
 def percussion(rng: np.random.Generator, song: Song) -> list[Note]:
-    """Repeat a drawn pattern of semiquavers on three to seven drums.
+    """Repeat a drawn pattern of semiquavers on one to seven drums.
 
     Parameters
     ----------
@@ -358,8 +362,8 @@ def percussion(rng: np.random.Generator, song: Song) -> list[Note]:
     -------
     list of Note
     """
-    drawn = rng.choice(KIT, int(rng.integers(3, 8)), replace=False)
-    pattern = rng.random((16, len(drawn))) < rng.uniform(0.08, 0.35)
+    drawn = rng.choice(KIT, int(rng.integers(1, 8)), replace=False)
+    pattern = rng.random((16, len(drawn))) < rng.uniform(0.03, 0.35)
     pattern[0, 0] = True
     return [
         Note(start, start + 0.1, int(pitch), int(rng.integers(60, 120)))

@@ -9,7 +9,7 @@ from rendering import voice
 from rendering.music import Note
 
 # Shares of what clips without a label hold; other instruments and drums are SoundFonts'.
-KINDS = {"others": 0.3, "drums": 0.25, "noise": 0.2, "tones": 0.1, "speech": 0.15}
+KINDS = {"others": 0.2, "drums": 0.25, "hits": 0.15, "noise": 0.16, "tones": 0.1, "speech": 0.14}
 
 
 def noise(rng: np.random.Generator, frames: int, rate: int) -> np.ndarray:
@@ -122,4 +122,40 @@ def speech(rng: np.random.Generator, frames: int, rate: int) -> np.ndarray:
     return spoken + envelope * hiss
 
 
-GENERATED = {"noise": noise, "tones": tones, "speech": speech}
+def hits(rng: np.random.Generator, frames: int, rate: int) -> np.ndarray:
+    """Drums of no SoundFont: a falling tone and noise that die away, one to four kinds of them.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws the drums and when they are hit.
+    frames : int
+        Length.
+    rate : int
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    np.ndarray [shape=(frames,)]
+    """
+    y = np.zeros(frames)
+    step = rng.uniform(0.1, 0.8)  # s
+    for _ in range(rng.integers(1, 5)):
+        length = min(frames, round(rng.uniform(0.1, 1.2) * rate))
+        times = np.arange(length) / rate
+        low, fall = np.exp(rng.uniform(np.log(40), np.log(400))), rng.uniform(0, 3)
+        pitch = low * (1 + fall * np.exp(-times / rng.uniform(0.01, 0.06)))
+        tone = np.sin(2 * np.pi * np.cumsum(pitch) / rate) * 10 ** (-3 * times / times[-1])
+        noise_ = rng.standard_normal(length) * 10 ** (-3 * times / rng.uniform(0.03, times[-1]))
+        if rng.random() < 0.5:  # a cymbal has no low frequencies, a tom no high ones
+            noise_ = np.diff(noise_, prepend=0)
+        share = rng.choice([0, 1, rng.random()])
+        sound = share * tone + (1 - share) * noise_
+        every, first = int(rng.integers(1, 5)), int(rng.integers(0, 3))
+        for start in np.arange(first, frames / rate / step, every) * step:
+            place = round(start * rate)
+            y[place : place + length] += rng.uniform(0.4, 1) * sound[: frames - place]
+    return y + 10 ** rng.uniform(-6, -3) * rng.standard_normal(frames)
+
+
+GENERATED = {"hits": hits, "noise": noise, "tones": tones, "speech": speech}
