@@ -15,11 +15,14 @@ author = "Juan Sebastián Gómez Cañón and the instRecCnn developers"
 project_copyright = f"2018–2026, {author}"
 language = "en"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 smartquotes = False  # options keep their two hyphens
 nitpicky = False  # types in the docstrings carry shapes, which are no names
 
+nb_execution_mode = "force"  # the notebook runs whenever the site is built
+nb_execution_timeout = 300  # s
+nb_execution_raise_on_error = True
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
