@@ -114,7 +114,6 @@ class Evaluator:
         self.recipe: dict = {}
         self._found = scores.Found(config.key, config.result_name(model_str), optimizer_str)
         self._matrices: dict[str, dict[int, list]] = {}
-        self._averages: dict[str, list[list[np.ndarray]]] = {}  # of clips, to calibrate by
         self._of_clips: dict[str, dict[int, np.ndarray]] = {}  # for intervals over clips
 
     def run(self) -> None:
@@ -317,8 +316,7 @@ class Evaluator:
                 self.global_performance_metrics(strategy, iteration)
                 self.classwise_performance_metrics(strategy, iteration)
             if self.op_mode == 2:
-                averaged = [metrics.averages(strategy, clip) for clip in clips]
-                self._averages.setdefault(strategy, []).append(averaged)
+                self._found.average(iteration, strategy, self.y_true, clips)
             if self.op_mode == 3:
                 self.best_classwise_global_performance_metrics(strategy, iteration)
                 self._found.rank(iteration, strategy, self.y_true, self.scores)
@@ -416,8 +414,7 @@ class Evaluator:
                 matrices = {what: [*found.values()] for what, found in self._matrices.items()}
                 storage.save_json(path, record | {"matrices": matrices})
             else:
-                if self.op_mode == 2:
-                    record["calibration"] = self._calibration()
+                record |= {"calibration": self._found.calibration()} if self.op_mode == 2 else {}
                 scores.save(path, record, self.results, self._found.ranking())
         if self.op_mode == 1:
             scores.print_accuracies(matrices)
@@ -426,14 +423,6 @@ class Evaluator:
         print(f"results are in {path}")
         if self.op_mode == 2:
             print("next: plot_perf_metrics.py, which finds the best thresholds for mode 3")
-
-    def _calibration(self) -> optima.Calibration:
-        """Calibrate each strategy on what all trainings said of the clips of the half."""
-        found = {
-            strategy: metrics.calibrate(np.concatenate(of), np.tile(self.y_true, (len(of), 1)))
-            for strategy, of in self._averages.items()
-        }
-        return {strategy: both for strategy, both in found.items() if both is not None}
 
     def _load_optima(self) -> None:
         files = self.files

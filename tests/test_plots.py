@@ -162,7 +162,7 @@ def test_confusion_shows_mean_and_accuracy():
     assert "mean accuracy 0.875 ± 0.177" in figure.get_suptitle()
     axes = figure.axes[0]
     assert [t.get_text() for t in axes.texts] == ["0.75", "0.25", "0", "1.00"]
-    assert [t.get_text() for t in axes.get_yticklabels()] == ["cla", "sax"]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["clarinet", "saxophone"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted label", "true label")
 
 

@@ -42,6 +42,7 @@ class Found:
         self.keys = (data_set, model, optimizer)
         self._rows: dict[tuple, list[tuple]] = {}
         self._ranking: dict[tuple, tuple] = {}
+        self._averages: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
 
     def add(
         self,
@@ -87,6 +88,41 @@ class Found:
         keys = (*self.keys, training, strategy)
         found = (measure(y_true, scores) for measure in metrics.RANKING.values())
         self._ranking[keys] = (*keys, *found)
+
+    def average(
+        self, training: int, strategy: str, y_true: np.ndarray, clips: Sequence[np.ndarray]
+    ) -> None:
+        """Keep what a strategy averages of some clips, to calibrate by.
+
+        Parameters
+        ----------
+        training : int
+            Number of the training.
+        strategy : str
+            Which.
+        y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+            Labels of each clip.
+        clips : sequence of np.ndarray [shape=(patches, labels)]
+            Outputs for each clip.
+        """
+        averages = np.stack([metrics.averages(strategy, clip) for clip in clips])
+        self._averages[strategy, training] = averages, y_true
+
+    def calibration(self) -> dict[str, tuple[float, float]]:
+        """Calibrate each strategy on what was kept of all trainings.
+
+        Returns
+        -------
+        dict of (float, float)
+            Of `metrics.calibrate`; without those that have nothing to calibrate by.
+        """
+        found = {}
+        for strategy in dict.fromkeys(strategy for strategy, _ in self._averages):
+            pairs = [pair for key, pair in self._averages.items() if key[0] == strategy]
+            averages, y_true = (np.concatenate(part) for part in zip(*pairs, strict=True))
+            if (both := metrics.calibrate(averages, y_true)) is not None:
+                found[strategy] = both
+        return found
 
     def table(self) -> "pd.DataFrame":
         """Return the scores, with the columns `COLUMNS`.
