@@ -16,7 +16,7 @@ import predict
 import settings
 import train
 from instrec.common import storage
-from instrec.config import read
+from instrec.config import FeatureParameters, read
 from instrec.errors import InputError
 from instrec.learning import model_files, trained
 from instrec.reporting import recordings
@@ -147,7 +147,7 @@ def test_times_follow_the_instruments(model):
     outputs[:5, 0] = 0.9  # plays in patches 0 to 4
     outputs[7:, 1] = 0.8  # in patches 7 to 9
     outputs[5, 2] = 0.9  # for a moment only: too weak in the mean to be reported at all
-    table = recogniser._table(outputs, 6.0)
+    table = recogniser._table(outputs, 6.0, np.ones(10, bool))
     assert list(table.index) == [SINGLE.labels[i] for i in (0, 1, 2)]
     assert list(table["present"]) == [True, True, False]
     assert table["segments"].iloc[0] == ((0, round(4 * hop + length, 2)),)
@@ -155,11 +155,20 @@ def test_times_follow_the_instruments(model):
     assert table["segments"].iloc[2] == ()
 
 
+def test_what_dies_away_does_not_count():
+    """A second of music, then of noise 40 dB below it, then of music 20 dB below it."""
+    parameters = FeatureParameters(22050, (1024,), 512, 128, 43)
+    spectrogram = np.zeros((128, 3 * 43, 1))
+    spectrogram[:, 43:86] -= 40 * np.log(10) / 20
+    spectrogram[:, 86:] -= 20 * np.log(10) / 20
+    assert recognition.audible(spectrogram, parameters, 43).tolist() == [True, False, True]
+
+
 def test_a_label_for_none_is_a_flag_of_the_file_and_of_stretches(model, song, paths, monkeypatch):
     """The second label is made to mean 'none': outputs are set by hand."""
     recogniser = recognition.Recogniser(model, "s1")
     monkeypatch.setattr(recognition, "NOTHING", SINGLE.labels[1])
-    outputs = np.tile([0.8, 0.1, 0.1], (22, 1))
+    outputs = np.tile([0.8, 0.1, 0.1], (23, 1))
     outputs[11:] = [0.2, 0.7, 0.1]
     monkeypatch.setattr(recogniser, "_outputs", lambda *_, **__: (outputs, None))
     found = recogniser.predict(song)

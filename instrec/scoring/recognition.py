@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_THRESHOLD = 0.5  # where a model has no thresholds of its own
 STRATEGY = "s2"
+QUIET = 30  # dB below the loudest patch: what is softer does not count in strengths
 HALF = 0.5  # of the output: none of the instruments is likelier than all of them together
 BATCH = 256  # patches that the networks are given at once
 FIGURE_FRAMES = 4000  # columns of a spectrogram, about; more than a page has pixels
@@ -213,15 +214,15 @@ class Recogniser:
         shown = spectrograms[0][..., 0]
         pool = max(1, shown.shape[1] // FIGURE_FRAMES)  # frames a column of the figure
         whole = shown[:, : shown.shape[1] // pool * pool]
-        none = self._none(outputs)
+        none, loud = self._none(outputs), audible(spectrograms[0], self.parameters, self.step)
         return Recognition(
-            self._table(outputs, seconds),
+            self._table(outputs, seconds, loud),
             outputs,
             whole.reshape(len(whole), -1, pool).mean(axis=-1),
             edges(len(outputs), self._hop, self.parameters.patch_seconds, seconds),
             seconds,
             self.parameters.sample_rate,
-            bool(none.mean() > HALF),
+            bool(none[loud].mean() > HALF),
             segments(none > HALF, self._hop, self.parameters.patch_seconds, seconds),
             embeddings,
         )
@@ -254,7 +255,8 @@ class Recogniser:
         inputs = [self._patches(spectrogram) for spectrogram in spectrograms]
         outputs, _ = self._outputs(inputs)
         if label is None:  # of an instrument
-            label = self.labels.index(self._table(outputs, 0.0).index[0])
+            loud = audible(spectrograms[0], self.parameters, self.step)
+            label = self.labels.index(self._table(outputs, 0.0, loud).index[0])
         row = int(outputs[:, label].argmax())
         return StrongestPatch(
             label,
@@ -335,14 +337,15 @@ class Recogniser:
             return np.zeros(len(predictions))
         return predictions[:, self.labels.index(NOTHING)]
 
-    def _table(self, predictions: np.ndarray, seconds: float) -> "pd.DataFrame":
+    def _table(self, predictions: np.ndarray, seconds: float, loud: np.ndarray) -> "pd.DataFrame":
+        """Return the table of outputs by patch; strengths are of those that are loud."""
         import pandas as pd
 
         instruments = np.flatnonzero(np.array(self.labels) != NOTHING)
         none, thresholds = self._none(predictions), self.thresholds[instruments]
         predictions = predictions[:, instruments]
-        strengths = metrics.STRATEGIES[self.strategy](predictions)
-        present = metrics.decide(strengths, thresholds) & (none.mean() <= HALF)
+        strengths = metrics.STRATEGIES[self.strategy](predictions[loud])
+        present = metrics.decide(strengths, thresholds) & (none[loud].mean() <= HALF)
         hop, length = self._hop, self.parameters.patch_seconds
         playing = activity(predictions, self.strategy) >= thresholds
         playing &= none[:, None] <= HALF
@@ -352,7 +355,7 @@ class Recogniser:
         ]
         columns = {"strength": strengths}
         if self.calibration is not None:
-            averages = metrics.averages(self.strategy, predictions)
+            averages = metrics.averages(self.strategy, predictions[loud])
             columns["probability"] = metrics.calibrated(averages, self.calibration)
         columns |= {"threshold": thresholds, "present": present, "segments": found}
         index = pd.Index([self.labels[i] for i in instruments], name="instrument")
@@ -425,6 +428,29 @@ def recognise(
             reasons.append(str(error))
     said = "; ".join(dict.fromkeys(reasons + notes))
     return said if found is None else found._replace(note=said)
+
+
+def audible(spectrogram: np.ndarray, parameters: FeatureParameters, step: int) -> np.ndarray:
+    """Tell which patches are less than `QUIET` dB below the loudest: notes die away in the others.
+
+    Networks that take each patch by itself hear the noise of a room as loud as music.
+
+    Parameters
+    ----------
+    spectrogram : np.ndarray [shape=(mel bands, frames, channels)]
+        Log-mel magnitudes.
+    parameters : FeatureParameters
+        They say how long a patch is.
+    step : int
+        Frames from patch to patch.
+
+    Returns
+    -------
+    np.ndarray [shape=(patches,), dtype=bool]
+    """
+    powers = np.mean(np.exp(2 * spectrogram), axis=(0, 2))[None, :, None]  # of each frame
+    by_patch = features.cut_patches(powers, parameters.patch_frames, step).mean(axis=(1, 2, 3))
+    return by_patch >= by_patch.max() * 10 ** (-QUIET / 10)
 
 
 def activity(predictions: np.ndarray, strategy: str) -> np.ndarray:
