@@ -4,11 +4,13 @@
   python3 benchmarks/real.py clips/                              # the model that comes along
   python3 benchmarks/real.py clips/ -m model_leaky -o adam -d 1  # one that you trained
   python3 benchmarks/real.py clips/ --band jazz                  # each over a rendered band
+  python3 benchmarks/real.py clips/ --musicnn musicnn-0.1.0-py3-none-any.whl  # beside musicnn
 
 The folder holds one folder a label (clips/cel/*.wav), 'none' for sounds with none of the
 instruments; or a .txt beside each file with one label a line, as IRMAS' test data. Labels that the
 model does not know count as none. With --band, each clip is mixed with a band of TimGM6mb, from
-12 dB below it to 6 dB above, drums and all.
+12 dB below it to 6 dB above, drums and all. With --musicnn, clips of one of the six labels that it
+knows, guitars being one, are also tagged by it, and the model chooses among those six, too.
 
 Prints top-1 and top-3, balanced over labels, with an interval over recordings (95 %, bootstrap;
 clips whose names differ in a last -<number> or __<number> are one recording); precision, recall and
@@ -27,6 +29,7 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import musicnn  # noqa: E402
 from instrec.common import command, storage  # noqa: E402
 from instrec.data import audio, metadata, splits  # noqa: E402
 from instrec.errors import InputError  # noqa: E402
@@ -160,6 +163,39 @@ def report(table: pd.DataFrame, true: np.ndarray, shown: np.ndarray) -> None:
         print(f"nothing shown: {unknown.none.mean():.3f} of {len(unknown)} clips without")
 
 
+def beside_musicnn(
+    model: tuple, wheel: Path, clips: Sequence[tuple[Path, frozenset[str]]]
+) -> pd.DataFrame:
+    """Let a model and musicnn choose among the labels that both know; a row a clip."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        other = musicnn.Musicnn(wheel, Path(folder))
+        for path, truth in command.progress(clips, unit="clip"):
+            if len(truth) != 1 or not (given := merged(truth)) & set(musicnn.SHARED):
+                continue
+            found = recognition.recognise(path, model, show_progress=False)
+            if isinstance(found, str):
+                continue
+            strengths = found.table["strength"].groupby([*map(merge, found.table.index)]).max()
+            ours = strengths.reindex(musicnn.SHARED).idxmax()
+            row = {"truth": min(given), "recording": recording_of(path), "number": 1}
+            theirs = other.strengths(path).idxmax()
+            rows.append(row | {"model": ours in given, "musicnn": theirs in given})
+    if not rows:
+        raise InputError(f"none of the clips has one of the labels {', '.join(musicnn.SHARED)}")
+    return pd.DataFrame(rows)
+
+
+def merge(label: str) -> str:
+    """Return the label that stands for all guitars, or the label itself."""
+    return "gac" if label == "gel" else label
+
+
+def merged(labels: frozenset[str]) -> frozenset[str]:
+    """As `merge`, of several labels."""
+    return frozenset(map(merge, labels))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure what the command line asks for.
 
@@ -172,6 +208,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="real clips")
     command.add_model_options(parser)
     parser.add_argument("--to", type=Path, metavar="DIR", help="write the table and the figure")
+    parser.add_argument("--musicnn", type=Path, metavar="WHEEL", help="compare with musicnn")
     parser.add_argument("--band", choices=("jazz", "pop", "rock"), help="mix each with a band")
     arguments, config = command.parse(parser, argv)
     files = model_files.to_recognise_with(config, arguments.model)
@@ -182,6 +219,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     clips = clips_in(arguments.folder, labels)
     table, true, shown = measure(model, labels, clips, arguments.band)
     report(table, true, shown)
+    if arguments.musicnn:
+        both = beside_musicnn(model, arguments.musicnn, clips)
+        means = both.groupby("truth")[["model", "musicnn"]].mean()
+        print(f"\nbeside musicnn, among {', '.join(musicnn.SHARED)}, {len(both)} clips")
+        rows = [(label, *(f"{x:.2f}" for x in row)) for label, row in means.iterrows()]
+        balanced_rows = ("balanced", *(f"{balanced(both, c):.3f}" for c in ("model", "musicnn")))
+        command.print_table(("label", "model", "musicnn"), [*rows, balanced_rows])
     single = table[table.number == 1]
     if arguments.to and len(single):
         from instrec.figures import scores, style
