@@ -62,7 +62,15 @@ def _stay_at_prompt() -> None:
 
 
 def main(argv: Sequence[str] | None = None, namespace: dict[str, Any] | None = None) -> None:
-    """Do what the command line says; the frames go to `namespace`, which a prompt then shows."""
+    """Do what the command line says; the frames go to `namespace`, which a prompt then shows.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments of the command line; those of this process by default.
+    namespace : dict, optional
+        Where the frames go, such as that of a prompt.
+    """
     parser = command.new_parser(__doc__)
     parser.add_argument(
         "--improvement",

@@ -316,7 +316,15 @@ class GenerateDataset:
         self._run(type_run, inputs=1, force=force)
 
     def run_multi(self, type_run: str, *, force: bool = False) -> None:
-        """Extract the patches of a data set with two inputs (model_two_branch); else as `run`."""
+        """Extract the patches of a data set with two inputs (model_two_branch); else as `run`.
+
+        Parameters
+        ----------
+        type_run : {'train', 'test'}
+            Which part.
+        force : bool
+            Extract anew what is there.
+        """
         self._run(type_run, inputs=2, force=force)
 
     def _run(self, type_run: str, inputs: int, *, force: bool) -> None:
@@ -386,7 +394,19 @@ class GenerateDataset:
                 ) from None
 
     def recipe(self, type_run: str, filenames: list[str]) -> dict:
-        """Name everything that determines the tensors; they are refused if it changes."""
+        """Name everything that determines the tensors; they are refused if it changes.
+
+        Parameters
+        ----------
+        type_run : {'train', 'test'}
+            Which part.
+        filenames : list of str
+            Its clips.
+
+        Returns
+        -------
+        dict
+        """
         states = []
         for folder in self.config.data_set.folders:
             for filename in filenames:
@@ -408,7 +428,21 @@ class GenerateDataset:
     def finish(
         self, path: Path, filenames: list[str], labels: list, writer: PatchWriter, recipe: dict
     ) -> None:
-        """Write all but the patches, once these are complete."""
+        """Write all but the patches, once these are complete.
+
+        Parameters
+        ----------
+        path : Path
+            Folder of the tensors.
+        filenames : list of str
+            Clips.
+        labels : list
+            Label, or labels, of each.
+        writer : PatchWriter
+            It has counted the patches.
+        recipe : dict
+            Of `recipe`.
+        """
         counts = [line["patches"] for line in writer.done]
         if sum(counts) == 0:
             first = writer.done[0]
@@ -461,7 +495,24 @@ class GenerateDataset:
 def extract(
     generator: GenerateDataset, filename: str, step: int
 ) -> tuple[list[np.ndarray] | None, str | None]:
-    """Return the patches of one clip, an array an input, and a note; or why there are none."""
+    """Return the patches of one clip, an array an input, and a note; or why there are none.
+
+    Parameters
+    ----------
+    generator : GenerateDataset
+        What makes patches.
+    filename : str
+        Below the folders of the data set.
+    step : int
+        Frames from patch to patch.
+
+    Returns
+    -------
+    patches : list of np.ndarray, or None
+        An array an input.
+    said : str or None
+        A note, or the reason.
+    """
     folders = generator.config.data_set.folders
     paths = [str(generator.config.data_path / folder / filename) for folder in folders]
     inputs, reasons = [], []
@@ -494,7 +545,17 @@ def _report_files(type_run: str, writer: PatchWriter, folder: Path) -> None:
 
 
 def generate(config: Config, *, force: bool = False, workers: int | None = None) -> None:
-    """Generate the training and testing tensors of the data set."""
+    """Generate the training and testing tensors of the data set.
+
+    Parameters
+    ----------
+    config : Config
+        The data set and all parameters.
+    force : bool
+        Extract anew what is there.
+    workers : int, optional
+        Processes; one a core by default.
+    """
     generator = GenerateDataset(
         config.patch_frames,
         len(config.labels),

@@ -96,7 +96,15 @@ def import_model(
 
 
 def order_outputs(network: "keras.Model", order: Sequence[int]) -> None:
-    """Bring the outputs of a network into another order."""
+    """Bring the outputs of a network into another order.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Its last layer is changed.
+    order : sequence of int
+        Index of the old output for each new one.
+    """
     last = network.layers[-1]
     if order != sorted(order):
         if type(last).__name__ != "Dense":

@@ -31,6 +31,17 @@ if TYPE_CHECKING:
 def index_of(label: str | None, recogniser: Recogniser) -> int | None:
     """Return the index of a label; None, for the strongest one, stays None.
 
+    Parameters
+    ----------
+    label : str or None
+        Such as 'cel'.
+    recogniser : Recogniser
+        The model.
+
+    Returns
+    -------
+    int or None
+
     Raises
     ------
     InputError
@@ -52,7 +63,23 @@ def draw(
     explanation: attribution.Explanation,
     file_name: str,
 ) -> "Figure":
-    """Draw the explanation of a patch of a file."""
+    """Draw the explanation of a patch of a file.
+
+    Parameters
+    ----------
+    recogniser : Recogniser
+        The model.
+    patch : StrongestPatch
+        What is explained.
+    explanation : Explanation
+        Of `attribution.against_silence`.
+    file_name : str
+        For the title.
+
+    Returns
+    -------
+    Figure
+    """
     separated = recogniser.is_separated
     names = recogniser.folders if separated else ["the recording"] * len(recogniser.folders)
     label = full_name(recogniser.labels[patch.label])

@@ -32,7 +32,21 @@ FScores = dict[str, dict[str, dict[str, np.ndarray]]]
 
 
 def load_f_scores(files: ModelFiles, remedy: str) -> tuple[dict, FScores]:
-    """Read what mode 2 found: its record, and the f-scores."""
+    """Read what mode 2 found: its record, and the f-scores.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        Where they are.
+    remedy : str
+        The command that makes them.
+
+    Returns
+    -------
+    record : dict
+    f_scores : dict
+        By strategy, kind and name, [trainings x thresholds].
+    """
     record, table = scores.load(files.sweep, remedy)
     with storage.parsing(files.sweep, remedy):
         names = {"global": metrics.AVERAGES, "classwise": record["recipe"]["labels"]}
@@ -51,7 +65,19 @@ def load_f_scores(files: ModelFiles, remedy: str) -> tuple[dict, FScores]:
 
 
 def optima_of(f_scores: FScores, absent: list[str]) -> Optima:
-    """Find the threshold of the best mean f-score; absent labels take the micro optimum."""
+    """Find the threshold of the best mean f-score; absent labels take the micro optimum.
+
+    Parameters
+    ----------
+    f_scores : dict
+        Of `load_f_scores`.
+    absent : list of str
+        Labels that no clip has.
+
+    Returns
+    -------
+    dict
+    """
     optima = {
         strategy: {
             kind: {name: metrics.optimum(values) for name, values in names.items()}
@@ -65,7 +91,21 @@ def optima_of(f_scores: FScores, absent: list[str]) -> Optima:
 
 
 def draw(f_scores: FScores, optima: Optima, absent: list[str], title: str) -> dict[str, "Figure"]:
-    """Draw all figures of one model, by their names."""
+    """Draw all figures of one model, by their names.
+
+    Parameters
+    ----------
+    f_scores, optima : dict
+        Of `load_f_scores` and `optima_of`.
+    absent : list of str
+        Labels that no clip has.
+    title : str
+        Above each figure.
+
+    Returns
+    -------
+    dict of Figure
+    """
     shown = {
         strategy: {name: kinds["global"][name] for name in figures.AVERAGES}
         for strategy, kinds in f_scores.items()
@@ -110,7 +150,15 @@ def draw_labels(files: ModelFiles) -> "Figure":
 
 
 def print_optima(f_scores: FScores, optima: Optima, absent: list[str]) -> None:
-    """Print each optimum and the f-score there, a column a strategy."""
+    """Print each optimum and the f-score there, a column a strategy.
+
+    Parameters
+    ----------
+    f_scores, optima : dict
+        Of `load_f_scores` and `optima_of`.
+    absent : list of str
+        Labels that no clip has.
+    """
     rows = []
     for kind in ("global", "classwise"):
         for name in f_scores["s1"][kind]:

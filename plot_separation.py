@@ -25,6 +25,17 @@ SAMPLE_RATE = 44100  # Hz, of the separations in the thesis
 def excerpt_of(path: Path, start: float, seconds: float) -> np.ndarray:
     """Read an excerpt in mono at 44.1 kHz.
 
+    Parameters
+    ----------
+    path : Path
+        Audio file.
+    start, seconds : float
+        Begin and length in seconds.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,)]
+
     Raises
     ------
     InputError
@@ -38,7 +49,18 @@ def excerpt_of(path: Path, start: float, seconds: float) -> np.ndarray:
 
 
 def separate(y: np.ndarray) -> dict[str, np.ndarray]:
-    """Separate audio [n] in both ways; all have the shape of `y`."""
+    """Separate audio [n] in both ways; all have the shape of `y`.
+
+    Parameters
+    ----------
+    y : np.ndarray [shape=(n,)]
+        Mono audio at 44.1 kHz.
+
+    Returns
+    -------
+    dict of np.ndarray [shape=(n,)]
+        By name of the part.
+    """
     import separation  # deferred: `--help` needs no scipy
 
     harmonic, percussive = separation.harmonic_percussive(y, SAMPLE_RATE)

@@ -26,6 +26,18 @@ from settings import OPTIMIZERS
 def solos_in(folder: Path, labels: Sequence[str]) -> dict[Path, str]:
     """Find the audio files of a folder, and the label that each is named after.
 
+    Parameters
+    ----------
+    folder : Path
+        Audio files, called after labels or in folders that are.
+    labels : sequence of str
+        Of the data set.
+
+    Returns
+    -------
+    dict of str
+        Label by file.
+
     Raises
     ------
     InputError

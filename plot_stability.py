@@ -34,7 +34,21 @@ STRATEGY = "s1"
 
 
 def chosen_clips(config: Config, number: int) -> tuple[list[Path], np.ndarray]:
-    """Draw clips of the pure half: their files, and their labels [clips x labels]."""
+    """Draw clips of the pure half: their files, and their labels [clips x labels].
+
+    Parameters
+    ----------
+    config : Config
+        The data set, its split and the seed.
+    number : int
+        How many clips at most.
+
+    Returns
+    -------
+    files : list of Path
+        Audio.
+    labels : np.ndarray [shape=(clips, labels), dtype=bool]
+    """
     part = tensors.load(config, "test")
     pure = np.unique(part.file_id[part.pure_mask(config)])
     rng = np.random.default_rng(config.seed)
@@ -45,7 +59,20 @@ def chosen_clips(config: Config, number: int) -> tuple[list[Path], np.ndarray]:
 
 
 def disturbed(path: Path, seed: int) -> Iterator[tuple[str, float, np.ndarray]]:
-    """Yield a clip as it is, then in every disturbance: its name, its level, and the audio."""
+    """Yield a clip as it is, then in every disturbance: its name, its level, and the audio.
+
+    Parameters
+    ----------
+    path : Path
+        Audio file.
+    seed : int
+        Of the noise and the room.
+
+    Yields
+    ------
+    (name, level, audio) : (str, float, np.ndarray)
+        `UNDISTURBED` first.
+    """
     y = audio.load_audio(path, RATE)
     yield UNDISTURBED, 0.0, y
     for name, (function, _, levels) in DISTURBANCES.items():
@@ -54,7 +81,22 @@ def disturbed(path: Path, seed: int) -> Iterator[tuple[str, float, np.ndarray]]:
 
 
 def measure(recogniser: Recogniser, clips: Sequence[Path], seed: int) -> dict[tuple, np.ndarray]:
-    """Recognise clips in every disturbance: by name and level, scores [clips x labels]."""
+    """Recognise clips in every disturbance: by name and level, scores [clips x labels].
+
+    Parameters
+    ----------
+    recogniser : Recogniser
+        The model.
+    clips : sequence of Path
+        Audio files.
+    seed : int
+        As of `disturbed`.
+
+    Returns
+    -------
+    dict of np.ndarray [shape=(clips, labels)]
+        By name and level of the disturbance.
+    """
     import soundfile
 
     found: dict[tuple, list[np.ndarray]] = {}
@@ -71,7 +113,21 @@ def measure(recogniser: Recogniser, clips: Sequence[Path], seed: int) -> dict[tu
 def table_of(
     found: dict[tuple, np.ndarray], y_true: np.ndarray, thresholds: dict[str, float]
 ) -> "pd.DataFrame":
-    """Score each disturbance: columns disturbance, level, average, precision, recall, f-score."""
+    """Score each disturbance: columns disturbance, level, average, precision, recall, f-score.
+
+    Parameters
+    ----------
+    found : dict of np.ndarray [shape=(clips, labels)]
+        Of `measure`.
+    y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+        Labels of each clip.
+    thresholds : dict of float
+        By average.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
     import pandas as pd
 
     rows = []

@@ -90,6 +90,15 @@ def predict(
 def audio_files(paths: Sequence[Path]) -> list[Path]:
     """List the files to recognise: those named, and all audio in the folders named.
 
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files and folders.
+
+    Returns
+    -------
+    list of Path
+
     Raises
     ------
     InputError
@@ -117,6 +126,16 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
     """Name what is written for each file: its stem, cut where it is too long for endings.
 
     What several have in common is told apart.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Recordings.
+
+    Returns
+    -------
+    dict of str
+        By recording.
     """
     stems = {path: os.fsdecode(os.fsencode(path.stem)[:NAME_BYTES]) for path in paths}
     counts = Counter(stems.values())
@@ -226,6 +245,26 @@ def recognise_all(
     """Recognise recordings, print each and write what is asked for each; return those of use.
 
     What the journal has is not done again.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Of the command line.
+    config : Config
+        The scheduler, if there is one.
+    recogniser : Recogniser
+        The model.
+    model : tuple
+        As `recognition.recognise` takes it.
+    paths : sequence of Path
+        Recordings.
+    journal : Journal
+        What was found before.
+
+    Returns
+    -------
+    dict of Recognition
+        By path; without predictions and spectrograms.
     """
     names = output_names(paths)
     known = {path: found for path in paths if (found := journal.known(path)) is not None}

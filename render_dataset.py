@@ -46,7 +46,19 @@ WAV_HEADER = 44  # bytes
 
 
 def is_saved(recording: Recording, folder: Path) -> bool:
-    """Whether all files of a recording are there, with all their frames of 16 bit stereo."""
+    """Whether all files of a recording are there, with all their frames of 16 bit stereo.
+
+    Parameters
+    ----------
+    recording : Recording
+        What is planned.
+    folder : Path
+        Of the data set.
+
+    Returns
+    -------
+    bool
+    """
     waves = [folder / path for path in recording.paths]
     return all(
         wave.is_file()
@@ -85,7 +97,21 @@ def read_soundfont(path: Path) -> bytes | Path:
 
 
 def save(recording: Recording, folder: Path, soundfonts: Sequence[Bank]) -> int:
-    """Perform a recording, write its files and return the number of its clips."""
+    """Perform a recording, write its files and return the number of its clips.
+
+    Parameters
+    ----------
+    recording : Recording
+        What is played.
+    folder : Path
+        Of the data set.
+    soundfonts : sequence of Bank
+        They take turns.
+
+    Returns
+    -------
+    int
+    """
     import soundfile
 
     soundfont = turn_of(soundfonts, recording.turn, recording.labels)
@@ -135,7 +161,21 @@ def new_parser() -> argparse.ArgumentParser:
 def plan_of(
     config: Config, arguments: argparse.Namespace
 ) -> tuple[list[Recording], dict[str, object]]:
-    """Plan what the arguments, of `new_parser`, ask for; return it and what determines it."""
+    """Plan what the arguments, of `new_parser`, ask for; return it and what determines it.
+
+    Parameters
+    ----------
+    config : Config
+        The data set.
+    arguments : argparse.Namespace
+        Of `new_parser`.
+
+    Returns
+    -------
+    plan : list of Recording
+    recipe : dict
+        What determines the audio.
+    """
     data_set, seed = config.data_set, arguments.music_seed
     labels = planning.folder_labels(data_set)
     irmas = data_set.layout == "irmas"
@@ -162,7 +202,15 @@ def plan_of(
 
 
 def render(config: Config, arguments: argparse.Namespace) -> None:
-    """Render the audio of the data set as the arguments, of `new_parser`, ask for."""
+    """Render the audio of the data set as the arguments, of `new_parser`, ask for.
+
+    Parameters
+    ----------
+    config : Config
+        The data set and the paths.
+    arguments : argparse.Namespace
+        Of `new_parser`.
+    """
     began = time.perf_counter()
     command.positive("--processes", arguments.processes)
     data_set = config.data_set

@@ -74,7 +74,21 @@ class Runner:
             tf.config.run_functions_eagerly(True)
 
     def run(self, log: str, script: str, *options: object) -> str:
-        """Run a script; return why it failed, '' if it did not."""
+        """Run a script; return why it failed, '' if it did not.
+
+        Parameters
+        ----------
+        log : str
+            Name of the log file.
+        script : str
+            File name of the script.
+        *options : object
+            Its arguments.
+
+        Returns
+        -------
+        str
+        """
         argv = list(map(str, options))
         path = self.logs / f"{log}.log"
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
@@ -103,7 +117,17 @@ class Runner:
         return f"{script}.py ended with {code}: see {path}"
 
     def options(self, experiment: Experiment) -> tuple[str, ...]:
-        """Return the options by which a script takes an experiment at this scale."""
+        """Return the options by which a script takes an experiment at this scale.
+
+        Parameters
+        ----------
+        experiment : Experiment
+            What one file says.
+
+        Returns
+        -------
+        tuple of str
+        """
         return "-x", experiment.source, "-x", f"scales/{self.scale}"
 
 
@@ -112,6 +136,15 @@ def prepare(
     runner: Runner, chosen: Sequence[Experiment], configs: Mapping[str, Config]
 ) -> dict[str, tuple[str, str]]:
     """Render, separate, encode and extract what experiments need.
+
+    Parameters
+    ----------
+    runner : Runner
+        What runs scripts.
+    chosen : sequence of Experiment
+        What is to be run.
+    configs : mapping of Config
+        By experiment.
 
     Returns
     -------
@@ -184,7 +217,20 @@ def result_files(config: Config) -> ModelFiles:
 
 
 def steps_of(experiment: Experiment, *, overwrite: bool) -> list[tuple[str, ...]]:
-    """Return the scripts of an experiment, with the options that are not those of all."""
+    """Return the scripts of an experiment, with the options that are not those of all.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What one file says.
+    overwrite : bool
+        Whether what was trained otherwise is replaced.
+
+    Returns
+    -------
+    list of tuple of str
+        A script and its options each.
+    """
     anew = ("--overwrite",) if overwrite else ()
     steps: list[tuple[str, ...]] = [("train", *anew)] if experiment.trains else []
     steps += [("evaluate", "-O", "1", *anew), ("plot_conf_mat",)] if experiment.confusion else []
@@ -195,7 +241,22 @@ def steps_of(experiment: Experiment, *, overwrite: bool) -> list[tuple[str, ...]
 def improvements(
     experiment: Experiment, configs: Mapping[str, Config], *, done: Sequence[str]
 ) -> dict[str, Path]:
-    """Draw the bars against the baseline, and those of class-wise thresholds against one."""
+    """Draw the bars against the baseline, and those of class-wise thresholds against one.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What is compared with its baseline.
+    configs : mapping of Config
+        By experiment.
+    done : sequence of str
+        Experiments that have results.
+
+    Returns
+    -------
+    dict of Path
+        PNG of each figure, by name.
+    """
 
     def side(id_: str) -> tuple[str, str]:
         files = result_files(configs[id_])
@@ -224,6 +285,17 @@ def run_all(
     overwrite: bool = False,
 ) -> dict[str, tuple[str, str]]:
     """Run experiments one after the other, dependencies first.
+
+    Parameters
+    ----------
+    runner : Runner
+        What runs scripts.
+    chosen : sequence of Experiment
+        What is to be run.
+    configs : mapping of Config
+        By experiment.
+    overwrite : bool
+        Whether what was trained otherwise is replaced.
 
     Returns
     -------
@@ -310,7 +382,13 @@ def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
 
 
 def copy_figure(source: Path, target: Path) -> None:
-    """Copy a PNG, with no more pixels and colours than a page of a report needs."""
+    """Copy a PNG, with no more pixels and colours than a page of a report needs.
+
+    Parameters
+    ----------
+    source, target : Path
+        PNG files.
+    """
     from PIL import Image  # comes with matplotlib
 
     with Image.open(source) as image:
@@ -323,7 +401,19 @@ def copy_figure(source: Path, target: Path) -> None:
 def write_report(
     scale: str, catalogue: Mapping[str, Experiment], configs: Mapping[str, Config], folder: Path
 ) -> None:
-    """Write the report of everything that was run at a scale."""
+    """Write the report of everything that was run at a scale.
+
+    Parameters
+    ----------
+    scale : str
+        Name of the scale.
+    catalogue : mapping of Experiment
+        All that are known.
+    configs : mapping of Config
+        By experiment.
+    folder : Path
+        Where the report goes.
+    """
     logs = read().models_root / "experiments"
     outcomes = [outcome_of(e, configs[id_], logs) for id_, e in catalogue.items()]
     chosen = experiments.load(f"scales/{scale}")
@@ -383,7 +473,21 @@ def new_parser() -> argparse.ArgumentParser:
 def load_catalogue(
     named: Sequence[str], scale: str
 ) -> tuple[dict[str, Experiment], dict[str, Config]]:
-    """Load all experiments of the folder and those that are named, and what counts for each."""
+    """Load all experiments of the folder and those that are named, and what counts for each.
+
+    Parameters
+    ----------
+    named : sequence of str
+        Names of experiments, or paths of their files.
+    scale : str
+        Name of the scale.
+
+    Returns
+    -------
+    catalogue : dict of Experiment
+    configs : dict of Config
+        By experiment.
+    """
     catalogue = {name: experiments.load(name) for name in experiments.names()}
     for experiment in map(experiments.load, named):
         first = catalogue.setdefault(experiment.id, experiment)

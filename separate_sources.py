@@ -78,7 +78,15 @@ class Tree:
             return False
 
     def keep(self, name: str, state: list[int]) -> None:
-        """Note that a file was separated from its source in that state."""
+        """Note that a file was separated from its source in that state.
+
+        Parameters
+        ----------
+        name : str
+            Of the audio file.
+        state : list of int
+            Of `state_of`.
+        """
         with self._journal.open("a", encoding="utf-8") as file:
             file.write(self._start + json.dumps({"file": name, "state": state}) + "\n")
         self._start = ""
@@ -94,7 +102,17 @@ class Tree:
         (self.folder / name).unlink(missing_ok=True)
 
     def surplus(self, names: set[str]) -> list[str]:
-        """List audio of this tree whose source is gone."""
+        """List audio of this tree whose source is gone.
+
+        Parameters
+        ----------
+        names : set of str
+            Audio files of the source.
+
+        Returns
+        -------
+        list of str
+        """
         found = (path for path in self.folder.rglob("*") if path.is_file())
         mine = {
             path.relative_to(self.folder).as_posix() for path in found if metadata.is_audio(path)
@@ -106,7 +124,17 @@ class Tree:
 
 
 def state_of(path: Path) -> list[int]:
-    """Size and time of a file, by which a change is told; empty if it is not there."""
+    """Size and time of a file, by which a change is told; empty if it is not there.
+
+    Parameters
+    ----------
+    path : Path
+        Any file.
+
+    Returns
+    -------
+    list of int
+    """
     try:
         state = path.stat()
     except OSError:
@@ -184,7 +212,25 @@ def separate(config: Config) -> None:
 def separate_all(
     config: Config, source: Path, names: list[str], trees: dict[str, Tree]
 ) -> tuple[list[tuple[str, str]], int]:
-    """Separate what is not whole yet; return what was left out and why, and how many clipped."""
+    """Separate what is not whole yet; return what was left out and why, and how many clipped.
+
+    Parameters
+    ----------
+    config : Config
+        Paths and workers.
+    source : Path
+        Folder of the source.
+    names : list of str
+        Audio files in it.
+    trees : dict of Tree
+        What is made, by name of the part.
+
+    Returns
+    -------
+    left_out : list of (str, str)
+        File and reason.
+    clipped : int
+    """
     wanted = {name: [t for t, tree in trees.items() if not tree.is_whole(name)] for name in names}
     missing = {name: targets for name, targets in wanted.items() if targets}
     if len(missing) < len(names):

@@ -261,6 +261,13 @@ def in_order(
 def check_apart(catalogue: Mapping[str, Experiment], configs: Mapping[str, Config]) -> None:
     """Refuse experiments whose results or patches would take each other's place.
 
+    Parameters
+    ----------
+    catalogue : mapping of Experiment
+        By name.
+    configs : mapping of Config
+        By name.
+
     Raises
     ------
     InputError

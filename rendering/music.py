@@ -103,13 +103,31 @@ class Song(NamedTuple):
     seconds: float
 
     def pitches(self, low: int, high: int, chord: int | None = None) -> list[int]:
-        """Pitches from `low` to `high` of the scale, or of the triad on a degree of it."""
+        """Pitches from `low` to `high` of the scale, or of the triad on a degree of it.
+
+        Parameters
+        ----------
+        low, high : int
+            MIDI pitches.
+        chord : int, optional
+            Degree of the scale, from 0.
+
+        Returns
+        -------
+        list of int
+        """
         degrees = range(7) if chord is None else ((chord + third) % 7 for third in (0, 2, 4))
         classes = {(self.tonic + self.scale[degree]) % 12 for degree in degrees}
         return [pitch for pitch in range(low, high + 1) if pitch % 12 in classes]
 
     def bars(self) -> Iterator[tuple[float, int]]:
-        """Yield start and chord of every bar."""
+        """Yield start and chord of every bar.
+
+        Yields
+        ------
+        (start, chord) : (float, int)
+            Seconds, and degree of the scale.
+        """
         for bar in range(int(self.seconds / (4 * self.beat)) + 1):
             yield bar * 4 * self.beat, self.progression[bar % len(self.progression)]
 

@@ -209,6 +209,15 @@ def make_expressive(plan: Sequence[Recording]) -> list[Recording]:
 def folder_labels(data_set: DataSet) -> list[str]:
     """Return the labels of all data sets in the folder: IRMAS Wind is a part of IRMAS.
 
+    Parameters
+    ----------
+    data_set : DataSet
+        One that is rendered.
+
+    Returns
+    -------
+    list of str
+
     Raises
     ------
     InputError

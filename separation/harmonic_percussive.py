@@ -117,7 +117,28 @@ def harmonic_percussive(
 def harmonic_mask(
     spectrum: np.ndarray, *, num_bins: int, hop: float, tolerance: float, steady: int, hold: int
 ) -> np.ndarray:
-    """Return the share of the harmonic part, shape (..., frames, num_bins), of a spectrum."""
+    """Return the share of the harmonic part, shape (..., frames, num_bins), of a spectrum.
+
+    Parameters
+    ----------
+    spectrum : np.ndarray [shape=(..., frames, bins)]
+        Complex STFT.
+    num_bins : int
+        How many of the bins are looked at.
+    hop : float
+        Hop in windows.
+    tolerance : float
+        In bins, between expected and measured frequency.
+    steady : int
+        Frames that a partial lasts at least.
+    hold : int
+        Frames by which it is prolonged.
+
+    Returns
+    -------
+    np.ndarray [shape=(..., frames, num_bins)]
+        From 0 to 1.
+    """
     spectrum = spectrum[..., :num_bins]
     magnitude = np.abs(spectrum)
     peaks = steady_peaks(spectrum, magnitude, hop, tolerance)

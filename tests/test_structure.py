@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import io
+import re
 import tokenize
 from pathlib import Path
 
@@ -117,3 +118,29 @@ def test_no_file_and_no_package_is_large():
         if path.parent != Path():  # scripts are no package
             packages[path.parent] = packages.get(path.parent, 0) + size
     assert max(packages.values()) <= sum(sizes.values()) / 4
+
+
+def public_functions():
+    """Yield path, name, node and docstring of every public function and method."""
+    for path in files():
+        for scope in [tree := ast.parse(path.read_text()), *tree.body]:
+            if scope is tree or (isinstance(scope, ast.ClassDef) and scope.name[0] != "_"):
+                for node in scope.body:
+                    if isinstance(node, ast.FunctionDef) and node.name[0] != "_":
+                        yield path, node, ast.get_docstring(node) or ""
+
+
+def test_public_functions_say_what_they_take_and_return():
+    lacking = []
+    for path, node, text in public_functions():
+        names = [
+            a.arg for a in node.args.args + node.args.kwonlyargs if a.arg not in ("self", "cls")
+        ]
+        returns = ast.unparse(node.returns or ast.Constant(None))
+        gives = returns != "None" and not re.search(r"Iterator\[None\]|ContextManager", returns)
+        decorated = any("property" in ast.unparse(d) for d in node.decorator_list)
+        if (
+            names and not re.search(r"^Parameters", text, re.M) and not node.name.startswith("on_")
+        ) or (gives and not decorated and not re.search(r"^(Returns|Yields)\n", text, re.M)):
+            lacking.append(f"{path}:{node.lineno} {node.name}")
+    assert lacking == []

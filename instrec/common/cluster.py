@@ -38,6 +38,18 @@ PACKAGES = ("numpy", "scipy", "librosa", "soundfile", "soxr", "keras", "tensorfl
 def workers(address: str) -> Iterator[tuple[Callable, Callable[[], int]]]:
     """Yield what submits a call to the workers of a scheduler, and what tells their number.
 
+    Parameters
+    ----------
+    address : str
+        Of the Dask scheduler.
+
+    Yields
+    ------
+    submit : callable
+        Takes a function and its arguments, returns a future.
+    size : callable
+        Returns the number of workers.
+
     Raises
     ------
     InputError

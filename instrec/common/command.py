@@ -326,7 +326,12 @@ def system_error(error: OSError) -> str:
 
 
 def progress(*args: Any, **kwargs: Any) -> "tqdm.tqdm":  # noqa: ANN401, F821
-    """Return a tqdm bar; where no terminal shows it move, it prints a line now and then."""
+    """Return a tqdm bar; where no terminal shows it move, it prints a line now and then.
+
+    Returns
+    -------
+    tqdm.tqdm
+    """
     import tqdm
 
     interval = 0.1 if sys.stderr.isatty() else 30  # seconds

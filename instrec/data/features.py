@@ -181,6 +181,10 @@ def network_input(
 
     Parameters and errors are those of `standardise`.
 
+    Returns
+    -------
+    np.ndarray, or tuple of np.ndarray
+
     Examples
     --------
     >>> network_input([np.array([1.0, 5.0])], None)

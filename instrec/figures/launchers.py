@@ -22,7 +22,13 @@ runpy.run_path(str(Path(ROOT) / "{script}"), run_name="__main__")
 
 
 def write(folder: Path) -> None:
-    """Put a launcher of each plotting script into a folder of results."""
+    """Put a launcher of each plotting script into a folder of results.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a trained model.
+    """
     for script in SCRIPTS:
         with storage.whole(folder / script) as partial:
             content = _LAUNCHER.format(script=script, root=str(settings.ROOT))

@@ -122,7 +122,12 @@ def devices() -> int:
 
 
 def process() -> tuple[int, int]:
-    """Return the number of this process, from 0, and how many share a training."""
+    """Return the number of this process, from 0, and how many share a training.
+
+    Returns
+    -------
+    number, count : int
+    """
     return (jax.process_index(), jax.process_count()) if ENGINE == "jax" else (0, 1)
 
 

@@ -47,6 +47,10 @@ def make_optimizer(
     epochs : int
         SGD's rate, if it is a number, decays by `learning_rate / epochs` a step, as Keras 2's
         `decay` did.
+
+    Returns
+    -------
+    keras.optimizers.Optimizer
     """
     # Named, or else Keras counts them, and files would tell how many were trained in one go.
     if name == "adam":

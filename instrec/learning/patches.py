@@ -81,7 +81,13 @@ class Patches:
         return whole + (rest >= self._devices)
 
     def batches(self) -> Iterator[tuple]:
-        """Yield the batches of one epoch after another, without end: inputs, and any targets."""
+        """Yield the batches of one epoch after another, without end: inputs, and any targets.
+
+        Yields
+        ------
+        tuple
+            Inputs, and targets if there are any.
+        """
         for epoch in itertools.count(self._epoch):
             order = self._rows
             if self._shuffle_seed is not None:
@@ -99,6 +105,10 @@ class Patches:
 
         An iterator for all epochs, and no tuning of its own: TensorFlow closes an iterator only
         when its tuner next wakes, after seconds of doing nothing.
+
+        Returns
+        -------
+        tf.data.Dataset
         """
         signature = tf.nest.map_structure(
             lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), next(self.batches())

@@ -125,6 +125,10 @@ def chosen_source(config: Config, network: str | None) -> TransferSource | None:
     network : str or None
         The network that is meant to start from it, if it is said.
 
+    Returns
+    -------
+    TransferSource or None
+
     Raises
     ------
     InputError

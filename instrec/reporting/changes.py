@@ -125,6 +125,10 @@ def changes(done: Sequence[Outcome], by_id: Mapping[str, Outcome]) -> Iterator[C
         Those that have results.
     by_id : mapping of str to Outcome
         The same, by name.
+
+    Yields
+    ------
+    Change
     """
     for outcome in done:
         experiment, baseline = outcome.experiment, by_id.get(outcome.experiment.baseline)

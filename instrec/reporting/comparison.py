@@ -40,6 +40,11 @@ class Results(NamedTuple):
 def load_tables(models_root: Path) -> tuple["pd.DataFrame", "pd.DataFrame", set[tuple[str, str]]]:
     """Read the final scores of all models as they are stored; what is damaged is named.
 
+    Parameters
+    ----------
+    models_root : Path
+        Folder of all models.
+
     Returns
     -------
     table, ranking : pandas.DataFrame
@@ -209,7 +214,19 @@ class Side(NamedTuple):
         return "-".join(self)
 
     def frames(self, results: Results, *, by_label: bool) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-        """Return the means and deviations of averages or labels, by strategy and name."""
+        """Return the means and deviations of averages or labels, by strategy and name.
+
+        Parameters
+        ----------
+        results : Results
+            Of all models.
+        by_label : bool
+            Labels instead of averages.
+
+        Returns
+        -------
+        means, deviations : pandas.DataFrame
+        """
         kind = "classwise" if by_label else _choose("thresholds", self.thresholds, THRESHOLDS)
         frames = {
             "global": (results.global_res, results.global_dev),
@@ -219,7 +236,17 @@ class Side(NamedTuple):
         return tuple(map(self._rows, frames[kind]))
 
     def labels(self, results: Results) -> list[str]:
-        """Return the labels that have scores."""
+        """Return the labels that have scores.
+
+        Parameters
+        ----------
+        results : Results
+            Of all models.
+
+        Returns
+        -------
+        list of str
+        """
         scores = self._rows(results.class_res).dropna()
         return list(scores.index.get_level_values("label").unique())
 

@@ -171,7 +171,17 @@ class Outcome:
 
 
 def rendered_among(outcomes: Iterable[Outcome]) -> frozenset[str]:
-    """Return the experiments of rendered data, and those that start from a model of theirs."""
+    """Return the experiments of rendered data, and those that start from a model of theirs.
+
+    Parameters
+    ----------
+    outcomes : iterable of Outcome
+        Of all experiments.
+
+    Returns
+    -------
+    frozenset of str
+    """
     done = [outcome for outcome in outcomes if outcome.record]
     found = {outcome.experiment.id for outcome in done if outcome.rendered}
     while True:

@@ -39,7 +39,17 @@ def clock(seconds: float) -> str:
 
 
 def times(segments: Sequence[tuple[float, float]]) -> str:
-    """Write stretches of time: [(0, 2.5), (61, 70)] -> '0:00.0-0:02.5, 1:01.0-1:10.0'."""
+    """Write stretches of time: [(0, 2.5), (61, 70)] -> '0:00.0-0:02.5, 1:01.0-1:10.0'.
+
+    Parameters
+    ----------
+    segments : sequence of (float, float)
+        Start and end in seconds.
+
+    Returns
+    -------
+    str
+    """
     return ", ".join(f"{clock(start)}-{clock(end)}" for start, end in segments)
 
 
@@ -84,7 +94,15 @@ def _minutes(seconds: float) -> str:
 
 
 def print_recognition(name: str, found: Recognition) -> None:
-    """Print the table of one file."""
+    """Print the table of one file.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    found : Recognition
+        What was found.
+    """
     print(f"\n{name} ({clock(found.seconds)})")
     if found.note:
         print(f"note: {found.note}")
@@ -108,6 +126,15 @@ def as_frame(everything: dict[str, Recognition]) -> "pd.DataFrame":
     """Join the tables of all files: a row a file and instrument, segments as text.
 
     The column `none` says whether none of the instruments plays in the file.
+
+    Parameters
+    ----------
+    everything : dict of Recognition
+        By file.
+
+    Returns
+    -------
+    pandas.DataFrame
     """
     import pandas as pd
 
@@ -151,7 +178,13 @@ def summary(everything: Mapping[str, Recognition], order: str = "file") -> "pd.D
 
 
 def print_summary(table: "pd.DataFrame") -> None:
-    """Print a table of `summary`, without the strengths."""
+    """Print a table of `summary`, without the strengths.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `summary`.
+    """
     rows = [
         (
             row.file,
@@ -165,7 +198,20 @@ def print_summary(table: "pd.DataFrame") -> None:
 
 
 def as_json(recogniser: Recogniser, everything: dict[str, Recognition]) -> dict:
-    """Return everything that was found, and with what."""
+    """Return everything that was found, and with what.
+
+    Parameters
+    ----------
+    recogniser : Recogniser
+        The model.
+    everything : dict of Recognition
+        By file.
+
+    Returns
+    -------
+    dict
+        Of what JSON can hold.
+    """
     return {
         "model": f"{recogniser.files.model}.{recogniser.files.optimizer}",
         "data_set": recogniser.records[0]["recipe"]["data_set"],
@@ -194,6 +240,19 @@ def as_jams(recogniser: Recogniser, name: str, found: Recognition) -> dict:
     """Return a JAMS document: an open tag for each stretch of time in which an instrument plays.
 
     A stretch without any has the tag 'none', with no confidence.
+
+    Parameters
+    ----------
+    recogniser : Recogniser
+        The model.
+    name : str
+        Of the file.
+    found : Recognition
+        What was found.
+
+    Returns
+    -------
+    dict
     """
     tags = [(row.segments, who, float(row.strength)) for who, row in found.table.iterrows()]
     data = [
@@ -310,7 +369,17 @@ class Journal:
 
 
 def stretches(found: Recognition) -> list[tuple[float, float, str, float]]:
-    """List start and end in seconds, label and strength of all that plays, in the order of time."""
+    """List start and end in seconds, label and strength of all that plays, in the order of time.
+
+    Parameters
+    ----------
+    found : Recognition
+        What was found.
+
+    Returns
+    -------
+    list of (float, float, str, float)
+    """
     return sorted(
         (start, end, label, float(row.strength))
         for label, row in found.table.iterrows()
@@ -319,12 +388,32 @@ def stretches(found: Recognition) -> list[tuple[float, float, str, float]]:
 
 
 def as_audacity(found: Recognition) -> str:
-    """Return a label track of Audacity: start, end and name, with tabs between."""
+    """Return a label track of Audacity: start, end and name, with tabs between.
+
+    Parameters
+    ----------
+    found : Recognition
+        What was found.
+
+    Returns
+    -------
+    str
+    """
     return _lines(f"{a:.3f}\t{b:.3f}\t{full_name(who)}" for a, b, who, _ in stretches(found))
 
 
 def as_regions(found: Recognition) -> str:
-    """Return a CSV file of regions for Sonic Visualiser: time, value, duration, label."""
+    """Return a CSV file of regions for Sonic Visualiser: time, value, duration, label.
+
+    Parameters
+    ----------
+    found : Recognition
+        What was found.
+
+    Returns
+    -------
+    str
+    """
     return _lines(
         f'{a:.3f},{strength:.4f},{b - a:.3f},"{full_name(who)}"'
         for a, b, who, strength in stretches(found)

@@ -121,6 +121,10 @@ def against_silence(
         Mean and standard deviation of each input that the networks were trained with.
     steps : int
         Points on the path from silence to the patch.
+
+    Returns
+    -------
+    Explanation
     """
     silence = [np.full_like(patch, np.log(features.EPSILON)) for patch in patches]
     x, x0 = (

@@ -84,7 +84,23 @@ class Decisions:
     def resampled(
         self, average: str, measure: int, clip_weights: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
-        """Score draws of clips, and average over a draw of trainings each: [draws]."""
+        """Score draws of clips, and average over a draw of trainings each: [draws].
+
+        Parameters
+        ----------
+        average : str
+            Such as 'micro'.
+        measure : int
+            Of `metrics.Score`: 0 is precision, 1 recall, 2 the f-score.
+        clip_weights : np.ndarray [shape=(draws, clips)]
+            How often each clip was drawn.
+        rng : np.random.Generator
+            Draws trainings.
+
+        Returns
+        -------
+        np.ndarray [shape=(draws,)]
+        """
         trainings = len(self.tp)
         found = np.empty((trainings, len(clip_weights)))
         for i in range(trainings):
