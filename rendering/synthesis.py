@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from instrec.errors import InputError
-from rendering import additive, nothing, voice
+from rendering import nothing, voice
 from rendering.music import (
     DRUM_BEATS,
     INSTRUMENTS,
@@ -37,7 +37,6 @@ BAND = (-18, 4)  # dB, likewise of expressive recordings
 MIN_LEAD = -15  # dB: how far a lead, rests and all, may fall in a clip below its level as it plays
 MIN_RMS = 1e-4  # of a lead as it is rendered: below, the SoundFont lacks the program
 SUNG = 0.85  # share of expressive voices that are synthesised instead of a SoundFont's
-ADDITIVE = 0.25  # share of other expressive leads that are sums of partials, likewise
 ELECTRIC_ORGANS = (16, 18)  # drawbar, rock: they swell and tremble; pipes can't
 
 
@@ -287,13 +286,6 @@ def perform(recording: Recording, soundfont: bytes | Path) -> np.ndarray:
     return audio.reshape(len(recording.paths), recording.frames, 2)
 
 
-def _stereo(rng: np.random.Generator, y: np.ndarray, skip: int, frames: int) -> np.ndarray:
-    """Return what was synthesised from `skip` on, in the middle, most of it in a room."""
-    y = additive.room(rng, y, RATE) if rng.random() < 0.7 else y
-    y = np.pad(y[skip : skip + frames], (0, max(0, skip + frames - len(y))))
-    return np.repeat(y[:, None], 2, axis=1)
-
-
 def recorded(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
     """Let audio pass, now and then, through a limiter, an old record's band, and hiss.
 
@@ -382,17 +374,13 @@ def play(
         leads = expressive and number < len(lines)
         if leads and recording.labels[number] == "voi" and rng.random() < SUNG:
             sung = voice.sing(rng, stem[0].notes, song.seconds, RATE)
-            audio.append(_stereo(rng, sung, skip, frames))
+            sung = voice.room(rng, sung, RATE) if rng.random() < 0.7 else sung
+            audio.append(np.repeat(sung[:, None], 2, axis=1)[skip : skip + frames])
             continue
         gesture = None
         if leads:
             holds = not instruments[number].polyphonic or stem[0].program in ELECTRIC_ORGANS
             gesture = draw_gesture(rng, stem[0].notes, song.seconds, holds=holds)
-            label = recording.labels[number]
-            if label in additive.LABELS and rng.random() < ADDITIVE:
-                y = additive.perform(rng, label, stem[0].notes, gesture)
-                audio.append(_stereo(rng, y, skip, frames))
-                continue
         midi = to_midi(stem, song.seconds, reverb, pan, gesture)
         programs = {line.program for line in stem}
         audio.append(render(midi, soundfont, skip + frames, programs)[skip:])

@@ -66,6 +66,33 @@ def sing(
     return y / (np.max(np.abs(y), initial=0) or 1)
 
 
+def room(rng: np.random.Generator, y: np.ndarray, rate: int) -> np.ndarray:
+    """Let audio reverberate in a drawn room: noise that dies away, 3 to 25 dB below the sound.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws the room.
+    y : np.ndarray [shape=(n,)]
+        Audio.
+    rate : int
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,)]
+    """
+    from scipy import signal
+
+    seconds = np.exp(rng.uniform(np.log(0.15), np.log(2.5)))
+    times = np.arange(round(seconds * rate)) / rate
+    tail = rng.standard_normal(len(times)) * 10 ** (-3 * times / seconds)
+    tail = signal.lfilter([1], [1, -rng.uniform(0, 0.8)], tail)  # walls take the treble
+    wet = signal.fftconvolve(y, tail)[: len(y)]
+    level = 10 ** (rng.uniform(-25, -3) / 20) * np.std(y) / (np.std(wet) or 1)
+    return y + level * wet
+
+
 def _controls(
     rng: np.random.Generator, notes: Sequence["Note"], times: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from instrec.common import command
 from instrec.data.splits import song_of
 from instrec.errors import InputError
 from instrec.learning.model_files import PRETRAINED_ROOT
-from rendering import additive, banks, music, nothing, synthesis
+from rendering import banks, music, nothing, synthesis, voice
 from rendering import plan as planning
 from rendering.banks import Bank
 
@@ -396,28 +396,10 @@ def test_a_gesture_bends_held_notes_and_only_detunes_the_others():
         assert held.loudness.min() > 0 and held.loudness.max() <= 1
 
 
-@pytest.mark.parametrize("label", additive.LABELS)
-def test_sums_of_partials_play_the_pitch_and_differ_by_seed(label):
-    notes = [music.Note(0.1, 1.9, 69, 100)]
-    times = np.arange(0, 2, 0.02)
-    still = music.Gesture(times, np.zeros(100), np.ones(100))
-    played = [
-        additive.perform(np.random.default_rng(seed), label, notes, still) for seed in (3, 3, 4)
-    ]
-    assert all(len(y) == 88200 and np.abs(y).max() == pytest.approx(1) for y in played)
-    assert np.array_equal(played[0], played[1]) and not np.array_equal(played[0], played[2])
-    spectrum = np.abs(np.fft.rfft(played[0][11025:77175] * np.hanning(66150)))
-    strongest = np.fft.rfftfreq(66150, 1 / 44100)[spectrum.argmax()]
-    multiple = (
-        strongest / 440 if label != "org" else strongest / 220
-    )  # a stop may be an octave down
-    assert multiple == pytest.approx(max(1, round(multiple)), rel=0.02)
-
-
 def test_a_room_sounds_on():
     y = np.zeros(44100)
     y[100] = 1
-    wet = additive.room(np.random.default_rng(0), y, 44100)
+    wet = voice.room(np.random.default_rng(0), y, 44100)
     assert wet[100] == pytest.approx(1, abs=0.1) and np.abs(wet[:100]).max() < 1e-6
     assert np.std(wet[200:2000]) > np.std(wet[-2000:]) > 0
 
