@@ -182,7 +182,7 @@ def test_folders_layout(tmp_path, capsys):
     waves = sorted((tmp_path / "own").rglob("*.wav"))
     assert [wave.parent.name for wave in waves] == ["dob", "dob", "tb", "tb"]
     assert all(44100 <= soundfile.info(wave).frames <= 1.5 * 44100 for wave in waves)
-    assert re.search(r"^dob\s+2$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^double bass\s+2$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_test_labels_come_equally_often_under_unique_odd_names():
