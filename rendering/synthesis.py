@@ -163,15 +163,19 @@ def _fluidsynth(midi: bytes, soundfonts: Sequence[Path]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         song, wave = Path(folder, "song.mid"), Path(folder, "song.wav")
         song.write_bytes(midi)
-        options = ["-q", "-n", "-i", "-g", "1", "-r", str(RATE), "-F", wave]
-        command = ["fluidsynth", *options, *soundfonts, song]
+        # No default: fluidsynth plays that, and reports success, where it cannot read a file.
+        options = ["-o", "synth.default-soundfont=", "-q", "-n", "-i", "-g", "1", "-r", str(RATE)]
+        command = ["fluidsynth", *options, "-F", wave, *soundfonts, song]
         try:
-            subprocess.run(command, check=True, capture_output=True)
+            errors = subprocess.run(command, capture_output=True).stderr.decode(errors="replace")
         except FileNotFoundError:
             raise InputError(
                 "fluidsynth, which plays banks of a file a program, is missing: "
                 "apt-get install fluidsynth"
             ) from None
+        if "error" in errors or not wave.exists():
+            names = ", ".join(str(path) for path in soundfonts)
+            raise InputError(f"fluidsynth can't play {names}: {errors.strip()}")
         return wave.read_bytes()
 
 
@@ -306,13 +310,8 @@ def recorded(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
         driven = rng.uniform(1, 5) * audio / np.abs(audio).max()
         audio = np.tanh(driven)
     if rng.random() < 0.25:
-        kind, edges = (
-            str(rng.choice(["lowpass", "highpass"])),
-            {
-                "lowpass": (2500, 9000),
-                "highpass": (60, 350),
-            },
-        )
+        edges = {"lowpass": (2500, 9000), "highpass": (60, 350)}
+        kind = str(rng.choice([*edges]))
         edge = np.exp(rng.uniform(*np.log(edges[kind])))
         audio = signal.sosfilt(signal.butter(2, edge, kind, fs=RATE, output="sos"), audio, axis=0)
     if rng.random() < 0.25:

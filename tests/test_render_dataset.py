@@ -443,6 +443,9 @@ def test_a_bank_of_a_file_a_program_sounds_as_it_is_written(tmp_path):
     (tmp_path / "065.sf2").unlink()
     with pytest.raises(InputError, match=r"expected 065.sf3 or 065.sf2 in"):
         synthesis.render(midi, bank, 3 * planning.RATE, [65])
+    (tmp_path / "065.sf3").write_bytes(b"no SoundFont")
+    with pytest.raises(InputError, match=r"fluidsynth can't play .*065.sf3"):
+        synthesis.render(midi, bank, 3 * planning.RATE, [65])
 
 
 def test_a_folder_that_is_no_bank_is_refused(tmp_path):

@@ -183,7 +183,11 @@ def _about(recogniser: Recogniser) -> str:
         f"{files.model}.{files.optimizer}, on {record['trained_on']} of "
         f"{record['recipe']['data_set']}: it knows {kinds} instruments, and names one of them for "
         "any other. Strength is relative to the strongest instrument of the recording."
-    ) + ("" if right is None else f" On test clips of its own kind, {right:.0%} of it was right.")
+    ) + (
+        ""
+        if right is None
+        else f" Of what it names on test clips like its own, {right:.0%} is right."
+    )
 
 
 def _png(spectrogram: np.ndarray) -> bytes:
