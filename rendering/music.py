@@ -73,7 +73,7 @@ SCALES = (  # major, minor, Dorian, Mixolydian, harmonic minor
 )
 PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (1, 4, 0, 5), (0, 4, 5, 3), (5, 3, 0, 4), (0, 6, 3, 0))
 LONG_RHYTHM = (2, 3, 4, 6)  # beats; of expressive melodies of instruments that hold a note
-SPARSE_RHYTHM = (4, 6, 8)  # beats; of those that let notes ring
+SPARSE_RHYTHM = (4, 6, 8)  # beats; of single notes: they ring until nothing is left, or are held
 RHYTHMS = ((1, 0.5, 0.5), (2, 1, 1, 0.5), (0.5, 0.25, 0.25, 1), (1.5, 0.5, 1), (0.67, 0.33, 1))
 
 
@@ -250,9 +250,10 @@ def lead(
     """
     low, high = instrument.low, instrument.high
     if expressive and not instrument.polyphonic:
-        return melody(rng, song, low, high, (*RHYTHMS, LONG_RHYTHM, LONG_RHYTHM), longest=5)
+        rhythms = (*RHYTHMS, LONG_RHYTHM, LONG_RHYTHM, SPARSE_RHYTHM)
+        return melody(rng, song, low, high, rhythms, longest=5)
     if expressive:
-        if rng.random() < 0.25:  # single notes that ring until nothing is left
+        if rng.random() < 0.12:
             return melody(rng, song, low, high, (SPARSE_RHYTHM,), longest=8)
         notes = lead(rng, song, instrument)
         notes = strummed(rng, notes) if rng.random() < 0.5 else notes
@@ -498,15 +499,16 @@ def draw_gesture(
     loudness = np.ones(len(times))
     if not holds:
         return Gesture(times, np.clip(bend, -0.5, 0.5), loudness)
-    rate, depth = rng.uniform(4.5, 6.5), max(0, rng.uniform(-0.2, 0.5))
+    rate, depth = rng.uniform(4.5, 6.5), max(0, rng.uniform(-0.4, 0.5))
     delay, trembles = rng.uniform(0.05, 0.5), rng.uniform(0, 0.15)
     glide, rise = rng.uniform(0.02, 0.1), rng.uniform(0.02, 0.2)  # s
+    softest = 1 if rng.random() < 0.3 else 0.3  # of all notes, or of some
     for note in notes:
         sounds = (times >= note.start) & (times < note.end)
         since = times[sounds] - note.start
         wave = np.sin(2 * np.pi * rate * since) * np.clip((since - delay) / 0.3, 0, 1)
         bend[sounds] += depth * wave + rng.normal(0, 0.3) * np.exp(-since / glide)
-        start, end = rng.uniform(0.3, 1), rng.uniform(0.4, 1)
+        start, end = rng.uniform(softest, 1, 2)
         length = max(note.end - note.start, rise + 0.01)
         swell = np.interp(since, (0, rise, length), (start, 1, end))
         loudness[sounds] = swell * (1 - trembles * (0.5 + 0.5 * wave))

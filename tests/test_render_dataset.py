@@ -385,15 +385,18 @@ def test_clips_with_none_of_the_labels_have_no_other_label(soundfont):
 
 def test_a_gesture_bends_held_notes_and_only_detunes_the_others():
     notes = [music.Note(0, 2, 60, 90), music.Note(2, 4, 64, 90)]
-    for seed in range(5):
+    swells = []
+    for seed in range(20):
         held, struck = (
             music.draw_gesture(np.random.default_rng(seed), notes, 4.0, holds=holds)
             for holds in (True, False)
         )
         assert len(held.times) == len(held.bend) == len(held.loudness) == 200
-        assert (struck.loudness == 1).all() and np.ptp(held.loudness) > 0.05
+        assert (struck.loudness == 1).all()
+        swells.append(np.ptp(held.loudness) > 0.05)
         assert np.abs(np.diff(held.bend)).max() > np.abs(np.diff(struck.bend)).max()
         assert held.loudness.min() > 0 and held.loudness.max() <= 1
+    assert 0.6 <= np.mean(swells) < 1  # three in ten are steady, most of them without a tremble
 
 
 def test_a_room_sounds_on():
