@@ -296,9 +296,9 @@ class Trainer:
             return saver.history
         with train.errors(), validation.errors():
             network.fit(
-                train.dataset(),
+                train.stream(),
                 steps_per_epoch=len(train),
-                validation_data=validation.dataset(),
+                validation_data=validation.stream(),
                 validation_steps=len(validation),
                 epochs=last_epoch,
                 initial_epoch=epoch,

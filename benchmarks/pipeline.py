@@ -176,10 +176,10 @@ def keras_rate(*, training: bool) -> float:
     network.compile(keras.optimizers.Adam(), "categorical_crossentropy")
     rows = np.arange(len(x))
     data = Patches([x], rows, BATCH, targets=y if training else None, shuffle_seed=(0,))
-    run = partial(network.predict, data.dataset(), steps=len(data), verbose=0)
+    run = partial(network.predict, data.stream(), steps=len(data), verbose=0)
     if training:
         steps = {"steps_per_epoch": len(data), "shuffle": False}  # `Patches` shuffles
-        run = partial(network.fit, data.dataset(), verbose=0, **steps)
+        run = partial(network.fit, data.stream(), verbose=0, **steps)
     run()  # traces the graph
     started = time.perf_counter()
     run()

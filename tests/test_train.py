@@ -374,7 +374,7 @@ def test_keras_opens_one_stream_for_all_epochs_and_tunes_none(monkeypatch):
     monkeypatch.setattr(Patches, "batches", lambda data: opened.append(1) or batches(data))
     x, y = np.zeros((6, 2), np.float32), np.eye(6, dtype=np.float32)
     data = Patches([x], np.arange(6), 2, targets=y, shuffle_seed=(0,))
-    dataset = data.dataset()
+    dataset = data.stream()
     assert dataset.options().autotune.enabled is False
     network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(6)])
     network.compile("sgd", "mse")

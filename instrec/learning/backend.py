@@ -1,4 +1,4 @@
-"""Keras on TensorFlow, or on JAX where KERAS_BACKEND says so.
+"""Keras on TensorFlow, or on JAX where KERAS_BACKEND says so; TensorFlow need not be there then.
 
 Imported here once, without its start-up messages, and deterministic.
 """
@@ -38,10 +38,11 @@ if ENGINE == "jax":
 try:
     with _without_native_messages():
         import keras
-        import tensorflow as tf  # Keras writes networks by it, whatever they compute on
 
         if ENGINE == "jax":
             import jax
+        else:
+            import tensorflow as tf
 except ModuleNotFoundError as error:
     if error.name != "jax":
         raise
@@ -56,9 +57,8 @@ keras.config.set_floatx("float32")
 keras.config.set_epsilon(1e-7)
 # Keras warns that .hdf5 is its old format; the documented file name needs just that.
 logging.getLogger("absl").setLevel(logging.ERROR)
-tf.config.experimental.enable_op_determinism()  # same seed, same history; costs nothing on a CPU
-if ENGINE == "jax":
-    tf.config.set_visible_devices([], "GPU")  # their memory is JAX's
+if ENGINE == "tensorflow":  # same seed, same history; costs nothing on a CPU
+    tf.config.experimental.enable_op_determinism()
 
 
 def device() -> str:

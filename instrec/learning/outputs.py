@@ -93,7 +93,7 @@ def predict(
     )
     bar = callbacks.PredictionBar(f"predicting {files.best(iteration).name}", len(data))
     with data.errors():
-        return network.predict(data.dataset(), steps=len(data), callbacks=[bar], verbose=0)
+        return network.predict(data.stream(), steps=len(data), callbacks=[bar], verbose=0)
 
 
 def lock(folder: Path) -> contextlib.AbstractContextManager:

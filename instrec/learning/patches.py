@@ -1,16 +1,18 @@
 """Feed patches from a file to Keras."""
 
+import collections
 import contextlib
 import itertools
-from collections.abc import Iterator
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from instrec.common import storage
 from instrec.data import features
 from instrec.errors import InputError
-from instrec.learning import augmentation
-from instrec.learning.backend import tf
+from instrec.learning import augmentation, backend
 
 
 class Patches:
@@ -83,35 +85,46 @@ class Patches:
     def batches(self) -> Iterator[tuple]:
         """Yield the batches of one epoch after another, without end: inputs, and any targets.
 
+        All processors prepare the next ones (NumPy lets threads run beside each other): a GPU takes
+        many times the batches that one of them varies.
+
         Yields
         ------
         tuple
             Inputs, and targets if there are any.
         """
-        for epoch in itertools.count(self._epoch):
-            order = self._rows
-            if self._shuffle_seed is not None:
-                order = np.random.default_rng([*self._shuffle_seed, epoch]).permutation(order)
-            for index in range(len(self)):
+        threads = multiprocessing.cpu_count()
+        ahead = collections.deque()
+        with ThreadPoolExecutor(threads) as pool:
+            for place in self._places():
+                ahead.append(pool.submit(self._batch_of, *place))
+                if len(ahead) <= threads:
+                    continue
                 try:
-                    batch = self._batch_of(order, epoch, index)
+                    batch = ahead.popleft().result()
                 except Exception as error:
                     self._error = error
                     raise
                 yield batch
 
-    def dataset(self) -> tf.data.Dataset:
+    def stream(self) -> Iterable[tuple]:
         """Return `batches` for Keras, which is to be told how many steps an epoch has.
 
-        An iterator for all epochs, and no tuning of its own: TensorFlow closes an iterator only
-        when its tuner next wakes, after seconds of doing nothing.
+        For TensorFlow an iterator for all epochs, and no tuning of its own: it closes an iterator
+        only when its tuner next wakes, after seconds of doing nothing.
 
         Returns
         -------
-        tf.data.Dataset
+        tf.data.Dataset or iterator
+            The iterator for JAX.
         """
+        if backend.ENGINE == "jax":
+            return self.batches()
+        from instrec.learning.backend import tf
+
         signature = tf.nest.map_structure(
-            lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), next(self.batches())
+            lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype),
+            self._batch_of(*next(self._places())),
         )
         options = tf.data.Options()
         options.autotune.enabled = False
@@ -127,6 +140,14 @@ class Patches:
             if self._error is not None:
                 raise self._error from None
             raise
+
+    def _places(self) -> Iterator[tuple[np.ndarray, int, int]]:
+        """Yield the order of the patches, the epoch and the number of each batch, without end."""
+        for epoch in itertools.count(self._epoch):
+            order = self._rows
+            if self._shuffle_seed is not None:
+                order = np.random.default_rng([*self._shuffle_seed, epoch]).permutation(order)
+            yield from ((order, epoch, index) for index in range(len(self)))
 
     def _batch_of(self, order: np.ndarray, epoch: int, index: int) -> tuple:
         rows = order[index * self._batch : (index + 1) * self._batch]
