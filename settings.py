@@ -58,7 +58,7 @@ transfer_learning_rate = 0.01  # of the first pass; the second takes learning_ra
 transfer_output = "sigmoid"  # of the new output layer, or 'softmax'
 
 # What some of them can be.
-AUGMENTATIONS = ("room", "start", "noise", "pitch")
+AUGMENTATIONS = ("room", "start", "mix", "colour", "noise", "pitch", "contrast")
 OPTIMIZERS = ("adam", "sgd")
 CHOICES = {
     "optimizer": (None, *OPTIMIZERS),

@@ -25,7 +25,7 @@ def one_hot(n=64, labels=4):
 def test_patches_keep_shape_and_type_and_the_ones_given_are_not_changed(name):
     x = some_patches()
     before = x.copy()
-    varied = augmentation.augment(rng(), name, x, FRAME)
+    varied, _ = augmentation.augment(rng(), name, x, FRAME)
     assert varied.shape == x.shape and varied.dtype == np.float32 and np.isfinite(varied).all()
     assert not np.array_equal(varied, x)
     np.testing.assert_array_equal(x, before)
@@ -34,7 +34,7 @@ def test_patches_keep_shape_and_type_and_the_ones_given_are_not_changed(name):
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_the_same_seed_varies_in_the_same_way_and_another_does_not(name):
     x = some_patches()
-    first, again, other = (augmentation.augment(rng(s), name, x, FRAME) for s in (3, 3, 4))
+    first, again, other = (augmentation.augment(rng(s), name, x, FRAME)[0] for s in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -93,7 +93,9 @@ def test_pitch_moves_all_bands_of_a_patch_by_up_to_four():
 
 def test_what_is_named_is_done_in_the_order_of_the_list():
     x = some_patches()
-    either, way = (augmentation.augment(rng(), n, x, FRAME) for n in ("room noise", "noise room"))
+    either, way = (
+        augmentation.augment(rng(), n, x, FRAME)[0] for n in ("room noise", "noise room")
+    )
     np.testing.assert_array_equal(either, way)
     generator = rng()
     wet = augmentation.room(generator, x, FRAME)
@@ -124,3 +126,32 @@ def test_both_inputs_of_a_network_are_varied_alike():
     )
     (harmonic, percussive), _ = next(feed.batches())
     np.testing.assert_array_equal(harmonic, percussive)
+
+
+def test_a_mix_is_the_sum_of_two_patches_and_both_are_its_target():
+    x = np.log(np.random.default_rng(0).uniform(0.1, 1, (40, 6, 5, 1))).astype(np.float32)
+    y = np.eye(40, dtype=np.float32)
+    mixed, targets = augmentation.mix(rng(), x, y)
+    shares = np.exp(x - x.max(axis=(1, 2, 3), keepdims=True)).reshape(40, -1)
+    sums, own = np.exp(mixed).reshape(40, -1), 0
+    for number, target in enumerate(targets):
+        assert target.sum() == 1 and target.dtype == np.float32
+        (other,) = set(np.flatnonzero(target)) - {number} or {number}
+        if other == number and (mixed[number] == x[number]).all():
+            own += 1
+            continue
+        gains = (sums[number] - shares[number]) / shares[other]
+        np.testing.assert_allclose(gains, gains[0], rtol=1e-3)
+        assert 10 ** (-9 / 20) * 0.99 < gains[0] < 10 ** (9 / 20) * 1.01
+    assert 5 < own < 35
+
+
+def test_an_equaliser_is_the_same_in_every_frame_and_contrast_keeps_the_loudest_point():
+    x = np.log(np.random.default_rng(1).uniform(0.1, 1, (50, 64, 5, 1))).astype(np.float32)
+    change = augmentation.colour(rng(), x) - x
+    np.testing.assert_allclose(change, change[:, :, :1] + np.zeros_like(x), atol=1e-5)
+    assert np.abs(np.diff(change, axis=1)).max() < 8 * NEPERS  # smooth over the bands
+    below = augmentation.contrast(rng(), x) - x.max(axis=(1, 2, 3), keepdims=True)
+    factors = (below / (x - x.max(axis=(1, 2, 3), keepdims=True) - 1e-9)).reshape(50, -1)
+    assert (np.abs(below.max(axis=(1, 2, 3))) < 1e-6).all()
+    assert np.median(factors, axis=1).min() < 0.9 and np.median(factors, axis=1).max() > 1.1

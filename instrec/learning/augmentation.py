@@ -107,18 +107,99 @@ def pitch(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
     return np.take_along_axis(patches, moved[:, :, None, None], axis=1)
 
 
+def mix(
+    rng: np.random.Generator, patches: np.ndarray, targets: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Add another patch of the batch, 9 dB softer to 9 dB louder, to half; both share the target.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    patches : np.ndarray [shape=(n, bands, frames, channels)]
+        Log-mel patches.
+    targets : np.ndarray [shape=(n, labels)] or None
+        Shares of the labels.
+
+    Returns
+    -------
+    patches, targets : np.ndarray
+        New ones, of the same shapes.
+    """
+    others, on = rng.permutation(len(patches)), rng.random(len(patches)) < 0.5
+    gain = _column(rng.uniform(-9, 9, len(patches)) * NEPERS)
+    relative = patches - patches.max(axis=(1, 2, 3), keepdims=True)
+    both = np.logaddexp(relative, relative[others] + gain)
+    if targets is not None:
+        shared = (targets + targets[others]) / 2
+        targets = np.where(on[:, None], shared, targets).astype(targets.dtype)
+    return np.where(_column(on), both, patches), targets
+
+
+def colour(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
+    """Let most patches pass an equaliser of seven points over the mel bands, of 4 dB rms each.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    patches : np.ndarray [shape=(n, bands, frames, channels)]
+        Log-mel patches.
+
+    Returns
+    -------
+    np.ndarray
+        New patches, of the same shape.
+    """
+    n, bands = patches.shape[:2]
+    points = rng.normal(0, 4 * NEPERS, (n, 7))
+    points[rng.random(n) >= 0.7] = 0
+    below, part = np.divmod(np.linspace(0, 6, bands), 1)
+    below = below.astype(int)
+    curve = points[:, below] * (1 - part) + points[:, np.minimum(below + 1, 6)] * part
+    return patches + curve[:, :, None, None].astype(patches.dtype)
+
+
+def contrast(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
+    """Compress or expand half of the patches: levels below the loudest, in dB, times .74 to 1.35.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws what differs.
+    patches : np.ndarray [shape=(n, bands, frames, channels)]
+        Log-mel patches.
+
+    Returns
+    -------
+    np.ndarray
+        New patches, of the same shape.
+    """
+    factor = np.exp(rng.uniform(-0.3, 0.3, len(patches)))
+    factor[rng.random(len(patches)) >= 0.5] = 1
+    loudest = patches.max(axis=(1, 2, 3), keepdims=True)
+    return loudest + _column(factor) * (patches - loudest)
+
+
 # Applied in this order, whatever order names them.
 AUGMENTATIONS = {
     "room": room,
     "start": start,
+    "mix": mix,
+    "colour": colour,
     "noise": noise,
     "pitch": pitch,
+    "contrast": contrast,
 }
 
 
 def augment(
-    rng: np.random.Generator, names: str, patches: np.ndarray, frame_seconds: float
-) -> np.ndarray:
+    rng: np.random.Generator,
+    names: str,
+    patches: np.ndarray,
+    frame_seconds: float,
+    targets: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Vary a batch of patches [patches x bands x frames x channels] in all the ways named.
 
     Parameters
@@ -131,18 +212,24 @@ def augment(
         Log-mel patches.
     frame_seconds : float
         Seconds from frame to frame.
+    targets : np.ndarray [shape=(n, labels)], optional
+        Shares of the labels.
 
     Returns
     -------
-    np.ndarray
-        New patches, of the same shape.
+    patches, targets : np.ndarray
+        New ones, of the same shapes.
     """
     wanted = names.split()
     for name, function in AUGMENTATIONS.items():
-        if name in wanted:
+        if name not in wanted:
+            continue
+        if function is mix:
+            patches, targets = mix(rng, patches, targets)
+        else:
             more = (frame_seconds,) if function is room else ()
             patches = function(rng, patches, *more)
-    return patches
+    return patches, targets
 
 
 def _column(values: np.ndarray) -> np.ndarray:

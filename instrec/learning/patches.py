@@ -153,16 +153,22 @@ class Patches:
         rows = order[index * self._batch : (index + 1) * self._batch]
         rows = rows[: len(rows) // self._devices * self._devices]
         inputs = [patches[rows] for patches in self._inputs]
+        targets = None if self._targets is None else self._targets[rows]
         if self._augmentations:
             seed = [*self._shuffle_seed, epoch, 1 + index]  # shuffling takes the first two
-            inputs = [
+            varied = [
                 augmentation.augment(
-                    np.random.default_rng(seed), self._augmentations, x, self._frame_seconds
+                    np.random.default_rng(seed),
+                    self._augmentations,
+                    x,
+                    self._frame_seconds,
+                    targets,
                 )
                 for x in inputs
             ]
+            inputs, (targets, *_) = zip(*varied, strict=True)
         # Only now, so that what is drawn for a patch does not depend on who is given it.
         number, processes = self._process
         mine = slice(number * len(rows) // processes, (number + 1) * len(rows) // processes)
         x = features.network_input([patches[mine] for patches in inputs], self._means_and_stds)
-        return (x,) if self._targets is None else (x, self._targets[rows[mine]])
+        return (x,) if targets is None else (x, targets[mine])
