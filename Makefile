@@ -109,7 +109,7 @@ pretrained: export INSTREC_DATA_PATH := $(DEMO)/pretrained/data
 pretrained: export INSTREC_FEATURE_PATH := $(DEMO)/pretrained/features
 pretrained: export INSTREC_MODEL_PATH := $(DEMO)/pretrained/models
 pretrained: setup
-	$(RUN) render_dataset.py -d 10 --train 900 --test 240 $(SOUNDFONTS)
+	$(RUN) render_dataset.py -d 10 --train 2400 --test 240 $(SOUNDFONTS)
 	$(RUN) create_encoding.py $(RECIPE)
 	$(RUN) generate_dataset.py $(RECIPE)
 	$(RUN) train.py $(RECIPE)
