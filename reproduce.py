@@ -68,10 +68,12 @@ class Runner:
         if not self.apart:
             import warnings
 
-            from instrec.learning.backend import tf
+            from instrec.learning import backend
 
-            warnings.filterwarnings("ignore", "Even though the `tf.config")  # of tf.data, as meant
-            tf.config.run_functions_eagerly(True)
+            if backend.ENGINE == "tensorflow":
+                # Of tf.data, as meant.
+                warnings.filterwarnings("ignore", "Even though the `tf.config")
+                backend.tf.config.run_functions_eagerly(True)
 
     def run(self, log: str, script: str, *options: object) -> str:
         """Run a script; return why it failed, '' if it did not.

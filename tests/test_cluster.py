@@ -407,3 +407,41 @@ def test_processes_that_cannot_train_together(run_script, environment, message):
     environment |= {"KERAS_DISTRIBUTION_JOB_ADDRESSES": "127.0.0.1:9"}
     result = run_script("-c", code, check=False, **environment)
     assert message in result.stderr and result.stderr.count("\n") == 1
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+
+class Absent:
+    def find_spec(self, name, *more):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(name="tensorflow")
+
+sys.meta_path.insert(0, Absent())
+import numpy as np
+from instrec.errors import InputError
+from instrec.learning.backend import keras
+from instrec.learning.patches import Patches
+from instrec.scoring import attribution
+
+network = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+network.compile("sgd", "mse")
+x, y = np.ones((6, 2, 2, 1), np.float32), np.eye(6, 3, dtype=np.float32)
+data = Patches([x], np.arange(6), 2, targets=y, shuffle_seed=(0,), augmentations="mix noise")
+network.fit(data.stream(), steps_per_epoch=3, epochs=2, shuffle=False, verbose=0)
+try:
+    attribution.integrated_gradients(network, x[:1], 0, baseline=x[:1])
+except InputError as error:
+    print(error)
+assert "tensorflow" not in sys.modules
+"""
+
+
+def test_jax_trains_where_there_is_no_tensorflow_and_says_what_needs_it():
+    pytest.importorskip("jax")
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW]
+    run = subprocess.run(
+        command, env=environment, cwd=settings.ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith("gradients for patches take TensorFlow")

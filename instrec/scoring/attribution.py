@@ -78,10 +78,12 @@ def integrated_gradients(
     InputError
         If Keras computes on JAX.
     """
-    from instrec.learning.backend import ENGINE, tf
+    from instrec.learning.backend import ENGINE
 
     if ENGINE != "tensorflow":
         raise InputError(f"gradients for patches take TensorFlow: unset KERAS_BACKEND ({ENGINE})")
+    from instrec.learning.backend import tf
+
     patch, origin = tf.nest.flatten(inputs), tf.nest.flatten(baseline)
     _check(network, patch, label, origin, steps)
     differences = [
