@@ -205,7 +205,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     elif (right := recogniser.share_right()) is not None:
         print(
-            f"of the labels shown as playing on test clips of its own kind, {right:.2f} are right"
+            "of the labels that pass their threshold on test clips of its own kind, "
+            f"{right:.2f} are right; of other recordings, expect less"
         )
     _ = recogniser.networks  # what is wrong with the model is no fault of the recordings
     recogniser.warn_of_untrained()

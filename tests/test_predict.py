@@ -207,6 +207,12 @@ def test_thresholds_are_those_of_the_model(model, song, call, capsys):
     table = recogniser.predict(song).table
     assert table["probability"].between(0, 1).all()
     assert table["probability"].is_monotonic_decreasing
+    passes = table["strength"] >= table["threshold"]
+    for intercept, shown in ((50.0, passes), (-50.0, passes & False)):  # all likely, or none
+        recogniser.calibration = (1.0, intercept)
+        found = recogniser.predict(song)
+        assert found.table["present"].equals(shown.rename("present")) and not found.is_none
+    assert recordings.sentence(found).startswith("none of the 3 instruments clearly; closest is")
     assert recogniser.share_right() is None
     call("evaluate.py", *MODEL, "-d", 21, "-O", 3, "-i", 2)
     assert 0 < recogniser.share_right() <= 1

@@ -121,6 +121,7 @@ def render(path: Path, recogniser: Recogniser, found: Recognition, source: str) 
         "labels": list(found.table.index),
         "names": [full_name(label) for label in found.table.index],
         "strengths": found.table["strength"].round(4).tolist(),
+        "present": found.table["present"].tolist(),
         "probabilities": found.table["probability"].round(4).tolist()
         if "probability" in found.table
         else None,
@@ -181,12 +182,13 @@ def _about(recogniser: Recogniser) -> str:
     kinds = len([label for label in recogniser.labels if label != NOTHING])
     return (
         f"{files.model}.{files.optimizer}, on {record['trained_on']} of "
-        f"{record['recipe']['data_set']}: it knows {kinds} instruments, and names one of them for "
-        "any other. Strength is relative to the strongest instrument of the recording."
+        f"{record['recipe']['data_set']}: it knows {kinds} instruments, and takes others for them "
+        "or for none. Strength is relative to the strongest instrument of the recording."
     ) + (
         ""
         if right is None
-        else f" Of what it names on test clips like its own, {right:.0%} is right."
+        else f" Of what passes its threshold on test clips like its own, {right:.0%} is right; "
+        "of other recordings, expect less."
     )
 
 

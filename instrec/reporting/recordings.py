@@ -68,7 +68,8 @@ def sentence(found: Recognition) -> str:
     """
     playing = found.table[found.table["present"]]
     if found.is_none or playing.empty:
-        return f"none of the {len(found.table)} instruments"
+        closest = "" if found.is_none else f" clearly; closest is {full_name(found.table.index[0])}"
+        return f"none of the {len(found.table)} instruments{closest}"
     return ", ".join(
         f"{full_name(label)} {_when(row.segments, found.seconds)}".rstrip()
         for label, row in playing.iterrows()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_THRESHOLD = 0.5  # where a model has no thresholds of its own
 STRATEGY = "s2"
 QUIET = 30  # dB below the loudest patch: what is softer does not count in strengths
-HALF = 0.5  # of the output: none of the instruments is likelier than all of them together
+HALF = 0.5  # of an output or a probability: likelier than not
 BATCH = 256  # patches that the networks are given at once
 FIGURE_FRAMES = 4000  # columns of a spectrogram, about; more than a page has pixels
 
@@ -37,7 +37,8 @@ class Recognition(NamedTuple):
     ----------
     table : pandas.DataFrame
         By instrument, the strongest first: strength, threshold, present, and segments, a tuple of
-        (start, end) in seconds; of a model that is calibrated, after strength, probability.
+        (start, end) in seconds; of a model that is calibrated, after strength, probability. Present
+        is what passes its threshold and, if that is known, is likelier to play than not.
     predictions : np.ndarray [shape=(patches, labels)]
         Outputs of the network, averaged over the trainings.
     spectrogram : np.ndarray [shape=(mel bands, columns)]
@@ -152,7 +153,7 @@ class Recogniser:
         self.calibration = calibration.get(self.strategy)
 
     def share_right(self) -> float | None:
-        """Return how often a label shown as present was right, on the test clips of the model.
+        """Return how often a label that passes its threshold was right, on the model's test clips.
 
         Returns
         -------
@@ -346,6 +347,12 @@ class Recogniser:
         predictions = predictions[:, instruments]
         strengths = metrics.STRATEGIES[self.strategy](predictions[loud])
         present = metrics.decide(strengths, thresholds) & (none[loud].mean() <= HALF)
+        columns = {"strength": strengths}
+        if self.calibration is not None:
+            # Relative strengths alone would always let something pass, in noise, too.
+            averages = metrics.averages(self.strategy, predictions[loud])
+            columns["probability"] = metrics.calibrated(averages, self.calibration)
+            present &= columns["probability"] >= HALF
         hop, length = self._hop, self.parameters.patch_seconds
         playing = activity(predictions, self.strategy) >= thresholds
         playing &= none[:, None] <= HALF
@@ -353,10 +360,6 @@ class Recogniser:
             segments(playing[:, i], hop, length, seconds) if present[i] else ()
             for i in range(len(instruments))
         ]
-        columns = {"strength": strengths}
-        if self.calibration is not None:
-            averages = metrics.averages(self.strategy, predictions[loud])
-            columns["probability"] = metrics.calibrated(averages, self.calibration)
         columns |= {"threshold": thresholds, "present": present, "segments": found}
         index = pd.Index([self.labels[i] for i in instruments], name="instrument")
         table = pd.DataFrame(columns, index=index)
