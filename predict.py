@@ -125,7 +125,7 @@ def audio_files(paths: Sequence[Path]) -> list[Path]:
 def output_names(paths: Sequence[Path]) -> dict[Path, str]:
     """Name what is written for each file: its stem, cut where it is too long for endings.
 
-    What several have in common is told apart.
+    What several have in common is told apart, as is the name of the index of --html.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
         By recording.
     """
     stems = {path: os.fsdecode(os.fsencode(path.stem)[:NAME_BYTES]) for path in paths}
-    counts = Counter(stems.values())
+    counts = Counter([*stems.values(), page.INDEX, page.INDEX])
     return {
         path: stem
         if counts[stem] == 1 and stem == path.stem
@@ -192,9 +192,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.sort not in sorts:
         known = ", ".join(sorts)
         raise InputError(f"expected --sort by one of {known}, found {arguments.sort!r}")
-    record = recogniser.records[0]
+    record, plural = recogniser.records[0], "s" * (len(recogniser.records) != 1)
     print(
-        f"{files.model}.{files.optimizer}: {len(recogniser.records)} trainings, on "
+        f"{files.model}.{files.optimizer}: {len(recogniser.records)} training{plural}, on "
         f"{record.get('trained_on', 'training data')} of {record['recipe']['data_set']}"
     )
     if not recogniser.has_thresholds:

@@ -39,7 +39,7 @@ from rendering.banks import Bank, default_soundfont, digest_of, read_table, turn
 from rendering.plan import RATE, Recording
 from rendering.synthesis import file_of, perform
 
-VERSION = 2  # of the music: raise it when the same arguments give other audio
+VERSION = 3  # of the music: raise it when the same arguments give other audio
 EXPRESSIVE_VERSION = 3  # of what is played with expression, likewise
 EXPRESSIVE = "rendered"  # the folder of the data set whose music is played with expression
 WAV_HEADER = 44  # bytes

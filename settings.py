@@ -111,7 +111,7 @@ LABEL_NAMES = {
     "flu": "flute",
     "gac": "acoustic guitar",
     "gel": "electric guitar",
-    "hor": "horn",
+    "hor": "Hammond organ",
     NOTHING: "none of them",
     "org": "organ",
     "pia": "piano",

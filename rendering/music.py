@@ -37,7 +37,7 @@ INSTRUMENTS = {  # a label that is new in settings.py needs a row here
     "gac": Instrument((24, 25), 40, 76, True),
     # Clean, overdriven, distorted; jazz, muted.
     "gel": Instrument((27, 29, 30), 40, 80, True, more=(26, 28)),
-    "hor": Instrument((60,), 41, 72),  # French horn
+    "hor": Instrument((16, 17, 18), 36, 84, True),  # Hammond organ: drawbar, percussive, rock
     # Vibraphone, marimba, harp, synthetic strings, pad, kalimba, basses: with none of the labels.
     "none": Instrument((11, 12, 46, 50, 89, 108, 32, 33, 35, 38), 33, 84, True),
     "org": Instrument((16, 18, 19), 36, 84, True, more=(17, 19)),  # drawbar, rock, church

@@ -23,6 +23,7 @@ from instrec.scoring import recognition
 from instrec.scoring.recognition import Recogniser, Recognition
 from settings import NOTHING
 
+INDEX = "index"  # of the pages of a folder, without an ending
 TEMPLATE = Path(__file__).with_name("page.html")
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)  # Hz
 EMBEDDED = 3_000_000  # bytes of audio that a page holds itself; more lies beside it
@@ -77,7 +78,8 @@ def write_opus(path: Path, target: Path) -> None:
     import soundfile
     import soxr
 
-    with audio.open_audio(path) as file, audio.reading(path):
+    # What is wrong with the file was said when it was recognised.
+    with audio.notes(), audio.open_audio(path) as file, audio.reading(path):
         channels = min(file.channels, 2)
         rate = file.samplerate if file.samplerate in OPUS_RATES else 48000
         resampler = soxr.ResampleStream(file.samplerate, rate, channels)
@@ -163,14 +165,15 @@ def write_index(folder: Path, names: Mapping[Path, str], found: Mapping[str, Rec
         f"<td>{html.escape(recordings.sentence(recording))}</td></tr>"
         for name, recording in found.items()
     )
-    with storage.whole(folder / "index.html") as partial:
+    title = f"{len(found)} recording{'s' * (len(found) != 1)}"
+    with storage.whole(folder / f"{INDEX}.html") as partial:
         partial.write_text(
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
             "style-src 'unsafe-inline'\">"
-            f"<title>{len(found)} recordings</title><style>{style}</style></head><body><main>"
-            f"<h1>{len(found)} recordings</h1><table><thead><tr><th>recording<th>length"
+            f"<title>{title}</title><style>{style}</style></head><body><main>"
+            f"<h1>{title}</h1><table><thead><tr><th>recording<th>length"
             f"<th>instruments</tr></thead><tbody>{rows}</tbody></table></main></body></html>",
             encoding="utf-8",
         )
