@@ -66,13 +66,9 @@ class Runner:
         self.scale, self.logs, self.apart = scale, logs, scale != "smoke"
         logs.mkdir(parents=True, exist_ok=True)
         if not self.apart:
-            import warnings
-
             from instrec.learning import backend
 
             if backend.ENGINE == "tensorflow":
-                # Of tf.data, as meant.
-                warnings.filterwarnings("ignore", "Even though the `tf.config")
                 backend.tf.config.run_functions_eagerly(True)
 
     def run(self, log: str, script: str, *options: object) -> str:
@@ -94,28 +90,24 @@ class Runner:
         argv = list(map(str, options))
         path = self.logs / f"{log}.log"
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            if self.apart:
-                process = subprocess.run(
-                    [sys.executable, settings.ROOT / f"{script}.py", *argv],
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                )
-                if process.returncode == 0:
-                    return ""
-                code = process.returncode
-            else:
-                try:
+            try:
+                if self.apart:
+                    command_ = [sys.executable, settings.ROOT / f"{script}.py", *argv]
+                    subprocess.run(command_, stdout=file, stderr=subprocess.STDOUT, check=True)
+                else:
                     with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
                         importlib.import_module(script).main(argv)
-                    return ""
-                except InputError as error:
-                    return str(error)
-                except Exception as error:
-                    traceback.print_exception(error, file=file)
-                    code = f"{type(error).__name__}: {error}"
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        if lines and lines[-1].startswith("error: "):
-            return lines[-1].removeprefix("error: ")
+                return ""
+            except subprocess.CalledProcessError as error:
+                code = error.returncode
+            except InputError as error:
+                return str(error)
+            except Exception as error:
+                traceback.print_exception(error, file=file)
+                code = f"{type(error).__name__}: {error}"
+        *_, last = ["", *path.read_text(encoding="utf-8", errors="replace").splitlines()]
+        if last.startswith("error: "):
+            return last.removeprefix("error: ")
         return f"{script}.py ended with {code}: see {path}"
 
     def options(self, experiment: Experiment) -> tuple[str, ...]:
