@@ -64,7 +64,7 @@ for choice in ("room", "start", "noise", "pitch", "room start noise pitch"):
 CLASSIFIERS = ("MFCC statistics, SVM", "MFCC statistics, forest")
 
 
-def config_of(source: str, seed: int, **changes: object) -> Config:
+def config_of(source: str, seed: int, /, **changes: object) -> Config:
     """What counts for a source of audio, one SoundFont and seed, in folders of its own."""
     folder = WORK / f"{source}_{seed}"
     config = read(**{"dataset": 1} | changes)
