@@ -217,6 +217,8 @@ def _all_scores(done: Sequence[Outcome], name: Namer) -> list[str]:
                 for measure in metrics.RANKING if not classwise else ():
                     row[measure.upper()] = mean_and_deviation(outcome.ranking(strategy, measure))
                 rows.append(row | {"n": str(outcome.record["iterations"])})
+    if not rows:
+        return []
     return [
         "Macro F is the thesis', of the mean precision and recall, which is usually higher than "
         "scikit-learn's, the mean of the labels' F. LRAP is label ranking average precision, and "
