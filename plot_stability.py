@@ -170,8 +170,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     figure = scores.stability(table, {n: unit for n, (_, unit, _) in DISTURBANCES.items()}, title)
     plotting.save_all(files, {"stability": figure})
     wide = table.pivot(index=["disturbance", "level"], columns="average", values="f-score")
-    rows = [(n, f"{lv:g}", *(f"{x:.3f}" for x in f)) for (n, lv), *f in wide.itertuples()]
-    command.print_table(("disturbance", "level", *(f"{a} F" for a in wide.columns)), rows)
+    print(f"F\n{wide.to_string(float_format='{:.3f}'.format)}")
     print(f"numbers are in {path}")
 
 

@@ -6,11 +6,11 @@
   python3 reproduce.py irmas_harm jazz_solo        two of them, and those they are compared with
   python3 reproduce.py                             all, on the audio in DATA_PATH of settings.py
 
-Runs the other scripts with -x, one after the other: they render the audio of a demo, separate,
-encode and extract every data set; then train, evaluate and plot one experiment after the other.
-Each skips what is done and goes on where it was stopped. A data set whose audio is missing is left
-out by name. The scales demo and smoke have folders of their own, demo/reproduce_<scale>/; nothing
-of them is ever an IRMAS number.
+Runs the other scripts with -x: they render the audio of a demo; then, one experiment after the
+other, they separate, encode and extract its data set, train, evaluate and plot. Each skips what is
+done and goes on where it was stopped. A data set whose audio is missing is left out by name. The
+scales demo and smoke have folders of their own, demo/reproduce_<scale>/; nothing of them is ever an
+IRMAS number.
 
 Writes report.md and figures/ to <MODELS_ROOT>/report, and what the scripts print to
 <MODELS_ROOT>/experiments/<name>.log.
@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import settings
@@ -66,13 +66,9 @@ class Runner:
         self.scale, self.logs, self.apart = scale, logs, scale != "smoke"
         logs.mkdir(parents=True, exist_ok=True)
         if not self.apart:
-            import warnings
-
             from instrec.learning import backend
 
             if backend.ENGINE == "tensorflow":
-                # Of tf.data, as meant.
-                warnings.filterwarnings("ignore", "Even though the `tf.config")
                 backend.tf.config.run_functions_eagerly(True)
 
     def run(self, log: str, script: str, *options: object) -> str:
@@ -94,28 +90,24 @@ class Runner:
         argv = list(map(str, options))
         path = self.logs / f"{log}.log"
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            if self.apart:
-                process = subprocess.run(
-                    [sys.executable, settings.ROOT / f"{script}.py", *argv],
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                )
-                if process.returncode == 0:
-                    return ""
-                code = process.returncode
-            else:
-                try:
+            try:
+                if self.apart:
+                    command_ = [sys.executable, settings.ROOT / f"{script}.py", *argv]
+                    subprocess.run(command_, stdout=file, stderr=subprocess.STDOUT, check=True)
+                else:
                     with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
                         importlib.import_module(script).main(argv)
-                    return ""
-                except InputError as error:
-                    return str(error)
-                except Exception as error:
-                    traceback.print_exception(error, file=file)
-                    code = f"{type(error).__name__}: {error}"
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        if lines and lines[-1].startswith("error: "):
-            return lines[-1].removeprefix("error: ")
+                return ""
+            except subprocess.CalledProcessError as error:
+                code = error.returncode
+            except InputError as error:
+                return str(error)
+            except Exception as error:
+                traceback.print_exception(error, file=file)
+                code = f"{type(error).__name__}: {error}"
+        *_, last = ["", *path.read_text(encoding="utf-8", errors="replace").splitlines()]
+        if last.startswith("error: "):
+            return last.removeprefix("error: ")
         return f"{script}.py ended with {code}: see {path}"
 
     def options(self, experiment: Experiment) -> tuple[str, ...]:
@@ -134,55 +126,55 @@ class Runner:
 
 
 # --- data -----------------------------------------------------------------------------------------
-def prepare(
-    runner: Runner, chosen: Sequence[Experiment], configs: Mapping[str, Config]
-) -> dict[str, tuple[str, str]]:
-    """Render, separate, encode and extract what experiments need.
+def render(runner: Runner, roots: Collection[str]) -> None:
+    """Render the audio of a demo.
 
     Parameters
     ----------
     runner : Runner
         What runs scripts.
-    chosen : sequence of Experiment
-        What is to be run.
-    configs : mapping of Config
-        By experiment.
-
-    Returns
-    -------
-    dict of str to (str, str)
-        By result key, why its experiments cannot be run: 'left out' or 'failed', and the reason.
+    roots : collection of str
+        Folders of audio that are needed.
     """
-    needed = {configs[experiment.id].data_set.root for experiment in chosen}
     for id_, options in experiments.load(f"scales/{runner.scale}").render.items():
         root = settings.DATA_SETS[int(id_)].folders[0]
-        if root in needed:
+        if root in roots:
             print(f"[data] rendering {root}", flush=True)
             if reason := runner.run("_data", "render_dataset", "-d", id_, *options.split()):
                 raise InputError(reason)
-    problems: dict[str, tuple[str, str]] = {}
-    done = set()
-    # What makes two folders at once comes first: then the others have nothing to do.
-    for experiment in sorted(chosen, key=lambda e: -len(configs[e.id].data_set.folders)):
-        config = configs[experiment.id]
-        if config.key in done:
-            continue
-        done.add(config.key)
-        source = config.data_path / config.data_set.root
-        folders = [config.data_path / folder for folder in config.data_set.folders]
-        separates = config.data_set.source is not None and source.is_dir()
-        absent = [folder for folder in folders if not folder.is_dir()]
-        if absent and not separates:
-            where = source if config.data_set.source else absent[0]
-            problems[config.key] = "left out", f"its audio is missing: expected {where}"
-            continue
-        print(f"[data] {config.key}", flush=True)
-        steps = ["separate_sources"] if separates else []
-        for script in (*steps, "create_encoding", "generate_dataset"):
-            if reason := runner.run("_data", script, *runner.options(experiment)):
-                problems[config.key] = "failed", reason
-                break
-    return problems
+
+
+def prepare(runner: Runner, experiment: Experiment, config: Config) -> tuple[str, str]:
+    """Separate, encode and extract the data of an experiment.
+
+    Parameters
+    ----------
+    runner : Runner
+        What runs scripts.
+    experiment : Experiment
+        What needs them.
+    config : Config
+        Data set, paths and parameters.
+
+    Returns
+    -------
+    (str, str)
+        'done'; or 'left out' or 'failed', and the reason.
+    """
+    data_set = config.data_set
+    source = config.data_path / data_set.root
+    folders = [config.data_path / folder for folder in data_set.folders]
+    separates = data_set.source is not None and source.is_dir()
+    absent = [folder for folder in folders if not folder.is_dir()]
+    if absent and not separates:
+        where = source if data_set.source else absent[0]
+        return "left out", f"its audio is missing: expected {where}"
+    print(f"[data] {config.key}", flush=True)
+    steps = ["separate_sources"] if separates else []
+    for script in (*steps, "create_encoding", "generate_dataset"):
+        if reason := runner.run("_data", script, *runner.options(experiment)):
+            return "failed", reason
+    return "done", ""
 
 
 # --- experiments ----------------------------------------------------------------------------------
@@ -304,13 +296,16 @@ def run_all(
     dict of str to (str, str)
         What became of each, 'done', 'failed' or 'left out', and why.
     """
-    problems = prepare(runner, chosen, configs)
+    render(runner, {configs[experiment.id].data_set.root for experiment in chosen})
     trainers = experiments.trainers_of(chosen, configs)
+    prepared: dict[str, tuple[str, str]] = {}  # by result key
     states: dict[str, tuple[str, str]] = {}
     for number, experiment in enumerate(chosen, start=1):
         config, began = configs[experiment.id], time.perf_counter()
         print(f"[{number}/{len(chosen)}] {experiment.id}: {experiment.title}", flush=True)
-        state, reason = problems.get(config.key, ("done", ""))
+        if config.key not in prepared:
+            prepared[config.key] = prepare(runner, experiment, config)
+        state, reason = prepared[config.key]
         for need in experiments.needs(experiment, config):
             source_state, _ = states[trainers[need]]
             if state == "done" and source_state != "done":
@@ -347,10 +342,10 @@ def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
     Outcome
     """
     files, again = result_files(config), "reproduce.py again"
-    members = [trained_files(config)] if experiment.trains else []
-    members = members or [
-        source_files(need, config.models_root) for need in experiments.needs(experiment, config)
-    ]
+    members = [trained_files(config)]
+    if not experiment.trains:
+        needs = experiments.needs(experiment, config)
+        members = [source_files(need, config.models_root) for need in needs]
     try:
         record, table = scores.load(files.scores, again)
         trainings = [

@@ -15,17 +15,17 @@ models are kept in demo/generalisation.
 
 import argparse
 import dataclasses
+import functools
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # the same numbers on any number of cores
 
 import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
 
 import create_encoding  # noqa: E402
 import generate_dataset  # noqa: E402
@@ -34,9 +34,9 @@ import separate_sources  # noqa: E402
 import train  # noqa: E402
 from instrec.common import command  # noqa: E402
 from instrec.config import Config, read  # noqa: E402
-from instrec.data import audio, features, tensors  # noqa: E402
+from instrec.data import audio, tensors  # noqa: E402
 from instrec.errors import InputError  # noqa: E402
-from instrec.learning import model_files, trained  # noqa: E402
+from instrec.learning import model_files, outputs, trained  # noqa: E402
 from instrec.scoring import metrics  # noqa: E402
 
 WORK = ROOT / "demo" / "generalisation"
@@ -45,14 +45,10 @@ OTHER = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 MFCC = 20  # coefficients
 SECONDS, HOP = 3, 1.5  # of audio that MFCC statistics are of: as long as a training clip
 
-LITERAL = {"batch_size": 32, "nb_epochs": 16, "patience": 16}  # until they fit their training data
-RESIDUAL = {
-    "model": "model_residual",
-    "batch_size": 32,
-    "nb_epochs": 20,
-    "patience": 20,
-    "schedule": "cosine",
-}
+# Literal: until they fit their training data.
+LITERAL = {"batch_size": 32, "nb_epochs": 16, "patience": 16}
+RESIDUAL = {"batch_size": 32, "nb_epochs": 20, "patience": 20, "schedule": "cosine"}
+RESIDUAL |= {"model": "model_residual"}
 NETWORKS = {  # line of the table: parameters of settings.py
     "model_baseline, literal": LITERAL | {"model": "model_baseline"},
     "model_leaky, literal": LITERAL | {"model": "model_leaky"},
@@ -62,23 +58,13 @@ NETWORKS = {  # line of the table: parameters of settings.py
     "model_residual": RESIDUAL,
     "… constant learning rate": RESIDUAL | {"schedule": "constant"},
     "… batch 128": RESIDUAL | {"batch_size": 128},
-    **{
-        f"… {name}": RESIDUAL | {"augmentation": name}
-        for name in ("room", "start", "noise", "pitch")
-    },
-    "… room start noise pitch": RESIDUAL | {"augmentation": "room start noise pitch"},
 }
+for choice in ("room", "start", "noise", "pitch", "room start noise pitch"):
+    NETWORKS[f"… {choice}"] = RESIDUAL | {"augmentation": choice}
+CLASSIFIERS = ("MFCC statistics, SVM", "MFCC statistics, forest")
 
 
-class Row(NamedTuple):
-    """Micro F of one system: on the source it knows, on the other, and there at its best."""
-
-    same: float
-    other: float
-    best: float
-
-
-def config_of(source: str, seed: int, **changes: object) -> Config:
+def config_of(source: str, seed: int, /, **changes: object) -> Config:
     """What counts for a source of audio, one SoundFont and seed, in folders of its own."""
     folder = WORK / f"{source}_{seed}"
     config = read(**{"dataset": 1} | changes)
@@ -99,29 +85,22 @@ def prepare(source: str, soundfont: Path, train_clips: int, seed: int, ids: set[
         generate_dataset.generate(config)
 
 
-# --- systems: each gives the scores [clips x labels] of the test clips of a source ----------------
-def with_network(line: str, seed: int) -> Callable[[str], np.ndarray]:
-    """Train a network on the known source; return what scores another."""
+# --- systems: each gives the scores [clips x labels] of the test clips, by source -----------------
+def network_scores(line: str, seed: int) -> dict[str, np.ndarray]:
+    """Train a network on the known source."""
     name = "g_" + "".join(letter if letter.isalnum() else "_" for letter in line.strip("… "))
     values = {"optimizer": "adam", "iter_num": 1, "seed": seed, "name": name} | NETWORKS[line]
     config = config_of("known", seed, **values)
     train.train_model(config, config.model)
     files = model_files.model_files(config, name, "adam")
-    network = trained.load_network(files, 0, "this benchmark")
-    record = trained.load_record(files, 0, "this benchmark", "recipe", "folders")
-    means_and_stds = trained.load_means_and_stds(files, 0, record, "this benchmark")
-
-    def score(source: str) -> np.ndarray:
+    record = trained.load_record(files, 0, "this benchmark", "recipe", "folders", "weights")
+    scores = {}
+    for source in ("known", "other"):
         part = tensors.load(config_of(source, seed, **values), "test")
-        blocks = []
-        for start in range(0, len(part.file_id), 512):
-            inputs = [patches[start : start + 512] for patches in part.inputs]
-            x = features.network_input(inputs, means_and_stds)
-            blocks.append(network.predict_on_batch(x))
+        predictions = outputs.predict(files, 0, record, part, "this benchmark")
         ends = np.flatnonzero(np.diff(part.file_id)) + 1
-        return metrics.aggregate("s1", np.split(np.concatenate(blocks), ends))
-
-    return score
+        scores[source] = metrics.aggregate("s1", np.split(predictions, ends))
+    return scores
 
 
 def statistics(y: np.ndarray) -> np.ndarray:
@@ -138,63 +117,52 @@ def statistics(y: np.ndarray) -> np.ndarray:
     return np.stack(rows)
 
 
+@functools.cache  # of both classifiers
 def statistics_of(source: str, part: str, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Return the statistics of the clips of a part, and their labels [clips x labels]."""
     config = config_of(source, seed)
     found = tensors.load(config, part)
-    kept = config.data_path.parent / f"mfcc_{part}.npz"
-    if not kept.exists():
-        rows = [
-            statistics(audio.load_audio(config.data_path / "irmas" / name))
-            for name in command.progress(found.files, unit="clip", desc=f"MFCC {source}")
-        ]
-        np.savez(kept, **{str(i): row for i, row in enumerate(rows)})
-    with np.load(kept, allow_pickle=False) as file:
-        return [file[str(i)] for i in range(len(found.files))], found.labels
+    files = command.progress(found.files, unit="clip", desc=f"MFCC {source}")
+    clips = [statistics(audio.load_audio(config.data_path / "irmas" / name)) for name in files]
+    return clips, found.labels
 
 
-def with_classifier(make: Callable, seed: int) -> Callable[[str], np.ndarray]:
-    """Fit a classifier to MFCC statistics of the known source; return what scores another."""
-    rows, labels = statistics_of("known", "train", seed)
-    fitted = make(seed).fit(
-        np.concatenate(rows), np.repeat(labels.argmax(axis=1), [len(row) for row in rows])
-    )
-
-    def score(source: str) -> np.ndarray:
-        clips, _ = statistics_of(source, "test", seed)
-        return metrics.aggregate("s1", [fitted.predict_proba(clip) for clip in clips])
-
-    return score
-
-
-def support_vectors(seed: int) -> "sklearn.pipeline.Pipeline":  # noqa: F821
-    """Return a support vector machine on standardised features."""
+def classifier_scores(line: str, seed: int) -> dict[str, np.ndarray]:
+    """Fit a classifier to MFCC statistics of the known source."""
     from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.ensemble import RandomForestClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    return make_pipeline(StandardScaler(), CalibratedClassifierCV(SVC(C=10), ensemble=False))
-
-
-def forest(seed: int) -> "sklearn.ensemble.RandomForestClassifier":  # noqa: F821
-    """Return a random forest."""
-    from sklearn.ensemble import RandomForestClassifier
-
-    return RandomForestClassifier(500, random_state=seed)
-
-
-CLASSIFIERS = {"MFCC statistics, SVM": support_vectors, "MFCC statistics, forest": forest}
-
-
-def measure(score: Callable[[str], np.ndarray], seed: int) -> Row:
-    """Score a system; its threshold is chosen on the known source."""
-    curves = {}
+    classifier = RandomForestClassifier(500, random_state=seed)
+    if line.endswith("SVM"):
+        calibrated = CalibratedClassifierCV(SVC(C=10), ensemble=False)
+        classifier = make_pipeline(StandardScaler(), calibrated)
+    rows, labels = statistics_of("known", "train", seed)
+    classes = np.repeat(labels.argmax(axis=1), [len(row) for row in rows])
+    classifier.fit(np.concatenate(rows), classes)
+    scores = {}
     for source in ("known", "other"):
+        clips, _ = statistics_of(source, "test", seed)
+        scores[source] = metrics.aggregate("s1", [classifier.predict_proba(c) for c in clips])
+    return scores
+
+
+def measure(line: str, seed: int) -> dict[str, object]:
+    """Return micro F of a system; its threshold is chosen on the known source."""
+    scores_of = classifier_scores if line in CLASSIFIERS else network_scores
+    curves = {}
+    for source, scores in scores_of(line, seed).items():
         labels = tensors.load(config_of(source, seed), "test").labels
-        curves[source] = metrics.micro(labels, metrics.decide_at_each(score(source))).f_score
+        curves[source] = metrics.micro(labels, metrics.decide_at_each(scores)).f_score
     chosen = curves["known"].argmax()
-    return Row(curves["known"][chosen], curves["other"][chosen], curves["other"].max())
+    return {
+        "micro F": line,
+        "same SoundFont": curves["known"][chosen],
+        "another": curves["other"][chosen],
+        "another, best threshold": curves["other"].max(),
+    }
 
 
 def main() -> None:
@@ -213,24 +181,16 @@ def main() -> None:
             "apt-get install fluid-soundfont-gm, or --other FILE.sf2"
         )
     ids = {1} | {NETWORKS[line].get("dataset", 1) for line in lines if line in NETWORKS}
-    rows: dict[str, list[Row]] = {line: [] for line in lines}
+    rows = []
     for seed in range(arguments.seeds):
         prepare("known", render_dataset.default_soundfont(), TRAIN, seed, ids)
         prepare("other", arguments.other, 2, seed, ids)
         for line in lines:
-            system = (
-                with_classifier(CLASSIFIERS[line], seed)
-                if line in CLASSIFIERS
-                else with_network(line, seed)
-            )
-            rows[line].append(measure(system, seed))
-            print(f"seed {seed}: {line}: {rows[line][-1]}", flush=True)
-    header = ("micro F", "same SoundFont", "another", "another, best threshold")
-    table = [
-        (line, *map(metrics.mean_and_deviation, zip(*rows[line], strict=True))) for line in lines
-    ]
+            rows.append(measure(line, seed))
+            print(f"seed {seed}: {rows[-1]}", flush=True)
+    table = pd.DataFrame(rows).groupby("micro F", sort=False).agg(["mean", "std"])
     print(f"\n{arguments.seeds} seeds, {TRAIN} training clips a label, {TEST} test clips each:")
-    command.print_table(header, table)
+    print(table.round(3).to_string())
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ checkpoint by name; the network is written anew after the paper and the package'
 import zipfile
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from instrec.data import audio
 from instrec.errors import InputError
@@ -24,7 +26,6 @@ TAGS = {
     "vio": (12,),
     "voi": (13, 15, 18, 19, 20, 26, 27, 33, 36, 39, 40, 48),
 }
-SHARED = tuple(TAGS)
 
 
 class Musicnn:
@@ -39,17 +40,14 @@ class Musicnn:
     """
 
     def __init__(self, wheel: Path, folder: Path) -> None:
-        import tensorflow as tf
-
         if not wheel.is_file():
             raise InputError(f"expected the wheel of musicnn, found nothing: {wheel}")
         with zipfile.ZipFile(wheel) as archive:
             for ending in (".index", ".data-00000-of-00001"):
                 content = archive.read(f"musicnn/MTT_musicnn/{ending}")
                 (folder / f"weights{ending}").write_bytes(content)
-        reader = tf.compat.v1.train.NewCheckpointReader(str(folder / "weights"))
-        names = [n for n in reader.get_variable_to_shape_map() if "Adam" not in n]
-        self._weights = {name: reader.get_tensor(name) for name in names}
+        file = tf.train.load_checkpoint(str(folder / "weights"))
+        self._weights = {name: file.get_tensor(name) for name in file.get_variable_to_shape_map()}
 
     def strengths(self, path: Path) -> pd.Series:
         """Return the strongest tag of each label it knows, averaged over the recording.
@@ -62,10 +60,8 @@ class Musicnn:
         Returns
         -------
         pandas.Series
-            By label of `SHARED`, from 0 to 1.
+            By label of `TAGS`, from 0 to 1.
         """
-        import librosa
-
         y = audio.load_audio(path, RATE)
         y = np.tile(y, -(-FRAMES * HOP // len(y)))
         mel = librosa.feature.melspectrogram(y=y, sr=RATE, n_fft=FFT, hop_length=HOP, n_mels=BANDS)
@@ -76,13 +72,11 @@ class Musicnn:
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """Return the 50 tags of patches [patches x frames x bands], from 0 to 1."""
-        import tensorflow as tf
-
         x = self._normalised(x[..., None], 0)
         padded = tf.pad(x, [[0, 0], [3, 3], [0, 0], [0, 0]])
-        front = [self._block(padded, number, "VALID") for number in (0, 1)]
-        front += [self._block(x, number, "SAME") for number in (2, 3, 4)]
-        layers = [tf.concat(front, 2)[..., None]]
+        front = [self._convolved(padded, number, "VALID") for number in (0, 1)]
+        front += [self._convolved(x, number, "SAME") for number in (2, 3, 4)]
+        layers = [tf.concat([tf.reduce_max(y, 2) for y in front], 2)[..., None]]
         for number in (5, 6, 7):
             padded = tf.pad(layers[-1], [[0, 0], [3, 3], [0, 0], [0, 0]])
             new = tf.transpose(self._convolved(padded, number, "VALID"), [0, 1, 3, 2])
@@ -95,21 +89,12 @@ class Musicnn:
         logits = hidden @ self._weights["dense_1/kernel"] + self._weights["dense_1/bias"]
         return tf.sigmoid(logits).numpy()
 
-    def _block(self, x: np.ndarray, number: int, padding: str):  # noqa: ANN202
-        import tensorflow as tf
-
-        return tf.reduce_max(self._convolved(x, number, padding), 2)
-
     def _convolved(self, x: np.ndarray, number: int, padding: str):  # noqa: ANN202
-        import tensorflow as tf
-
         name = f"conv2d_{number}" if number else "conv2d"
         y = tf.nn.conv2d(x, self._weights[f"{name}/kernel"], 1, padding)
         return self._normalised(tf.nn.relu(y + self._weights[f"{name}/bias"]), number + 1)
 
     def _normalised(self, x: np.ndarray, number: int):  # noqa: ANN202
-        import tensorflow as tf
-
         name = f"batch_normalization_{number}" if number else "batch_normalization"
         mean, variance, beta, gamma = (
             self._weights[f"{name}/{part}"]

@@ -14,8 +14,8 @@ knows, guitars being one, are also tagged by it, and the model chooses among tho
 
 Prints top-1 and top-3, balanced over labels, with an interval over recordings (95 %, bootstrap;
 clips whose names differ in a last -<number> or __<number> are one recording); precision, recall and
-F of the labels that are shown as playing; how often nothing is shown. Writes a table of the clips
-and a confusion figure to --to.
+F of the labels that are shown as playing; how often nothing is shown. --to writes a table of the
+clips.
 """
 
 import sys
@@ -29,7 +29,6 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import musicnn  # noqa: E402
 from instrec.common import command, storage  # noqa: E402
 from instrec.data import audio, metadata, splits  # noqa: E402
 from instrec.errors import InputError  # noqa: E402
@@ -137,14 +136,10 @@ def report(table: pd.DataFrame, true: np.ndarray, shown: np.ndarray) -> None:
     if len(single):
         print("\none instrument")
         by_label = single.groupby("truth")
-        command.print_table(
-            ("label", "clips", "top-1", "top-3", "none", "heard most"),
-            [
-                (label, len(clips), *(f"{clips[c].mean():.2f}" for c in ("top_1", "top_3", "none")))
-                + (", ".join(f"{k} {n}" for k, n in clips.heard.value_counts()[:3].items()),)
-                for label, clips in by_label
-            ],
-        )
+        lines = by_label[["top_1", "top_3", "none"]].mean().round(2)
+        lines["clips"] = by_label.size()
+        lines["heard most"] = by_label["heard"].agg(lambda x: dict(x.value_counts()[:3]))
+        print(lines.to_string())
         for column in ("top_1", "top_3"):
             low, high = interval(table, column)
             print(f"{column}, balanced: {balanced(table, column):.3f} ({low:.3f} to {high:.3f})")
@@ -167,33 +162,26 @@ def beside_musicnn(
     model: tuple, wheel: Path, clips: Sequence[tuple[Path, frozenset[str]]]
 ) -> pd.DataFrame:
     """Let a model and musicnn choose among the labels that both know; a row a clip."""
+    from benchmarks import musicnn
+
+    guitars = {"gel": "gac"}  # are one to musicnn
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         other = musicnn.Musicnn(wheel, Path(folder))
         for path, truth in command.progress(clips, unit="clip"):
-            if len(truth) != 1 or not (given := merged(truth)) & set(musicnn.SHARED):
+            given = [guitars.get(label, label) for label in truth]
+            if len(given) != 1 or given[0] not in musicnn.TAGS:
                 continue
             found = recognition.recognise(path, model, show_progress=False)
             if isinstance(found, str):
                 continue
-            strengths = found.table["strength"].groupby([*map(merge, found.table.index)]).max()
-            ours = strengths.reindex(musicnn.SHARED).idxmax()
-            row = {"truth": min(given), "recording": recording_of(path), "number": 1}
-            theirs = other.strengths(path).idxmax()
-            rows.append(row | {"model": ours in given, "musicnn": theirs in given})
+            ours = found.table["strength"].rename(index=guitars).groupby(level=0).max()
+            heard = {"model": ours.reindex(musicnn.TAGS), "musicnn": other.strengths(path)}
+            right = {name: strengths.idxmax() == given[0] for name, strengths in heard.items()}
+            rows.append({"truth": given[0]} | right)
     if not rows:
-        raise InputError(f"none of the clips has one of the labels {', '.join(musicnn.SHARED)}")
+        raise InputError(f"none of the clips has one of the labels {', '.join(musicnn.TAGS)}")
     return pd.DataFrame(rows)
-
-
-def merge(label: str) -> str:
-    """Return the label that stands for all guitars, or the label itself."""
-    return "gac" if label == "gel" else label
-
-
-def merged(labels: frozenset[str]) -> frozenset[str]:
-    """As `merge`, of several labels."""
-    return frozenset(map(merge, labels))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -207,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = command.new_parser(__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="real clips")
     command.add_model_options(parser)
-    parser.add_argument("--to", type=Path, metavar="DIR", help="write the table and the figure")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="write the table of the clips")
     parser.add_argument("--musicnn", type=Path, metavar="WHEEL", help="compare with musicnn")
     parser.add_argument("--band", choices=("jazz", "pop", "rock"), help="mix each with a band")
     arguments, config = command.parse(parser, argv)
@@ -222,21 +210,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.musicnn:
         both = beside_musicnn(model, arguments.musicnn, clips)
         means = both.groupby("truth")[["model", "musicnn"]].mean()
-        print(f"\nbeside musicnn, among {', '.join(musicnn.SHARED)}, {len(both)} clips")
-        rows = [(label, *(f"{x:.2f}" for x in row)) for label, row in means.iterrows()]
-        balanced_rows = ("balanced", *(f"{balanced(both, c):.3f}" for c in ("model", "musicnn")))
-        command.print_table(("label", "model", "musicnn"), [*rows, balanced_rows])
-    single = table[table.number == 1]
-    if arguments.to and len(single):
-        from instrec.figures import scores, style
-
+        means.loc["balanced"] = means.mean()
+        print(f"\nbeside musicnn, {len(both)} clips\n{means.round(3).to_string()}")
+    if arguments.to:
         with storage.whole(arguments.to / "clips.csv") as partial:
             table.to_csv(partial, index=False)
-        pairs = (np.array([labels.index(x) for x in single[c]]) for c in ("truth", "heard"))
-        matrix = metrics.confusion_matrix(*pairs, len(labels))
-        figure = scores.confusion(matrix[None], labels, f"Real clips, {len(single)} of one label")
-        for path in style.save(figure, arguments.to / "confusion"):
-            print(f"figure: {path}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
-"""Quality and speed of the two source separations, on rendered mixtures with known stems.
+#!/usr/bin/env python3
+"""Measure quality and speed of the two source separations, on rendered mixtures of known stems.
 
-    OMP_NUM_THREADS=1 python3 benchmarks/separation.py
+  OMP_NUM_THREADS=1 python3 benchmarks/separation.py
 
-Renders jazz-like mixtures (a wind solo at 0 dB over piano, bass and drums), separates each one with
-our methods and with those that they are compared with, and prints a Markdown table of the mean
-scale-invariant signal-to-distortion ratios and of the speeds. Seeds and the programs of solo, piano
-and bass are others than those that the parameters were tuned on (`make_mixture(..., tuning=True)`);
-the drum kit is the same.
+Renders jazz-like mixtures (a wind solo at 0 dB over piano, bass and drums), separates each by our
+methods and by others, and prints the means of scale-invariant signal-to-distortion ratios (SI-SDR),
+their standard errors, and the speeds. Seeds and the programs of solo, piano and bass are others
+than those that the parameters were tuned on; the drum kit is the same.
 
-Needs `pretty_midi`, which brings a SoundFont, and `midirenderer`. Essentia (AGPL) takes part when
-it is installed. OMP_NUM_THREADS=1 is for speeds of one core.
+Essentia (AGPL) takes part when it is installed. OMP_NUM_THREADS=1 is for speeds of one core.
 """
 
 import argparse
@@ -17,33 +16,30 @@ import importlib.util
 import io
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import librosa
 import numpy as np
+import pandas as pd
 import pretty_midi
-import soundfile as sf
-import soxr
-from midirenderer import render_wave_from
 from scipy.signal import butter, sosfiltfilt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this file's name is a package there
 
 from instrec.common import command  # noqa: E402
+from rendering import banks, synthesis  # noqa: E402
 from separation import harmonic_percussive, melody, solo_accompaniment  # noqa: E402
 from separation.melody import STEP  # noqa: E402
 
-SAMPLE_RATE = 44100  # Hz
+RATE = 44100  # Hz
 DURATION = 10.0  # seconds a mixture
 BEND_RANGE = 2.0  # semitones at full pitch bend, General MIDI's default
 MASK_WIDTH = 25  # Hz to either side of a partial in the plain masks; the best of 15, 20 ... 60
+N_FFT, HOP = 2048, 256  # of the masks that are compared with
 
-# Programs of General MIDI: (lowest, highest note) of each solo instrument.
-SOLO_TEST = {
+SOLOS = {  # programs of General MIDI: (lowest, highest note)
     56: (55, 84),  # trumpet
     57: (43, 72),  # trombone
     65: (52, 81),  # alto sax
@@ -51,52 +47,13 @@ SOLO_TEST = {
     71: (52, 84),  # clarinet
     73: (60, 93),  # flute
 }
-SOLO_TUNING = {
-    59: (55, 82),  # muted trumpet
-    60: (43, 74),  # French horn
-    64: (57, 86),  # soprano sax
-    67: (41, 69),  # baritone sax
-    68: (58, 86),  # oboe
-    69: (52, 79),  # English horn
-    74: (62, 90),  # recorder
-}
-STEREO = {f.__name__: f for f in (harmonic_percussive, solo_accompaniment)}  # timed in stereo, too
-COMPING_TEST, COMPING_TUNING = (0, 2, 4), (1, 3, 5)
-BASS_TEST, BASS_TUNING = (32, 33), (34, 35)
+PIANOS, BASSES = (0, 2, 4), (32, 33)
 CHORDS = ((0, 4, 7, 11), (2, 5, 9, 12), (5, 9, 12, 16), (7, 11, 14, 17), (9, 12, 16, 19))
 SCALE = np.array([0, 2, 4, 5, 7, 9, 11])
 
-
-@dataclass(frozen=True)
-class Mixture:
-    """Stems of one mixture, each of shape (n,), and what its solo plays.
-
-    Parameters
-    ----------
-    solo, chords, bass, drums : ndarray, shape (n,)
-        The stems; the solo has the energy of the three others together (0 dB).
-    pitch : ndarray, shape (m,)
-        Fundamental frequency of the solo in Hz every `STEP` seconds, 0 where it is silent.
-    program : int
-        General MIDI program of the solo.
-    """
-
-    solo: np.ndarray
-    chords: np.ndarray
-    bass: np.ndarray
-    drums: np.ndarray
-    pitch: np.ndarray
-    program: int
-
-    @property
-    def accompaniment(self) -> np.ndarray:
-        """Everything but the solo."""
-        return self.chords + self.bass + self.drums
-
-    @property
-    def harmonic(self) -> np.ndarray:
-        """Everything but the drums."""
-        return self.solo + self.chords + self.bass
+TRACKERS = {"our melody": "salience", "pYIN": "pyin"}
+if importlib.util.find_spec("essentia"):
+    TRACKERS["Melodia"] = "melodia"
 
 
 # --- composing ------------------------------------------------------------------------------------
@@ -180,27 +137,16 @@ def compose_drums(rng: np.random.Generator, bars: int, beat: float) -> list:
 
 
 # --- rendering ------------------------------------------------------------------------------------
-def render(
-    font: bytes, notes: list, program: int, *, drum: bool = False, bend: np.ndarray | None = None
-) -> np.ndarray:
+def render(font: bytes, part: pretty_midi.Instrument, notes: list) -> np.ndarray:
     """Render one part as mono audio of `DURATION`, shape (n,)."""
-    part = pretty_midi.Instrument(program=program, is_drum=drum)
     part.notes = [n for n in notes if n.start < DURATION]
-    if bend is not None:
-        values = np.clip(np.round(bend / BEND_RANGE * 8192), -8192, 8191).astype(int)
-        part.pitch_bends = [pretty_midi.PitchBend(int(v), i * STEP) for i, v in enumerate(values)]
     midi = pretty_midi.PrettyMIDI(resolution=960)
     midi.instruments.append(part)
     file = io.BytesIO()
     midi.write(file)
-    audio, rate = sf.read(
-        io.BytesIO(bytes(render_wave_from(font, file.getvalue()))), always_2d=True
-    )
-    length = int(DURATION * SAMPLE_RATE)
-    mono = soxr.resample(audio.mean(axis=1), rate, SAMPLE_RATE)[:length]
-    mono = np.pad(mono, (0, length - len(mono)))
+    audio = synthesis.render(file.getvalue(), font, int(DURATION * RATE)).mean(axis=1)
     # Some samples carry an offset, which no listener would call a part of the solo.
-    return sosfiltfilt(butter(2, 25, "highpass", fs=SAMPLE_RATE, output="sos"), mono)
+    return sosfiltfilt(butter(2, 25, "highpass", fs=RATE, output="sos"), audio)
 
 
 def true_pitch(notes: list, bend: np.ndarray, stem: np.ndarray) -> np.ndarray:
@@ -213,36 +159,49 @@ def true_pitch(notes: list, bend: np.ndarray, stem: np.ndarray) -> np.ndarray:
     return np.where((last >= 0) & audible, 440 * 2 ** ((played - 69) / 12), 0)
 
 
-def make_mixture(font: bytes, seed: int, *, tuning: bool = False) -> Mixture:
-    """Compose and render mixture number `seed`; the wind solo is as loud as all the others."""
-    rng = np.random.default_rng([seed, tuning])
-    solos = SOLO_TUNING if tuning else SOLO_TEST
-    program = list(solos)[seed % len(solos)]
-    comping = rng.choice(COMPING_TUNING if tuning else COMPING_TEST)
-    bass_program = rng.choice(BASS_TUNING if tuning else BASS_TEST)
+def make_mixture(font: bytes, seed: int) -> dict[str, np.ndarray]:
+    """Compose and render mixture number `seed`; the wind solo is as loud as all the others.
+
+    Returns the stems, of shape (n,), and what is separated: 'solo' and 'accompaniment', 'harmonic'
+    and 'drums'; and 'pitch', that of the solo in Hz every `STEP`, 0 where it is silent.
+    """
+    rng = np.random.default_rng([seed, 0])
+    program = list(SOLOS)[seed % len(SOLOS)]
+    piano, bass = rng.choice(PIANOS), rng.choice(BASSES)
     beat, key = 60 / rng.uniform(80, 200), int(rng.integers(12))
     bars = int(np.ceil(DURATION / (4 * beat)))
     roots = [int((key + SCALE[rng.integers(7)]) % 12) for _ in range(bars)]
 
-    melody = compose_solo(rng, key, beat, solos[program])
-    bend = bend_curve(rng, melody)
-    stems = {
-        "chords": render(font, compose_chords(rng, roots, beat), comping),
-        "bass": render(font, compose_bass(rng, roots, beat), bass_program),
-        "drums": render(font, compose_drums(rng, bars, beat), 0, drum=True),
+    notes = compose_solo(rng, key, beat, SOLOS[program])
+    bend = bend_curve(rng, notes)
+    band = {
+        "chords": render(font, pretty_midi.Instrument(piano), compose_chords(rng, roots, beat)),
+        "bass": render(font, pretty_midi.Instrument(bass), compose_bass(rng, roots, beat)),
+        "drums": render(
+            font, pretty_midi.Instrument(0, is_drum=True), compose_drums(rng, bars, beat)
+        ),
     }
     level = {"chords": 0.0, "bass": rng.uniform(-3, 1), "drums": rng.uniform(-6, 0)}  # dB
-    for name, stem in stems.items():
+    for name, stem in band.items():
         stem *= 10 ** (level[name] / 20) / (stem.std() + 1e-9)
-    solo = render(font, melody, program, bend=bend)
-    pitch = true_pitch(melody, bend, solo)
-    solo *= sum(stems.values()).std() / (solo.std() + 1e-9)
-    peak = np.abs(solo + sum(stems.values())).max()
-    stems = {name: stem / peak for name, stem in stems.items()}
-    return Mixture(solo=solo / peak, **stems, pitch=pitch, program=program)
+    part = pretty_midi.Instrument(program)
+    values = np.clip(np.round(bend / BEND_RANGE * 8192), -8192, 8191).astype(int)
+    part.pitch_bends = [pretty_midi.PitchBend(int(v), i * STEP) for i, v in enumerate(values)]
+    solo = render(font, part, notes)
+    pitch = true_pitch(notes, bend, solo)
+    solo *= sum(band.values()).std() / (solo.std() + 1e-9)
+    peak = np.abs(solo + sum(band.values())).max()
+    solo, chords, bass, drums = (stem / peak for stem in (solo, *band.values()))
+    return {
+        "solo": solo,
+        "accompaniment": chords + bass + drums,
+        "harmonic": solo + chords + bass,
+        "drums": drums,
+        "pitch": pitch,
+    }
 
 
-# --- scoring --------------------------------------------------------------------------------------
+# --- what is compared -----------------------------------------------------------------------------
 def si_sdr(estimate: np.ndarray, reference: np.ndarray) -> float:
     """Return the scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019)."""
     target = reference * (estimate @ reference) / (reference @ reference)
@@ -250,23 +209,23 @@ def si_sdr(estimate: np.ndarray, reference: np.ndarray) -> float:
     return float(10 * np.log10(((target**2).sum() + 1e-20) / (noise + 1e-20)))
 
 
-# --- what is compared -----------------------------------------------------------------------------
 def masked(y: np.ndarray, mask: Callable[[np.ndarray], np.ndarray]) -> tuple:
     """Return what a mask, a function of the spectrum (bins, frames), lets pass, and the rest."""
-    spectrum = librosa.stft(y, n_fft=2048, hop_length=256)
+    spectrum = librosa.stft(y, n_fft=N_FFT, hop_length=HOP)
     part = librosa.istft(
-        spectrum * mask(spectrum), n_fft=2048, hop_length=256, length=len(y), dtype=y.dtype
+        spectrum * mask(spectrum), n_fft=N_FFT, hop_length=HOP, length=len(y), dtype=y.dtype
     )
     return part, y - part
 
 
-def plain_mask(y: np.ndarray, pitch: np.ndarray) -> tuple:
+def plain_mask(y: np.ndarray, pitch_of: Callable[[np.ndarray], np.ndarray]) -> tuple:
     """Separate by a binary mask around 20 partials of a pitch contour."""
+    pitch = pitch_of(y)
 
     def mask(spectrum: np.ndarray) -> np.ndarray:
-        frame_times = np.arange(spectrum.shape[1]) * 256 / SAMPLE_RATE
+        frame_times = np.arange(spectrum.shape[1]) * HOP / RATE
         f0 = pitch[np.minimum(np.round(frame_times / STEP).astype(int), len(pitch) - 1)]
-        frequency = np.arange(spectrum.shape[0])[:, np.newaxis] * SAMPLE_RATE / 2048
+        frequency = np.arange(spectrum.shape[0])[:, np.newaxis] * RATE / N_FFT
         number = np.clip(np.round(frequency / np.maximum(f0, 1)), 1, 20)
         return (f0 > 0) & (np.abs(frequency - number * f0) < MASK_WIDTH)
 
@@ -275,121 +234,72 @@ def plain_mask(y: np.ndarray, pitch: np.ndarray) -> tuple:
 
 def ideal_mask(y: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple:
     """Separate by the binary mask of what is louder in the first of the true stems."""
-    power = [np.abs(librosa.stft(stem, n_fft=2048, hop_length=256)) for stem in (first, second)]
+    power = [np.abs(librosa.stft(stem, n_fft=N_FFT, hop_length=HOP)) for stem in (first, second)]
     return masked(y, lambda _: power[0] > power[1])
 
 
-def comparisons(mixture: Mixture) -> dict[tuple[str, str], Callable[[np.ndarray], tuple]]:
-    """Return {(kind of separation, method): function of the audio} for one mixture."""
-    m = mixture
-    pitch = np.append(m.pitch, 0)
-    methods = {
-        ("solo", "untouched mixture"): lambda y: (y, y),
-        ("solo", "librosa.effects.hpss"): librosa.effects.hpss,
-        ("solo", "plain mask, pYIN"): lambda y: plain_mask(
-            y, melody(y, SAMPLE_RATE, method="pyin")
-        ),
-        ("solo", "plain mask, our melody"): lambda y: plain_mask(y, melody(y, SAMPLE_RATE)),
-        ("solo", "ours"): partial(solo_accompaniment, sr=SAMPLE_RATE),
-        ("solo", "plain mask, true pitch"): lambda y: plain_mask(y, pitch),
-        ("solo", "ours, true pitch"): partial(solo_accompaniment, sr=SAMPLE_RATE, pitch=pitch),
-        ("solo", "ideal binary mask"): lambda y: ideal_mask(y, m.solo, m.accompaniment),
-        ("harmonic", "untouched mixture"): lambda y: (y, y),
-        ("harmonic", "librosa.effects.hpss"): librosa.effects.hpss,
-        ("harmonic", "ours"): partial(harmonic_percussive, sr=SAMPLE_RATE),
-        # Every phase is within so wide a tolerance.
-        ("harmonic", "ours, no phase test"): partial(
-            harmonic_percussive, sr=SAMPLE_RATE, tolerance=1e9
-        ),
-        ("harmonic", "ideal binary mask"): lambda y: ideal_mask(y, m.harmonic, m.drums),
-    }
-    if importlib.util.find_spec("essentia"):
-        methods["solo", "plain mask, Melodia"] = lambda y: plain_mask(
-            y, melody(y, SAMPLE_RATE, method="melodia")
-        )
-    return methods
+def methods(m: dict[str, np.ndarray]) -> Iterator[tuple[str, str, Callable]]:
+    """Yield what is separated of a mixture, the name of a method, and its function of the audio."""
+    pitch = np.append(m["pitch"], 0)
+    for kind, rest in (("solo", "accompaniment"), ("harmonic", "drums")):
+        yield kind, "untouched mixture", lambda y: (y, y)
+        yield kind, "librosa.effects.hpss", librosa.effects.hpss
+        stems = {"first": m[kind], "second": m[rest]}
+        yield kind, "ideal binary mask", partial(ideal_mask, **stems)
+    yield "solo", "ours", partial(solo_accompaniment, sr=RATE)
+    yield "solo", "ours, true pitch", partial(solo_accompaniment, sr=RATE, pitch=pitch)
+    yield "solo", "plain mask, true pitch", partial(plain_mask, pitch_of=lambda _: pitch)
+    for name, method in TRACKERS.items():
+        pitch_of = partial(melody, sr=RATE, method=method)
+        yield "solo", f"plain mask, {name}", partial(plain_mask, pitch_of=pitch_of)
+    yield "harmonic", "ours", partial(harmonic_percussive, sr=RATE)
+    # Every phase is within so wide a tolerance.
+    no_test = partial(harmonic_percussive, sr=RATE, tolerance=1e9)
+    yield "harmonic", "ours, no phase test", no_test
 
 
-def pitch_scores(found: np.ndarray, true: np.ndarray) -> tuple[float, float, float]:
+def pitch_scores(found: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """Return raw pitch accuracy (50 cents), voicing recall and voicing false alarm."""
     found, voiced = found[: len(true)], true > 0
     cents = 1200 * np.abs(np.log2(np.maximum(found, 1) / np.maximum(true, 1)))
-    return (
-        np.mean(cents[voiced] < 50),
-        np.mean(found[voiced] > 0),
-        np.mean(found[~voiced] > 0),
-    )
-
-
-def compare(mixtures: list[Mixture]) -> None:
-    """Separate all mixtures by all methods and print the tables."""
-    scores, seconds, pitches = defaultdict(list), defaultdict(float), defaultdict(list)
-    for m in command.progress(mixtures, unit="mixture", desc="separating"):
-        y = (m.solo + m.accompaniment).astype(np.float32)
-        stems = {"solo": (m.solo, m.accompaniment), "harmonic": (m.harmonic, m.drums)}
-        for (kind, method), separate in comparisons(m).items():
-            begin = time.perf_counter()
-            parts = separate(y)
-            seconds[kind, method] += time.perf_counter() - begin
-            scores[kind, method].append(
-                [si_sdr(p.astype(float), s) for p, s in zip(parts, stems[kind], strict=True)]
-            )
-        trackers = {"ours": "salience", "pYIN": "pyin"}
-        if importlib.util.find_spec("essentia"):
-            trackers["Melodia"] = "melodia"
-        for name, method in trackers.items():
-            found = melody(y, SAMPLE_RATE, method=method)
-            pitches[name].append(pitch_scores(found, m.pitch))
-        for name, separate in STEREO.items():
-            begin = time.perf_counter()
-            separate(np.stack([y, y]), SAMPLE_RATE)
-            seconds["stereo", name] += time.perf_counter() - begin
-
-    total = len(mixtures) * DURATION
-    for kind, rest in (("solo", "accompaniment"), ("harmonic", "percussive")):
-        print(f"\n| method | {kind}, dB | {rest}, dB | times real time |\n|---|---|---|---|")
-        rows = {key: np.array(values) for key, values in scores.items() if key[0] == kind}
-        for key, values in sorted(rows.items(), key=lambda row: row[1][:, 0].mean()):
-            mean, error = values.mean(axis=0), values.std(axis=0) / np.sqrt(len(values))
-            cells = [f"{a:.1f} ± {b:.1f}" for a, b in zip(mean, error, strict=True)]
-            speed = "" if "mixture" in key[1] else f"{total / seconds[key]:.0f}"
-            print(f"| {key[1]} | {' | '.join(cells)} | {speed} |")
-    ours, true, ideal = (
-        np.mean(scores["solo", method], axis=0)[0]
-        for method in ("ours", "ours, true pitch", "ideal binary mask")
-    )
-    print(
-        f"\nBelow the ideal binary mask the solo loses {true - ours:.1f} dB by its pitch and "
-        f"{ideal - true:.1f} dB by its mask."
-    )
-    for name in STEREO:
-        print(f"In stereo, {name}: {total / seconds['stereo', name]:.0f} times real time.")
-    for name, values in pitches.items():
-        accuracy, recall, alarm = np.mean(values, axis=0)
-        print(f"Pitch of {name}: accuracy {accuracy:.2f}, recall {recall:.2f}, alarm {alarm:.2f}.")
+    return {
+        "accuracy": np.mean(cents[voiced] < 50),
+        "recall": np.mean(found[voiced] > 0),
+        "alarm": np.mean(found[~voiced] > 0),
+    }
 
 
 def main() -> None:
-    """Run the benchmark from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-n", type=int, default=60, help="number of mixtures (default: 60)")
-    parser.add_argument(
-        "--soundfont",
-        type=Path,
-        action="append",
-        help="a General MIDI SoundFont; with several of them the mixtures take turns",
+    """Separate all mixtures by all methods, and print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tuning", action="store_true", help="use the mixtures for tuning instead")
+    parser.add_argument("-n", type=int, default=60, help="number of mixtures (60)")
+    parser.add_argument("--soundfont", type=Path, help="another one than pretty_midi's TimGM6mb")
     arguments = parser.parse_args()
-    paths = arguments.soundfont or [Path(pretty_midi.__file__).with_name("TimGM6mb.sf2")]
-    fonts = [path.read_bytes() for path in paths]
-    mixtures = [
-        # One font a round of all solo programs, so that every program meets every font.
-        make_mixture(fonts[i // len(SOLO_TEST) % len(fonts)], i, tuning=arguments.tuning)
-        for i in range(arguments.n)
-    ]
-    print(f"{len(mixtures)} mixtures of {DURATION:.0f} s; {', '.join(p.name for p in paths)}")
-    compare(mixtures)
+    font = (arguments.soundfont or banks.default_soundfont()).read_bytes()
+    rows, pitches = [], []
+    for seed in command.progress(range(arguments.n), unit="mixture", desc="separating"):
+        m = make_mixture(font, seed)
+        y = (m["solo"] + m["accompaniment"]).astype(np.float32)
+        for kind, method, separate in methods(m):
+            began = time.perf_counter()
+            part, rest = separate(y)
+            seconds = time.perf_counter() - began
+            true_rest = m["accompaniment" if kind == "solo" else "drums"]
+            found = si_sdr(part.astype(float), m[kind]), si_sdr(rest.astype(float), true_rest)
+            rows.append((kind, method, *found, seconds))
+        for name, method in TRACKERS.items():
+            found = melody(y, RATE, method=method)
+            pitches.append({"pitch": name} | pitch_scores(found, m["pitch"]))
+    columns = ["part", "method", "part, dB", "rest, dB", "seconds"]
+    found = pd.DataFrame(rows, columns=columns).groupby(columns[:2])
+    table = found.mean()
+    for column in columns[2:4]:
+        table[f"± {column}"] = found[column].sem(ddof=0)
+    table["times real time"] = DURATION / table.pop("seconds")
+    print(table.sort_values(["part", "part, dB"]).round(1).to_string())
+    print(pd.DataFrame(pitches).groupby("pitch").mean().round(2).to_string())
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ language = "en"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 smartquotes = False  # options keep their two hyphens
-nitpicky = False  # types in the docstrings carry shapes, which are no names
 
 nb_execution_mode = "force"  # the notebook runs whenever the site is built
 nb_execution_timeout = 300  # s

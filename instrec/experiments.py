@@ -22,7 +22,7 @@ import graphlib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +135,7 @@ def load(name_or_path: str, *, above: tuple[str, ...] = ()) -> Experiment:
             raise InputError(f"{path}: experiments are baselines of one another: {circle}")
         first = load(baseline, above=(*above, path.stem))
         content["parameters"] = first.parameters | content["parameters"]
-    known = {f.name for f in fields(Experiment)}
-    return Experiment(path.stem, str(path), **{n: v for n, v in content.items() if n in known})
+    return Experiment(path.stem, str(path), **content)
 
 
 def _check_published(content: Mapping[str, Any], path: Path) -> None:

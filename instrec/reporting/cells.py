@@ -1,34 +1,12 @@
 """How numbers, changes and tables are written in the report."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from instrec.scoring.metrics import deviation
-
 NONE = "–"  # a cell without a number
 NUMBER = re.compile(r"[+−-]?\d")  # how a cell of a number starts, whatever unit follows
-
-
-def mean_text(values: np.ndarray, digits: int = 3) -> str:
-    """Write the mean of trainings, and their deviation if there are several.
-
-    Parameters
-    ----------
-    values : np.ndarray [shape=(trainings,)]
-        One a training.
-    digits : int
-        Behind the point.
-
-    Returns
-    -------
-    str
-    """
-    if not len(values):
-        return NONE
-    text = f"{np.mean(values):.{digits}f}"
-    return text if len(values) == 1 else f"{text} ± {deviation(values):.{digits}f}"
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -117,34 +95,15 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if not hours else f"{hours} h {minutes_rest:02d} min"
 
 
-def f_of(precision: float, recall: float) -> float:
-    """Return the f-score of a precision and a recall that are not both 0.
-
-    Parameters
-    ----------
-    precision : float
-        From 0 to 1.
-    recall : float
-        From 0 to 1.
-
-    Returns
-    -------
-    float
-    """
-    return 2 * precision * recall / (precision + recall)
-
-
-def markdown_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(title: str, rows: Sequence[Mapping[str, str]]) -> str:
     """Write a table with its title above; '' if it has no rows. Numbers stand to the right.
 
     Parameters
     ----------
     title : str
         Above the table.
-    header : sequence of str
-        One a column.
-    rows : sequence of sequence of str
-        Cells, a row each.
+    rows : sequence of mapping of str to str
+        By column, a row each; a cell that is missing is a dash.
 
     Returns
     -------
@@ -152,12 +111,13 @@ def markdown_table(title: str, header: Sequence[str], rows: Sequence[Sequence[st
     """
     if not rows:
         return ""
-    is_text = [
-        i == 0 or any(row[i] != NONE and not NUMBER.match(row[i]) for row in rows)
-        for i in range(len(header))
+    columns = {name: [row.get(name, NONE) for row in rows] for row in rows for name in row}
+    marks = [
+        "---:" if i and all(cell == NONE or NUMBER.match(cell) for cell in cells) else "---"
+        for i, cells in enumerate(columns.values())
     ]
-    marks = ["---" if text else "---:" for text in is_text]
-    lines = [list(map(plain, header)), marks, *(list(map(plain, row)) for row in rows)]
+    lines = [columns, marks, *zip(*columns.values(), strict=True)]
+    lines = [list(map(plain, line)) for line in lines]
     return f"**{plain(title)}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

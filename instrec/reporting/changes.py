@@ -34,6 +34,11 @@ class Change:
     strategy: str
     published: dict[str, tuple[float, float]]
 
+    @property
+    def averages(self) -> tuple[str, ...]:
+        """What it can be told of; a mean accuracy is a macro recall."""
+        return AVERAGES if self.what != "mean accuracy" else ("macro",)
+
     def values(self, average: str, measure: str = "f-score") -> tuple[np.ndarray, np.ndarray]:
         """Return the measure of each training, of both sides.
 

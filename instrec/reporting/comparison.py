@@ -1,8 +1,9 @@
 """All models beside each other: their final scores as frames, and how much better one is."""
 
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEVELS = ("data set", "model", "strategy")
-THRESHOLDS = {"one": "global", "classwise": "global_classwise"}
+THRESHOLDS = {"one": "global", "classwise": "global_class"}  # of the frames
 DEFAULT_OPTIMIZER = "adam"  # not named in the index
 HOW_TO = (
     "train.py, evaluate.py -O 2, plot_perf_metrics.py and evaluate.py -O 3 make them, "
@@ -168,19 +169,21 @@ def plot_improvement(
     if sides[0] == sides[1]:
         raise InputError(f"expected two different things to compare, found {model} twice")
     frames = load_results()
-    names = {"all labels": list(figures.AVERAGES)}
-    panels = {"all labels": _improvements(frames, sides, names["all labels"], by_label=False)}
+    averages = list(figures.AVERAGES)
+    names = {"all labels": averages}
+    panels = {"all labels": _improvements(*_differences(frames, sides), averages)}
     if sides[0][:2] != sides[1][:2]:
         panel = "single labels, each with its own threshold"
-        names[panel] = _common_labels(frames, sides)
-        panels[panel] = _improvements(frames, sides, names[panel], by_label=True)
+        points, deviations = _differences(frames, sides, kind="class")
+        names[panel] = list(points.dropna().index.unique("label"))  # those of both
+        panels[panel] = _improvements(points, deviations, names[panel])
     root = read().models_root
     _, _, rendered = load_tables(root)
     title = f"{sides[0].title(rendered)}\nover {sides[1].title(rendered)}"
     drawn = figures.improvement_bars(panels, names, title)
     folder = root / data_set / "figures"
     with storage.lock(folder, "figures"):
-        paths = style.save(drawn, folder / f"{sides[0].file_name}_over_{sides[1].file_name}")
+        paths = style.save(drawn, folder / "_over_".join("-".join(side) for side in sides))
     print(f"figure: {paths[0]} (and .pdf)")
     return paths
 
@@ -208,84 +211,49 @@ class Side(NamedTuple):
         note = " (rendered audio)" if (self.data_set, self.model) in rendered else ""
         return f"{self.data_set}{note} · {self.model} · {kind}"
 
-    @property
-    def file_name(self) -> str:
-        """Name it in the name of a file."""
-        return "-".join(self)
-
-    def frames(self, results: Results, *, by_label: bool) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-        """Return the means and deviations of averages or labels, by strategy and name.
+    def rows(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Return its rows of a frame, by strategy and average or label.
 
         Parameters
         ----------
-        results : Results
-            Of all models.
-        by_label : bool
-            Labels instead of averages.
+        frame : pandas.DataFrame
+            Of `Results`.
 
         Returns
         -------
-        means, deviations : pandas.DataFrame
+        pandas.DataFrame
         """
-        kind = "classwise" if by_label else _choose("thresholds", self.thresholds, THRESHOLDS)
-        frames = {
-            "global": (results.global_res, results.global_dev),
-            "classwise": (results.class_res, results.class_dev),
-            "global_classwise": (results.global_class_res, results.global_class_dev),
-        }
-        return tuple(map(self._rows, frames[kind]))
-
-    def labels(self, results: Results) -> list[str]:
-        """Return the labels that have scores.
-
-        Parameters
-        ----------
-        results : Results
-            Of all models.
-
-        Returns
-        -------
-        list of str
-        """
-        scores = self._rows(results.class_res).dropna()
-        return list(scores.index.get_level_values("label").unique())
-
-    def _rows(self, frame: "pd.DataFrame") -> "pd.DataFrame":
-        rows = frame.loc[_choose("data set", self.data_set, _level(frame, "data set"))]
-        return rows.loc[_choose("model", self.model, _level(rows, "model"))]
+        frame = frame.loc[_choose("data set", self.data_set, frame.index.unique("data set"))]
+        return frame.loc[_choose("model", self.model, frame.index.unique("model"))]
 
 
-def _level(frame: "pd.DataFrame", name: str) -> list[str]:
-    return list(frame.index.get_level_values(name).unique())
-
-
-def _choose(what: str, name: str, among: Any) -> Any:  # noqa: ANN401
-    """Return `name`, or what a dictionary has for it; refuse a name that is not there."""
+def _choose(what: str, name: str, among: Iterable[str]) -> str:
+    """Return `name`; refuse one that is not there."""
     if name not in among:
         raise InputError(f"expected a {what} among {', '.join(among)}, found {name!r}")
-    return among[name] if isinstance(among, dict) else name
+    return name
 
 
-def _common_labels(results: Results, sides: tuple[Side, Side]) -> list[str]:
-    shared = sides[1].labels(results)
-    return [label for label in sides[0].labels(results) if label in shared]
+def _differences(
+    results: Results, sides: Sequence[Side], kind: str | None = None
+) -> tuple["pd.DataFrame", "pd.DataFrame"]:
+    """Subtract scores, in points, and combine their deviations, by strategy and name."""
+    means, deviations = [], []
+    for side in sides:
+        frames = kind or THRESHOLDS[_choose("thresholds", side.thresholds, THRESHOLDS)]
+        means.append(side.rows(getattr(results, f"{frames}_res")))
+        deviations.append(side.rows(getattr(results, f"{frames}_dev")))
+    return 100 * (means[0] - means[1]), 100 * np.hypot(*deviations)
 
 
 def _improvements(
-    results: Results, sides: tuple[Side, Side], names: list[str], *, by_label: bool
+    points: "pd.DataFrame", deviations: "pd.DataFrame", names: list[str]
 ) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """Subtract scores, in points, and combine deviations, by strategy and measure: [names] each."""
-    (mean, deviation), (base_mean, base_deviation) = (
-        side.frames(results, by_label=by_label) for side in sides
-    )
+    """Return points and their deviations by strategy and measure: [names] each."""
     return {
         strategy: {
             measure: tuple(
-                100 * combine(*(f.loc[strategy].loc[names, measure].to_numpy() for f in frames))
-                for combine, frames in (
-                    (np.subtract, (mean, base_mean)),
-                    (np.hypot, (deviation, base_deviation)),
-                )
+                frame.loc[strategy].loc[names, measure].to_numpy() for frame in (points, deviations)
             )
             for measure in scores.MEASURES
         }

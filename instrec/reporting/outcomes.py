@@ -183,13 +183,13 @@ def rendered_among(outcomes: Iterable[Outcome]) -> frozenset[str]:
     frozenset of str
     """
     done = [outcome for outcome in outcomes if outcome.record]
-    found = {outcome.experiment.id for outcome in done if outcome.rendered}
-    while True:
+    found: set[str] = set()
+    for _ in done:  # a source may itself have a source
         sources = {trained(o.experiment, o.config) for o in done if o.experiment.id in found}
-        more = {o.experiment.id for o in done if sources & {*needs(o.experiment, o.config)}}
-        if more <= found:
-            return frozenset(found)
-        found |= more
+        for outcome in done:
+            if outcome.rendered or sources & {*needs(outcome.experiment, outcome.config)}:
+                found.add(outcome.experiment.id)
+    return frozenset(found)
 
 
 def origin_of(outcomes: Iterable[Outcome], rendered: frozenset[str]) -> str:
@@ -210,14 +210,11 @@ def origin_of(outcomes: Iterable[Outcome], rendered: frozenset[str]) -> str:
     for outcome in outcomes:
         titles[outcome.experiment.id in rendered].add(outcome.config.data_set.title)
     made, recorded = (", ".join(sorted(titles[kind])) for kind in (True, False))
-    if made and recorded:
-        return (
-            f"RENDERED, not recordings, or starting from a model of rendered data: {made}. "
-            f"Not rendered: {recorded}. Rows of rendered data say so."
-        )
-    if made:
-        return (
-            "Made from RENDERED demo data, which stand in for the data sets: no number here is a "
-            "score on IRMAS, Monotimbral or Jazz. Compare directions."
-        )
-    return f"Made from the audio of {recorded}." if recorded else "No experiment has results yet."
+    if not made:
+        return f"Made from the audio of {recorded}." if recorded else "No experiment has results."
+    text = (
+        f"Made from RENDERED demo data, or starting from a model of such: {made}. They stand in "
+        "for the data sets: no number of theirs is a score on IRMAS, Monotimbral or Jazz. Compare "
+        "directions."
+    )
+    return f"{text} Not rendered: {recorded}. Rows say which is which." if recorded else text

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -255,21 +255,21 @@ def as_jams(recogniser: Recogniser, name: str, found: Recognition) -> dict:
     -------
     dict
     """
-    tags = [(row.segments, who, float(row.strength)) for who, row in found.table.iterrows()]
+    tags = stretches(found) + [(start, end, NOTHING, None) for start, end in found.none_segments]
     data = [
-        {"time": start, "duration": round(end - start, 2), "value": value}
-        | {"confidence": None if strength is None else round(strength, 4)}
-        for segments, value, strength in [*tags, (found.none_segments, NOTHING, None)]
-        for start, end in segments
+        {
+            "time": start,
+            "duration": round(end - start, 2),
+            "value": value,
+            "confidence": None if strength is None else round(strength, 4),
+        }
+        for start, end, value, strength in tags
     ]
-    metadata = {
+    empty = ("version", "corpus", "annotation_rules", "validation")
+    metadata = dict.fromkeys(empty, "") | {
         "curator": {"name": "", "email": ""},
         "annotator": {},
-        "version": "",
-        "corpus": "",
         "annotation_tools": f"instRecCnn {recogniser.files.model}.{recogniser.files.optimizer}",
-        "annotation_rules": "",
-        "validation": "",
         "data_source": "program",
     }
     annotation = {
@@ -400,7 +400,7 @@ def as_audacity(found: Recognition) -> str:
     -------
     str
     """
-    return _lines(f"{a:.3f}\t{b:.3f}\t{full_name(who)}" for a, b, who, _ in stretches(found))
+    return "".join(f"{a:.3f}\t{b:.3f}\t{full_name(who)}\n" for a, b, who, _ in stretches(found))
 
 
 def as_regions(found: Recognition) -> str:
@@ -415,11 +415,7 @@ def as_regions(found: Recognition) -> str:
     -------
     str
     """
-    return _lines(
-        f'{a:.3f},{strength:.4f},{b - a:.3f},"{full_name(who)}"'
+    return "".join(
+        f'{a:.3f},{strength:.4f},{b - a:.3f},"{full_name(who)}"\n'
         for a, b, who, strength in stretches(found)
     )
-
-
-def _lines(lines: Iterable[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)

@@ -4,16 +4,14 @@ Everything here is pure: `document` makes the text of the outcomes of experiment
 numbers are of is read from the results, never assumed, and stands above the report.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from instrec.experiments import Experiment
 from instrec.reporting.cells import (
     NONE,
     change_range,
     difference,
-    f_of,
     markdown_table,
-    mean_text,
     number,
     plain,
     points,
@@ -21,23 +19,29 @@ from instrec.reporting.cells import (
 from instrec.reporting.changes import AVERAGES, Change, changes
 from instrec.reporting.outcomes import Outcome, origin_of, rendered_among
 from instrec.scoring import intervals, metrics
+from instrec.scoring.metrics import mean_and_deviation
 
 STRATEGIES = tuple(metrics.STRATEGIES)
 MEASURES = {"precision": "P", "recall": "R", "f-score": "F"}
-ROUNDING = 0.0015  # of an f-score that is worked out from precision and recall of three digits
 # The averages of ours that a published one is set beside: which of both is meant is not sure.
 OURS = {
     "micro": {"micro": "micro"},
     "macro": {"macro": "macro, 2PR/(P+R)", "macro_sklearn": "macro, mean of the labels' F"},
 }
-# Published scores on the test set of IRMAS: micro F, macro F as the paper has it, LRAP.
-LATER = (
-    ("Han et al. 2017, ensemble", 0.629, 0.517, None),
-    ("thesis 2018, s1", 0.568, 0.471, None),
-    ("thesis 2018, s2", 0.574, 0.475, None),
-    ("Pons et al. 2017", 0.589, 0.516, None),
-    ("Zhong et al. 2023", 0.674, None, 0.814),
+MACRO = (
+    "Ours is set beside a published macro F in both of its meanings. The thesis defines it as "
+    "F = 2PR/(P+R) of the mean precision and recall, but the published F are below that of the "
+    "published P and R, by .02 to .03. They fit a mean of the labels' F, which is never above F of "
+    "the mean P and R."
 )
+# Published scores on the test set of IRMAS; macro F as the paper has it.
+LATER = {
+    "Han et al. 2017, ensemble": {"micro F": 0.629, "macro F": 0.517},
+    "thesis 2018, s1": {"micro F": 0.568, "macro F": 0.471},
+    "thesis 2018, s2": {"micro F": 0.574, "macro F": 0.475},
+    "Pons et al. 2017": {"micro F": 0.589, "macro F": 0.516},
+    "Zhong et al. 2023": {"micro F": 0.674, "LRAP": 0.814},
+}
 Namer = Callable[[Outcome], str]
 
 
@@ -76,7 +80,6 @@ def document(title: str, about: Mapping[str, str], outcomes: Sequence[Outcome]) 
         "Final scores of every experiment": _all_scores(done, name),
         "Transfer learning": _transfer(done),
         "Confusion matrices": _confusion(done, name),
-        "What later papers report": _ranking(done, name),
         "How each training ended": _endings(done),
         "Figures": _figures(done, name),
         "What is missing": _missing(outcomes),
@@ -89,82 +92,79 @@ def document(title: str, about: Mapping[str, str], outcomes: Sequence[Outcome]) 
 
 
 def _about(outcomes: Sequence[Outcome], about: Mapping[str, str]) -> list[str]:
-    states = [outcome.state for outcome in outcomes]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    rows = {}
+    states = Counter(outcome.state for outcome in outcomes)
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    data = {}
     for outcome in outcomes:
         if outcome.record:
-            patches = [f"{t['training_patches']:,}" for t in outcome.trainings[:1]]
-            kind = "rendered" if outcome.rendered else "not rendered"
-            row = (kind, *(patches or [NONE]), str(outcome.record["clips"]))
-            rows.setdefault(outcome.config.data_set.title, row)
-    notes = [(o.experiment.id, o.experiment.note) for o in outcomes if o.experiment.note]
+            title = outcome.config.data_set.title
+            row = {
+                "data set": title,
+                "audio": "rendered" if outcome.rendered else "not rendered",
+                "training patches": f"{outcome.trainings[0]['training_patches']:,}",
+                "test clips that are scored": str(outcome.record["clips"]),
+            }
+            data.setdefault(title, row)
+    notes = [
+        {"experiment": o.experiment.id, "note": o.experiment.note}
+        for o in outcomes
+        if o.experiment.note
+    ]
+    facts = dict(about) | _made_with(outcomes)
     return [
         "The experiments of chapter 5 of the thesis, run by reproduce.py, beside what was "
         "published. Ours are means over n trainings from different random weights, ± the standard "
         "deviation of the sample (n - 1); differences are ours minus published or minus the "
         f"baseline, in points (hundredths). {len(outcomes)} experiments: {counts}.",
-        markdown_table("Made with", ("what", "value"), [*about.items(), *_made_with(outcomes)]),
-        markdown_table(
-            "Data, as the results say",
-            ("data set", "audio", "training patches", "test clips that are scored"),
-            [(title, *row) for title, row in rows.items()],
-        ),
-        markdown_table("What the experiments' files say", ("experiment", "note"), notes),
+        markdown_table("Made with", [{"what": w, "value": v} for w, v in facts.items()]),
+        markdown_table("Data, as the results say", list(data.values())),
+        markdown_table("What the experiments' files say", notes),
     ]
 
 
-def _made_with(outcomes: Iterable[Outcome]) -> list[tuple[str, str]]:
+def _made_with(outcomes: Iterable[Outcome]) -> dict[str, str]:
     """List the commits and versions that results were made with, as their records say."""
-    found: dict[str, dict[str, None]] = {}  # a dictionary as a set that keeps the order
+    import pandas as pd
+
+    rows = []
     for outcome in outcomes:
         for training in outcome.trainings:
-            made_with = training.get("made_with", {})
-            facts = {"git commit": made_with.get("git_commit"), "Python": made_with.get("python")}
-            for title, value in (facts | made_with.get("packages", {})).items():
-                if value:
-                    found.setdefault(title, {})[value] = None
-    return [(f"results: {title}", ", ".join(values)) for title, values in found.items()]
+            made = training.get("made_with", {})
+            versions = {"git commit": made.get("git_commit"), "Python": made.get("python")}
+            rows.append(versions | made.get("packages", {}))
+    found = {name: values.dropna().unique() for name, values in pd.DataFrame(rows).items()}
+    return {f"results: {name}": ", ".join(values) for name, values in found.items() if len(values)}
 
 
 def _changes(found: Sequence[Change], name: Namer) -> list[str]:
-    rows, seen = [], []
+    rows, verdicts = [], Counter()
     for change in found:
-        line, smallest = [], 0.0
-        for average in AVERAGES:
-            if change.what == "mean accuracy" and average == "micro":
-                line += [NONE, NONE]
-                continue
+        published = {a: change_range([100 * x for x in p]) for a, p in change.published.items()}
+        texts = list(dict.fromkeys(published.values()))
+        if len(texts) > 1:
+            texts = [f"{average} {text}" for average, text in published.items()]
+        row = {
+            "experiment": name(change.outcome),
+            "against": NONE if change.baseline is change.outcome else name(change.baseline),
+            "answers": change.outcome.experiment.answers,
+            "what": f"{change.what}, {change.strategy}",
+            "published": ", ".join(texts) or NONE,
+        }
+        smallest = 0.0
+        for average in change.averages:
             low, high = change.interval(average)
             smallest = max(smallest, (high - low) / 2)
             verdict = change.verdict(average, (low, high))
-            seen += [verdict] if verdict else []
-            line += [
-                f"{points(change.found(average))} ({points(low)} to {points(high)})",
-                verdict or NONE,
-            ]
-        others = [NONE, NONE]
-        if change.what != "mean accuracy":
-            others = [points(change.found("micro", measure)) for measure in ("precision", "recall")]
-        published = {a: change_range([100 * x for x in p]) for a, p in change.published.items()}
-        texts = dict.fromkeys(published.values())
-        text = [*texts] if len(texts) < 2 else [f"{a} {t}" for a, t in published.items()]
-        against = NONE if change.baseline is change.outcome else name(change.baseline)
-        rows.append(
-            (
-                name(change.outcome),
-                against,
-                change.outcome.experiment.answers,
-                f"{change.what}, {change.strategy}",
-                ", ".join(text) or NONE,
-                *line,
-                f"±{100 * smallest:.1f}",
-                *others,
-            )
-        )
-    header = ("experiment", "against", "answers", "what", "published", "micro F", "verdict")
-    header += ("macro F, or accuracy", "verdict", "smallest that could be told", "micro P")
-    counts = ", ".join(f"{seen.count(v)} {v}" for v in ("agrees", "disagrees", "cannot tell"))
+            verdicts[verdict] += 1
+            column = "micro F" if average == "micro" else "macro F, or accuracy"
+            row[column] = f"{points(change.found(average))} ({points(low)} to {points(high)})"
+            row[f"verdict on {average}"] = verdict or NONE
+        row["smallest that could be told"] = f"±{100 * smallest:.1f}"
+        if "micro" in change.averages:
+            row["micro P"] = points(change.found("micro", "precision"))
+            row["micro R"] = points(change.found("micro", "recall"))
+        rows.append(row)
+    counts = ", ".join(f"{verdicts[v]} {v}" for v in ("agrees", "disagrees", "cannot tell"))
     return [
         f"In points, with the interval of {intervals.CONFIDENCE:.0%} that {intervals.DRAWS:,} "
         "draws of clips and trainings span. A published change is one of the thesis, or the "
@@ -172,7 +172,7 @@ def _changes(found: Sequence[Change], name: Namer) -> list[str]:
         f"{intervals.MIN_TRAININGS} trainings of each side: it agrees where the interval holds "
         "what was published and not 0, disagrees where it holds nothing of it, and cannot tell "
         f"otherwise. Verdicts: {counts}.",
-        markdown_table("Changes, in points", (*header, "micro R"), rows),
+        markdown_table("Changes, in points", rows),
     ]
 
 
@@ -187,92 +187,59 @@ def _published(done: Sequence[Outcome], name: Namer) -> list[str]:
                     continue
                 theirs = theirs if isinstance(theirs, list) else [None, None, theirs]
                 for average_of_ours, title in OURS[average].items():
-                    row = [name(outcome), strategy, title]
-                    for measure, value in zip(MEASURES, theirs, strict=True):
+                    row = {"experiment": name(outcome), "strategy": strategy, "average": title}
+                    for (measure, letter), value in zip(MEASURES.items(), theirs, strict=True):
                         ours = outcome.score(strategy, average_of_ours, measure)
-                        row += [number(value), mean_text(ours)]
-                    f_score = outcome.score(strategy, average_of_ours)
+                        row[f"{letter} published"] = number(value)
+                        row[f"{letter} ours"] = mean_and_deviation(ours)
+                    row["difference of F"] = difference(ours, theirs[2])
                     threshold = outcome.score(strategy, average_of_ours, "threshold")[0]
-                    row += [difference(f_score, theirs[2])]
-                    row += [number(published.get(f"{strategy} threshold"), 2), f"{threshold:.2f}"]
-                    rows.append((*row, outcome.time))
-    header = ["experiment", "strategy", "average"]
-    for letter in MEASURES.values():
-        header += [f"{letter} published", f"{letter} ours"]
-    header += ["difference of F", "threshold published", "ours", "training time"]
-    note = macro_note(outcome.experiment for outcome in done)
-    return [
-        f"Ours is set beside a published macro F in both of its meanings. {note}" if rows else "",
-        markdown_table("Precision, recall and F, one threshold for all labels", header, rows),
-    ]
-
-
-def macro_note(published: Iterable[Experiment]) -> str:
-    """Say what the published macro F are, as far as published precision and recall tell.
-
-    Parameters
-    ----------
-    published : iterable of Experiment
-        What was published.
-
-    Returns
-    -------
-    str
-    """
-    found = []  # what it is, F of the published precision and recall, published F
-    for experiment in published:
-        for strategy in STRATEGIES:
-            theirs = experiment.published.get(f"{strategy} macro")
-            if isinstance(theirs, list) and theirs[0] + theirs[1]:
-                found.append((f"{experiment.id} {strategy}", f_of(*theirs[:2]), theirs[2]))
-    different = [row for row in found if abs(row[1] - row[2]) > ROUNDING]
-    if not different:
-        return "The thesis defines it as F = 2PR/(P+R) of the mean precision and recall."
-    told = "; ".join(f"{what} {f:.3f}, published {theirs:.3f}" for what, f, theirs in different)
-    text = (
-        "The thesis defines it as F = 2PR/(P+R) of the mean precision and recall, but the "
-        f"published F are not those of the published P and R (by the formula {told})."
-    )
-    if all(f > theirs for _, f, theirs in different):
-        text += " They fit a mean of the labels' F, which is never above F of the mean P and R."
-    return text
+                    row["threshold published"] = number(published.get(f"{strategy} threshold"), 2)
+                    row["ours"] = f"{threshold:.2f}"
+                    row["training time"] = outcome.time
+                    rows.append(row)
+    title = "Precision, recall and F, one threshold for all labels"
+    return [MACRO if rows else "", markdown_table(title, rows)]
 
 
 def _all_scores(done: Sequence[Outcome], name: Namer) -> list[str]:
-    titles = {False: "one", True: "class-wise"}
     rows = []
     for outcome in done:
         for strategy in STRATEGIES:
-            for classwise, title in titles.items():
-                row = [name(outcome), strategy, title]
+            for title, classwise in (("one", False), ("class-wise", True)):
+                row = {"experiment": name(outcome), "strategy": strategy, "thresholds": title}
                 for average in AVERAGES:
-                    for measure in MEASURES:
+                    for measure, letter in MEASURES.items():
                         found = outcome.score(strategy, average, measure, classwise=classwise)
-                        row.append(mean_text(found))
-                rows.append((*row, str(outcome.record["iterations"])))
-    header = ["experiment", "strategy", "thresholds"]
-    header += [f"{average} {letter}" for average in AVERAGES for letter in MEASURES.values()]
-    return [markdown_table("On the pure half of the test data", (*header, "n"), rows)]
+                        row[f"{average} {letter}"] = mean_and_deviation(found)
+                mean_f = outcome.score(strategy, "macro_sklearn", classwise=classwise)
+                row["mean of the labels' F"] = mean_and_deviation(mean_f)
+                for measure in metrics.RANKING if not classwise else ():
+                    row[measure.upper()] = mean_and_deviation(outcome.ranking(strategy, measure))
+                rows.append(row | {"n": str(outcome.record["iterations"])})
+    if not rows:
+        return []
+    return [
+        "Macro F is the thesis', of the mean precision and recall, which is usually higher than "
+        "scikit-learn's, the mean of the labels' F. LRAP is label ranking average precision, and "
+        "MAP mean average precision over the labels; both need no threshold.",
+        markdown_table("On the pure half of the test data", rows),
+        markdown_table(
+            "Published by others on IRMAS' test set, not measured here",
+            [{"system": who} | {k: number(v) for k, v in f.items()} for who, f in LATER.items()],
+        ),
+    ]
 
 
 def _transfer(done: Sequence[Outcome]) -> list[str]:
-    transfers = [outcome for outcome in done if outcome.config.transfer_from]
-    if not transfers:
+    if not any(outcome.config.transfer_from for outcome in done):
         return []
-    passes = {
-        o.experiment.id: [t["best_pass"] for t in o.trainings if "best_pass" in t]
-        for o in transfers
-        if o.config.transfer_passes == 2
-    }
-    first = [f"{id_} ({p.count(1)} of {len(p)} trainings)" for id_, p in passes.items() if 1 in p]
     return [
         "Its scores and changes are in the tables above. One pass trains a new output layer, all "
         "else is frozen; two passes then train all layers. The source is the model trained with "
-        "Adam in every row, and training number n starts from training number n of the source.",
-        "The best epoch, whose weights are scored, was in the first of two passes, so that the "
-        f"second changed nothing, in: {', '.join(first)}."
-        if first
-        else "",
+        "Adam in every row, and training number n starts from training number n of the source. "
+        "Where the best epoch, whose weights are scored, was in the first of two passes (see the "
+        "table of trainings), the second changed nothing."
     ]
 
 
@@ -282,61 +249,42 @@ def _confusion(done: Sequence[Outcome], name: Namer) -> list[str]:
         if outcome.confusion:
             theirs = outcome.experiment.published.get("mean accuracy")
             ours = outcome.accuracies(metrics.BY_PATCH)
-            by_clip = [mean_text(outcome.accuracies(strategy)) for strategy in STRATEGIES]
-            row = (outcome.confusion["half"], number(theirs, 4), mean_text(ours))
-            rows.append((name(outcome), *row, difference(ours, theirs), *by_clip))
-    header = ("experiment", "of", "published", "by patch", "difference", "by clip, s1")
-    title = "Mean accuracy, the mean of the diagonal"
-    return [markdown_table(title, (*header, "by clip, s2"), rows)]
-
-
-def _ranking(done: Sequence[Outcome], name: Namer) -> list[str]:
-    rows = []
-    for outcome in done:
-        for strategy in STRATEGIES:
-            found = [outcome.score(strategy, average) for average in metrics.AVERAGES]
-            found += [outcome.ranking(strategy, measure) for measure in metrics.RANKING]
-            rows.append((name(outcome), strategy, *map(mean_text, found)))
-    header = ("experiment", "strategy", "micro F", "macro F (thesis: of mean P and R)")
-    header += ("macro F (scikit-learn: mean of F)", "LRAP", "mean average precision")
-    if not rows:
-        return []
-    return [
-        "LRAP is label ranking average precision, and mean average precision is the mean over the "
-        "labels; both need no threshold. The two macro F are different things, of which the "
-        "thesis' is usually the higher one.",
-        markdown_table("All metrics, one threshold for all labels", header, rows),
-        markdown_table(
-            "Published by others on IRMAS' test set, not measured here",
-            ("system", "micro F", "macro F, as the paper defines it", "LRAP"),
-            [(who, *map(number, values)) for who, *values in LATER],
-        ),
-    ]
+            row = {
+                "experiment": name(outcome),
+                "of": outcome.confusion["half"],
+                "published": number(theirs, 4),
+                "by patch": mean_and_deviation(ours),
+                "difference": difference(ours, theirs),
+            }
+            for strategy in STRATEGIES:
+                row[f"by clip, {strategy}"] = mean_and_deviation(outcome.accuracies(strategy))
+            rows.append(row)
+    return [markdown_table("Mean accuracy, the mean of the diagonal", rows)]
 
 
 def _endings(done: Sequence[Outcome]) -> list[str]:
     rows = [
-        (
-            o.experiment.id,
-            str(i),
-            str(training["epochs"]),
-            "stopped by itself" if training["stopped"] else "out of epochs: cut off",
-            str(training["best_epoch"]),
-            f"{training['best_accuracy']:.3f}",
-            f"{training['chance']:.3f}",
-            "" if training["has_learnt"] else "has not learnt: its scores say nothing",
-        )
-        for o in done
-        if o.experiment.trains
-        for i, training in enumerate(o.trainings)
+        {
+            "experiment": outcome.experiment.id,
+            "training": str(i),
+            "epochs": str(training["epochs"]),
+            "ended": "stopped by itself" if training["stopped"] else "out of epochs: cut off",
+            "best epoch": str(training["best_epoch"]),
+            "its validation accuracy": f"{training['best_accuracy']:.3f}",
+            "chance": f"{training['chance']:.3f}",
+            "its pass": str(training.get("best_pass", NONE)),
+            "": "" if training["has_learnt"] else "has not learnt: its scores say nothing",
+        }
+        for outcome in done
+        if outcome.experiment.trains
+        for i, training in enumerate(outcome.trainings)
     ]
-    header = ("experiment", "training", "epochs", "ended", "best epoch", "its validation accuracy")
-    cut = [o.experiment.id for o in done if not o.finished]
+    cut = [outcome.experiment.id for outcome in done if not outcome.finished]
     return [
         f"Cut off while their loss may still have fallen, and no evidence: {', '.join(cut)}."
         if cut
         else "Every training stopped by itself: none was cut off while its loss still fell.",
-        markdown_table("Trainings", (*header, "chance", ""), rows),
+        markdown_table("Trainings", rows),
     ]
 
 
@@ -350,9 +298,9 @@ def _figures(done: Sequence[Outcome], name: Namer) -> list[str]:
 
 
 def _missing(outcomes: Sequence[Outcome]) -> list[str]:
-    rows = [(o.experiment.id, o.state, o.reason) for o in outcomes if o.state != "done"]
-    header = ("experiment", "state", "why")
-    return [
-        "" if rows else "Every experiment is done.",
-        markdown_table("Not done", header, rows),
+    rows = [
+        {"experiment": o.experiment.id, "state": o.state, "why": o.reason}
+        for o in outcomes
+        if o.state != "done"
     ]
+    return ["" if rows else "Every experiment is done.", markdown_table("Not done", rows)]
