@@ -106,7 +106,8 @@ class GenerateDataset:
         InputError
             If the file cannot be used.
         """
-        return self._spectrogram(filename, sr, (win_length,), hop_length, num_mel)[..., 0]
+        parameters = self._parameters(sr, (win_length,), hop_length, num_mel)
+        return self._spectrogram(filename, parameters)[..., 0]
 
     def create_multi_spectrogram(
         self,
@@ -126,16 +127,15 @@ class GenerateDataset:
             Natural logarithm of the mel spectrograms of magnitudes (thesis 5.6.3).
         """
         windows = (win_length, 2 * win_length, 4 * win_length)
-        return self._spectrogram(filename, sr, windows, hop_length, num_mel)
+        return self._spectrogram(filename, self._parameters(sr, windows, hop_length, num_mel))
 
-    def _spectrogram(
-        self, filename: str, sr: int, windows: tuple[int, ...], hop_length: int, num_mel: int
-    ) -> np.ndarray:
-        parameters = FeatureParameters(
-            sr, windows, hop_length, num_mel, self.duration, self.config.n_fft
-        )
+    def _parameters(self, *values: int | tuple[int, ...]) -> FeatureParameters:
+        return FeatureParameters(*values, self.duration, self.config.n_fft)
+
+    def _spectrogram(self, filename: str, parameters: FeatureParameters) -> np.ndarray:
         try:
-            return features.log_mel_channels(audio.load_audio(filename, sr), parameters)
+            y = audio.load_audio(filename, parameters.sample_rate)
+            return features.log_mel_channels(y, parameters)
         except InputError as error:
             raise InputError(f"{filename}: {error}") from None
 
@@ -159,16 +159,7 @@ class GenerateDataset:
             If the file cannot be used, or is shorter than one patch.
         """
         made_with = self.config.features
-        options = {
-            "sr": made_with.sample_rate,
-            "win_length": made_with.windows[0],
-            "hop_length": made_with.hop_length,
-            "num_mel": made_with.num_mel_bands,
-        }
-        if len(made_with.windows) == 1:
-            spectrogram = self.create_spectrogram(filename, **options)[..., np.newaxis]
-        else:
-            spectrogram = self.create_multi_spectrogram(filename, **options)
+        spectrogram = self._spectrogram(filename, made_with)
         patches = features.cut_patches(spectrogram, self.duration, step)
         if len(patches) == 0:
             found = (spectrogram.shape[1] - 1) * made_with.hop_length / made_with.sample_rate
@@ -243,20 +234,10 @@ class GenerateDataset:
         class_id, file_id = np.asarray(class_id), np.asarray(file_id)
         if len(class_id) and not 0 <= class_id.min() <= class_id.max() < num_classes:
             raise InputError(f"expected class ids from 0 to {num_classes - 1}")
-        recordings = None
-        if self.config.split_by == "recording":
-            clips = metadata.read(self.config, "train")
-            recordings = [splits.recording_of(clip.filename) for clip in clips]
-        in_validation = splits.validation_mask(
-            class_id,
-            file_id,
-            validation,
-            recordings=recordings,
-            split_by=self.config.split_by,
-            balanced=self.config.balanced,
-            seed=self.config.seed,
-            names=self.config.labels if self.config.dataset is not None else (),
-        )
+        by_recording = self.config.split_by == "recording"
+        clips = metadata.read(self.config, "train") if by_recording else []
+        files = [clip.filename for clip in clips]
+        in_validation = tensors.validation_mask(self.config, class_id, file_id, files, validation)
         found = []
         order = np.random.default_rng(self.config.seed).permutation(len(class_id))
         for mask in (~in_validation, in_validation):
@@ -361,13 +342,11 @@ class GenerateDataset:
         _report_files(type_run, writer, folder)
 
     def _is_up_to_date(self, type_run: str, recipe: dict) -> bool:
-        if not tensors.has_recipe(tensors.folder(self.config, type_run), recipe):
-            return False
         try:
-            tensors.load(self.config, type_run)
-        except InputError:  # damaged
+            made = tensors.load(self.config, type_run)
+        except InputError:  # not there, of other settings, or damaged
             return False
-        return True
+        return not storage.differences(made.record["recipe"], recipe)
 
     def _write_patches(self, writer: PatchWriter, filenames: list[str], step: int) -> None:
         done = len(writer.done)
@@ -470,25 +449,17 @@ class GenerateDataset:
 
     def _split(self, part: tensors.Tensors) -> None:
         """Split a part, save the split beside its tensors, and print the counts."""
-        rows = np.arange(len(part.file_id))
         if part.part == "train":
-            *_, validation, _, _ = self.validation_split(
-                rows, part.class_id, part.file_id, self.num_classes, self.val_split
-            )
-            name = tensors.split_name(self.config, "train", self.val_split)
-            part.saved_split(name, rows.shape, lambda: np.isin(rows, validation))
-            names, second = ("training", "validation"), np.isin(rows, validation)
+            names = ("training", "validation")
+            second = part.validation_mask(self.config, self.val_split)
         else:
-            pure, *_ = self.pure_development_split(rows, part.file_id)
-            name = tensors.split_name(self.config, "test")
-            names, second = ("pure", "development"), ~np.isin(rows, pure)
-            part.saved_split(name, rows.shape, lambda: ~second)
-        counts = [
-            (label, *np.bincount(second[has_label], minlength=2))
-            for label, has_label in part.patches_of_labels()
+            names, second = ("pure", "development"), ~part.pure_mask(self.config)
+        rows = [
+            (label, *np.bincount(second[has_label[part.file_id]], minlength=2))
+            for label, has_label in zip(part.label_names, part.labels.T, strict=True)
         ]
         command.print_table(
-            ("patches", *names), [*counts, ("all", *np.bincount(second, minlength=2))]
+            ("patches", *names), [*rows, ("all", *np.bincount(second, minlength=2))]
         )
 
 

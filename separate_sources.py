@@ -21,11 +21,11 @@ from pathlib import Path
 from instrec.common import command, storage
 from instrec.common.parallel import ordered_map
 from instrec.config import Config
-from instrec.data import audio, metadata, separated, tensors
+from instrec.data import metadata, separated, tensors
 from instrec.errors import InputError
 
 NOTE = "separated.json"  # what a tree is made with
-JOURNAL = ".separated.jsonl"  # the state of each source when it was separated
+JOURNAL = ".separated.jsonl"  # the state of each source when it was separated, and what it gave
 
 
 class Tree:
@@ -42,17 +42,16 @@ class Tree:
     def __init__(self, folder: Path, source: Path) -> None:
         self.folder, self._source = folder, source
         self._journal = folder / JOURNAL
-        self._states, self._start = {}, ""
+        self._states = {}
         if self._journal.exists():
             text = self._journal.read_text(encoding="utf-8", errors="replace")
-            self._start = "" if text.endswith("\n") else "\n"  # of the next line, if one was cut
             for line in text.splitlines():
                 with contextlib.suppress(ValueError, KeyError, TypeError):  # cut by a kill
                     entry = json.loads(line)
                     self._states[entry["file"]] = entry["state"]
 
     def is_whole(self, name: str) -> bool:
-        """Tell whether a file is there, as long as its source, and its source the same as then.
+        """Tell whether a file is there as it was made, and its source the same as then.
 
         Parameters
         ----------
@@ -63,19 +62,8 @@ class Tree:
         -------
         bool
         """
-        if self._states.get(name) != self._state(name):
-            return False
-        try:
-            with (
-                audio.open_audio(self._source / name) as source,
-                audio.open_audio(self.folder / name) as separated,
-            ):
-                return (source.frames, source.samplerate) == (
-                    separated.frames,
-                    separated.samplerate,
-                )
-        except InputError:
-            return False
+        size = state_of(self.folder / name)[:1]
+        return self._states.get(name) == state_of(self._source / name) + size
 
     def keep(self, name: str, state: list[int]) -> None:
         """Note that a file was separated from its source in that state.
@@ -87,19 +75,10 @@ class Tree:
         state : list of int
             Of `state_of`.
         """
+        size = state_of(self.folder / name)[:1]
         with self._journal.open("a", encoding="utf-8") as file:
-            file.write(self._start + json.dumps({"file": name, "state": state}) + "\n")
-        self._start = ""
-
-    def drop(self, name: str) -> None:
-        """Remove what an earlier run made of a source that cannot be separated now.
-
-        Parameters
-        ----------
-        name : str
-            File, relative to the folder.
-        """
-        (self.folder / name).unlink(missing_ok=True)
+            # The line end first: the last line may have been cut by a kill.
+            file.write("\n" + json.dumps({"file": name, "state": state + size}))
 
     def surplus(self, names: set[str]) -> list[str]:
         """List audio of this tree whose source is gone.
@@ -118,9 +97,6 @@ class Tree:
             path.relative_to(self.folder).as_posix() for path in found if metadata.is_audio(path)
         }
         return sorted(mine - names)
-
-    def _state(self, name: str) -> list[int]:
-        return state_of(self._source / name)
 
 
 def state_of(path: Path) -> list[int]:
@@ -255,7 +231,7 @@ def separate_all(
             left_out.append((name, outcome.reason))
         for target in targets:
             if outcome.reason:
-                trees[target].drop(name)
+                (trees[target].folder / name).unlink(missing_ok=True)
             else:
                 trees[target].keep(name, states[name])
     print(f"separated {len(missing) - len(left_out)} files of {source}")

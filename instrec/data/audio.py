@@ -6,7 +6,6 @@ Audio is float32 in [-1, 1]. A file that cannot be used is an `InputError` with 
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import tempfile
 import warnings
@@ -70,19 +69,12 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (soundfile.LibsndfileError, AssertionError) as error:
-        number = errno.ENOSPC if _is_full(path.parent) else errno.EIO
-        raise OSError(number, str(error), str(path)) from None
-
-
-def _is_full(folder: Path) -> bool:
-    """Tell whether a disk has no room left, or no names for further files."""
-    if not folder.is_dir():
-        return False
-    if hasattr(os, "statvfs"):  # not on Windows
-        disk = os.statvfs(folder)
-        if disk.f_files and not disk.f_favail:
-            return True
-    return shutil.disk_usage(folder).free < FREE
+        try:  # the system knows better: no room, or no names for further files
+            with tempfile.TemporaryFile(dir=path.parent) as probe:
+                probe.write(bytes(FREE))
+        except OSError as refused:
+            raise OSError(refused.errno, refused.strerror, str(path)) from None
+        raise OSError(errno.EIO, str(error), str(path)) from None
 
 
 class Damaged(UserWarning):

@@ -65,11 +65,6 @@ class Chunk(NamedTuple):
     held: int
     is_known: bool
 
-    @property
-    def cut(self) -> bool:
-        """Whether the file ends before its samples do."""
-        return self.held < self.promised < STREAMED
-
 
 def chunk_of_samples(path: Path) -> Chunk | None:
     """Find the samples of a WAV or AIFF file; None if it is none, or has none.
@@ -146,32 +141,27 @@ def blocks(path: Path, notes: list[str]) -> Iterator[tuple[np.ndarray, int]]:
             raise InputError("not readable as audio (it holds no audio stream)")
         stream = container.streams.audio[0]
         frames, damaged, rate = 0, 0, 0
-        for packet in _packets(container, stream):
-            try:
-                decoded = packet.decode()
-            except (av.error.FFmpegError, ValueError):  # the next packet may be whole again
-                damaged += 1
-                continue
-            for frame in decoded:
-                rate = rate or frame.sample_rate
-                samples = _samples_of(frame)
-                frames += len(samples)
-                yield samples, rate
+        with contextlib.suppress(av.error.FFmpegError):  # of the container: damaged beyond
+            for packet in container.demux(stream):
+                try:
+                    decoded = packet.decode()
+                except (av.error.FFmpegError, ValueError):  # the next packet may be whole again
+                    damaged += 1
+                    continue
+                for frame in decoded:
+                    rate = rate or frame.sample_rate
+                    samples = _samples_of(frame)
+                    frames += len(samples)
+                    yield samples, rate
         if not frames:
             if damaged:
                 raise InputError(f"not readable as audio ({damaged} damaged packets)")
             raise InputError("holds no audio")
-        notes += _notes(path, frames, rate, damaged, stream)
-
-
-def _packets(
-    container: "av.container.InputContainer", stream: "av.audio.stream.AudioStream"
-) -> Iterator["av.Packet"]:
-    """Yield packets until there are none, or the container is damaged beyond."""
-    import av
-
-    with contextlib.suppress(av.error.FFmpegError):
-        yield from container.demux(stream)
+        if damaged:
+            notes.append(f"{damaged} damaged packets are left out")
+        seconds = frames / rate
+        if _is_cut(path, seconds, stream):
+            notes.append(f"cut off: it promises more audio than the {seconds:.2f} s that it holds")
 
 
 def _samples_of(frame: "av.AudioFrame") -> np.ndarray:
@@ -185,44 +175,23 @@ def _samples_of(frame: "av.AudioFrame") -> np.ndarray:
     return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
 
 
-def _notes(
-    path: Path, frames: int, rate: int, damaged: int, stream: "av.audio.stream.AudioStream"
-) -> list[str]:
-    """Say what a file promised and did not hold."""
-    found = [f"{damaged} damaged packets are left out"] if damaged else []
-    seconds = frames / rate
+def _is_cut(path: Path, seconds: float, stream: "av.audio.stream.AudioStream") -> bool:
+    """Tell whether a file promises more than the seconds that it holds."""
     chunk = chunk_of_samples(path)
     if chunk is not None:
-        cut = chunk.cut
-    else:
-        with path.open("rb") as file:
-            head = file.read(1 << 14)
-        cut = _promises(head, stream) > seconds + 0.2 or _lacks_end(head, path)
-    if cut:
-        found.append(f"cut off: it promises more audio than the {seconds:.2f} s that it holds")
-    return found
-
-
-def _promises(head: bytes, stream: "av.audio.stream.AudioStream") -> float:
-    """Return the seconds that a header counts; 0 where it only estimates, or does not say."""
-    if head.startswith(b"fLaC") and len(head) > 26:
-        bits = int.from_bytes(head[18:26], "big")
-        return (bits & 0xFFFFFFFFF) / max(1, bits >> 44)
-    is_counted = b"Xing" in head or b"Info" in head or b"VBRI" in head  # of MP3
-    if is_counted and stream.duration is not None and stream.codec_context.name.startswith("mp3"):
-        return float(stream.duration * stream.time_base)
-    return 0.0
-
-
-def _lacks_end(head: bytes, path: Path) -> bool:
-    """Tell whether an Ogg file ends before the page that is marked as its last."""
-    if not head.startswith(b"OggS"):
-        return False
+        return chunk.held < chunk.promised < STREAMED
     with path.open("rb") as file:
+        head = file.read(1 << 14)
         file.seek(max(0, path.stat().st_size - (1 << 16)))
         tail = file.read()
-    last = tail.rfind(b"OggS")
-    return last < 0 or len(tail) <= last + 5 or not tail[last + 5] & 4
+    if head.startswith(b"OggS"):  # the last page has a mark
+        last = tail.rfind(b"OggS")
+        return last < 0 or len(tail) <= last + 5 or not tail[last + 5] & 4
+    # Others' durations are estimates, or do not come from a header.
+    is_mp3 = stream.codec_context.name.startswith("mp3")
+    counts_mp3 = is_mp3 and any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
+    is_counted = (head.startswith(b"fLaC") or counts_mp3) and stream.duration is not None
+    return is_counted and stream.duration * stream.time_base > seconds + 0.2
 
 
 def _reason(error: Exception) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from instrec.common import storage
 from instrec.config import Config
 from instrec.data import splits
 from instrec.errors import InputError
@@ -122,16 +123,14 @@ def missing_from_irmas(root: Path, labels: set[str]) -> str:
         in the three folders, their sum counts.
     """
     train = sum(len(_audio_files(root / IRMAS_TRAIN / label)) for label in labels)
-    found = dict.fromkeys(IRMAS_CLIPS, 0) | {IRMAS_TRAIN: train}
-    for path in irmas_test_files(root, AUDIO_SUFFIXES):
-        folder = path.relative_to(root).parts[0]
-        found[folder] = found.get(folder, 0) + 1
-    expected = dict(IRMAS_CLIPS)
-    if found.keys() != expected.keys():  # unpacked otherwise
-        found, expected = (
-            {IRMAS_TRAIN: counts.pop(IRMAS_TRAIN), IRMAS_TEST: sum(counts.values())}
-            for counts in (found, expected)
-        )
+    tests = irmas_test_files(root, AUDIO_SUFFIXES)
+    found = Counter(path.relative_to(root).parts[0] for path in tests)
+    expected = IRMAS_CLIPS
+    if found.keys() - expected.keys():  # unpacked otherwise
+        found = Counter({IRMAS_TEST: len(tests)})
+        in_all = sum(expected.values()) - expected[IRMAS_TRAIN]
+        expected = {IRMAS_TRAIN: expected[IRMAS_TRAIN], IRMAS_TEST: in_all}
+    found[IRMAS_TRAIN] = train
     return "; ".join(
         f"expected {number:,} clips in {folder}, found {found[folder]:,}"
         + (f": {number - found[folder]:,} missing" if found[folder] < number else "")
@@ -405,34 +404,29 @@ def read_metadata(path: Path, labels: tuple[str, ...], remedy: str) -> list[Clip
     InputError
         If the file is missing or damaged, a label is unknown, or a file name leaves its folder.
     """
-    try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = list(csv.reader(file))
-    except FileNotFoundError:
-        raise InputError(f"expected {path}, found nothing: run {remedy}") from None
-    except (csv.Error, UnicodeError) as error:
-        raise InputError(f"{path} is damaged ({error}): run {remedy}") from None
-    if not rows or rows[0] not in (["filename", "label"], ["filename", "labels"]):
-        raise InputError(f"{path} does not start with 'filename,label' or '…labels': run {remedy}")
     clips = []
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != 2:
-            raise InputError(
-                f"{path}, row {number}: expected 2 columns, found {len(row)}; run {remedy}"
-            )
-        clip = Clip(row[0], tuple(row[1].split(LABEL_SEPARATOR)))
-        unknown = sorted(set(clip.labels) - set(labels))
-        if unknown:
-            raise InputError(f"{path}, row {number}: unknown label {unknown[0]!r}; run {remedy}")
-        name = Path(clip.filename)
-        if name.is_absolute() or ".." in name.parts or not name.parts or "\0" in clip.filename:
-            raise InputError(
-                f"{path}, row {number}: {clip.filename!r} is no file below the audio folder; "
-                f"run {remedy}"
-            )
-        clips.append(clip)
-    if not clips:
-        raise InputError(f"{path} names no files: run {remedy}")
+    with (
+        storage.parsing(path, remedy, also=(csv.Error,)),
+        path.open(newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        rows = csv.reader(file)
+        if next(rows, None) not in (["filename", "label"], ["filename", "labels"]):
+            raise ValueError("it does not start with 'filename,label' or '…labels'")
+        for number, row in enumerate(rows, start=2):
+            if len(row) != 2:
+                raise ValueError(f"row {number}: expected 2 columns, found {len(row)}")
+            clip = Clip(row[0], tuple(row[1].split(LABEL_SEPARATOR)))
+            unknown = sorted(set(clip.labels) - set(labels))
+            if unknown:
+                raise ValueError(f"row {number}: unknown label {unknown[0]!r}")
+            name = Path(clip.filename)
+            if name.is_absolute() or ".." in name.parts or not name.parts or "\0" in clip.filename:
+                raise ValueError(
+                    f"row {number}: {clip.filename!r} is no file below the audio folder"
+                )
+            clips.append(clip)
+        if not clips:
+            raise ValueError("it names no files")
     return clips
 
 

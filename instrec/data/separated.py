@@ -57,8 +57,6 @@ class AudioFile:
     def __init__(self, file: "soundfile.SoundFile", path: Path) -> None:  # noqa: F821
         self._file, self._path = file, path
         self.shape = (file.channels, file.frames)
-        self.ndim = 2
-        self.dtype = np.dtype(np.float32)
 
     def __getitem__(self, index: tuple) -> np.ndarray:
         """Read `[..., start:stop]`.
@@ -112,21 +110,30 @@ def separate_file(
     OSError
         If the parts cannot be written, as on a full disk.
     """
+    import soundfile
+
     try:
         with (
             audio.notes() as notes,
             audio.open_audio(source) as file,
             storage.whole_set(*targets.values()) as partials,
+            audio.writing(partials[0]),
             contextlib.ExitStack() as opened,
         ):
             if file.frames == 0:
                 raise InputError("holds no audio")
-            kind = kind or audio.format_of(source)
-            outputs = [opened.enter_context(_Output(path, file, *kind)) for path in partials]
+            format_, subtype = kind or audio.format_of(source)
+            if not soundfile.check_format(format_, subtype):
+                raise InputError(f"cannot be written as {format_} {subtype}")
+            like = (file.samplerate, file.channels, subtype)
+            outputs = [
+                opened.enter_context(soundfile.SoundFile(path, "w", *like, format=format_))
+                for path in partials
+            ]
             peak, peaks = 0.0, np.zeros(len(targets))
             for y, separated in _separated(AudioFile(file, source), file.samplerate, targets):
                 for output, piece in zip(outputs, separated, strict=True):
-                    output.write(piece)
+                    output.write(piece.T)
                 peak = max(peak, np.abs(y).max(initial=0))
                 peaks = np.maximum(peaks, [np.abs(piece).max(initial=0) for piece in separated])
             if peak == 0:
@@ -134,7 +141,7 @@ def separate_file(
             for folder, loudest in zip(targets, peaks, strict=True):
                 if loudest < EMPTY * peak:
                     raise InputError(f"nothing of it is in {folder}")
-            whole_numbers = not kind[1].startswith(("FLOAT", "DOUBLE"))
+        whole_numbers = not subtype.startswith(("FLOAT", "DOUBLE"))
         return Outcome(None, "; ".join(notes), bool(whole_numbers and peaks.max() > 1))
     except InputError as error:
         return Outcome(reason=str(error))
@@ -153,40 +160,6 @@ def _separated(
 
     for pair in separation.in_blocks(separate, y, block=BLOCK, overlap=OVERLAP):
         yield pair[0] + pair[1], [pair[component_of(folder)[1]] for folder in targets]
-
-
-class _Output:
-    """A separated file being written, in the format of its source."""
-
-    def __init__(
-        self,
-        path: Path,
-        like: "soundfile.SoundFile",  # noqa: F821
-        kind: str,
-        subtype: str,
-    ) -> None:
-        import soundfile
-
-        self._path = path
-        try:
-            with audio.writing(self._path):
-                self._file = soundfile.SoundFile(
-                    path, "w", like.samplerate, like.channels, subtype, format=kind
-                )
-        except (ValueError, TypeError):
-            raise InputError(f"cannot be written as {kind} {subtype}") from None
-
-    def write(self, y: np.ndarray) -> None:
-        """Add [channels x n]."""
-        with audio.writing(self._path):
-            self._file.write(y.T)
-
-    def __enter__(self) -> "_Output":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with audio.writing(self._path):
-            self._file.close()
 
 
 def parameters_of(function: str) -> dict:
