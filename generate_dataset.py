@@ -386,14 +386,8 @@ class GenerateDataset:
         -------
         dict
         """
-        states = []
-        for folder in self.config.data_set.folders:
-            for filename in filenames:
-                try:
-                    state = (self.config.data_path / folder / filename).stat()
-                    states.append((state.st_size, state.st_mtime_ns))
-                except OSError:
-                    states.append(None)
+        folders = [self.config.data_path / folder for folder in self.config.data_set.folders]
+        states = [storage.state_of(folder / name) for folder in folders for name in filenames]
         return {
             **asdict(self.config.features),
             "step": self.config.step(type_run),

@@ -62,8 +62,8 @@ class Tree:
         -------
         bool
         """
-        size = state_of(self.folder / name)[:1]
-        return self._states.get(name) == state_of(self._source / name) + size
+        size = storage.state_of(self.folder / name)[:1]
+        return self._states.get(name) == storage.state_of(self._source / name) + size
 
     def keep(self, name: str, state: list[int]) -> None:
         """Note that a file was separated from its source in that state.
@@ -73,9 +73,9 @@ class Tree:
         name : str
             Of the audio file.
         state : list of int
-            Of `state_of`.
+            Of `storage.state_of`.
         """
-        size = state_of(self.folder / name)[:1]
+        size = storage.state_of(self.folder / name)[:1]
         with self._journal.open("a", encoding="utf-8") as file:
             # The line end first: the last line may have been cut by a kill.
             file.write("\n" + json.dumps({"file": name, "state": state + size}))
@@ -97,25 +97,6 @@ class Tree:
             path.relative_to(self.folder).as_posix() for path in found if metadata.is_audio(path)
         }
         return sorted(mine - names)
-
-
-def state_of(path: Path) -> list[int]:
-    """Size and time of a file, by which a change is told; empty if it is not there.
-
-    Parameters
-    ----------
-    path : Path
-        Any file.
-
-    Returns
-    -------
-    list of int
-    """
-    try:
-        state = path.stat()
-    except OSError:
-        return []
-    return [state.st_size, state.st_mtime_ns]
 
 
 def copy_label_files(config: Config) -> None:
@@ -211,7 +192,7 @@ def separate_all(
     missing = {name: targets for name, targets in wanted.items() if targets}
     if len(missing) < len(names):
         print(f"kept {len(names) - len(missing)} of {len(names)} files that are there already")
-    states = {name: state_of(source / name) for name in missing}  # before they are read
+    states = {name: storage.state_of(source / name) for name in missing}  # before they are read
     tasks = [
         (source / name, {target: trees[target].folder / name for target in targets})
         for name, targets in missing.items()

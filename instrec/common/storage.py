@@ -390,6 +390,25 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def state_of(path: Path) -> list[int]:
+    """Size and time of a file, by which a change is told; empty if it is not there.
+
+    Parameters
+    ----------
+    path : Path
+        Any file.
+
+    Returns
+    -------
+    list of int
+    """
+    try:
+        state = path.stat()
+    except OSError:
+        return []
+    return [state.st_size, state.st_mtime_ns]
+
+
 def digest_of_file(path: Path) -> str:
     """SHA-256 of a file's content.
 
@@ -469,8 +488,8 @@ def environment(*packages: str) -> dict:
     for package in packages:
         try:
             # The module knows best: tensorflow also comes as the package tensorflow-cpu.
-            versions[package] = getattr(sys.modules.get(package), "__version__", None)
-            versions[package] = versions[package] or metadata.version(package)
+            loaded = getattr(sys.modules.get(package), "__version__", None)
+            versions[package] = loaded or metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = "unknown"
     return {"git_commit": commit, "python": platform.python_version(), "packages": versions}
