@@ -43,8 +43,6 @@ class GenerateDataset:
         Share of the training data that trains, from 0 to 1.
     config : Config, optional
         By default what settings.py says; it names the data set, where one is needed.
-    workers : int, optional
-        Processes that extract; as many as there are processors by default.
 
     Raises
     ------
@@ -59,11 +57,9 @@ class GenerateDataset:
         val_split: float,
         *,
         config: Config | None = None,
-        workers: int | None = None,
     ) -> None:
         self.config = config = config or read()
         self.duration, self.num_classes, self.val_split = duration, num_classes, val_split
-        self.workers = workers
         if duration != config.patch_frames:
             raise InputError(
                 f"expected duration to be {config.patch_frames} frames, found {duration}: "
@@ -285,7 +281,7 @@ class GenerateDataset:
     def run(self, type_run: str, *, force: bool = False) -> None:
         """Extract the patches of a data set with one input, split and save them.
 
-        Uses `multiprocessing.cpu_count()` processes, if not said otherwise.
+        Uses `multiprocessing.cpu_count()` processes.
 
         Parameters
         ----------
@@ -330,16 +326,13 @@ class GenerateDataset:
             storage.remove_folder(partial)
             storage.save_json(partial / tensors.RECORD, {"recipe": recipe})
         inputs = [tensors.input_name(audio_folder) for audio_folder in self.config.data_set.folders]
-        writer = PatchWriter(partial, inputs, self.config.features.patch_shape)
-        finished = False
-        try:
+        shape = self.config.features.patch_shape
+        with contextlib.closing(PatchWriter(partial, inputs, shape)) as writer:
             self._write_patches(writer, filenames, recipe["step"])
-            self.finish(partial, filenames, labels, writer, recipe)
-            finished = True
-        finally:
-            writer.close(finished=finished)  # last: until then, the next run can go on
+            record = self.finish(partial, filenames, labels, writer, recipe)
+            writer.close(finished=True)  # last: until then, the next run can go on
         storage.replace_folder(partial, folder)
-        _report_files(type_run, writer, folder)
+        _report_files(type_run, record, folder)
 
     def _is_up_to_date(self, type_run: str, recipe: dict) -> bool:
         try:
@@ -353,7 +346,7 @@ class GenerateDataset:
         if done:
             print(f"going on after {done} of {len(filenames)} files")
         waiting = filenames[done:]
-        workers = min(self.workers or multiprocessing.cpu_count(), max(1, len(waiting)))
+        workers = min(multiprocessing.cpu_count(), max(1, len(waiting)))
         bar = command.progress(total=len(filenames), initial=done, unit="file", desc="extracting")
         results = ordered_map(
             extract,
@@ -400,7 +393,7 @@ class GenerateDataset:
 
     def finish(
         self, path: Path, filenames: list[str], labels: list, writer: PatchWriter, recipe: dict
-    ) -> None:
+    ) -> dict:
         """Write all but the patches, once these are complete.
 
         Parameters
@@ -415,6 +408,11 @@ class GenerateDataset:
             It has counted the patches.
         recipe : dict
             Of `recipe`.
+
+        Returns
+        -------
+        dict
+            The record.
         """
         counts = [line["patches"] for line in writer.done]
         if sum(counts) == 0:
@@ -440,6 +438,7 @@ class GenerateDataset:
             "made_with": storage.environment("numpy", "scipy", "librosa", "soundfile", "soxr"),
         }
         storage.save_json(path / tensors.RECORD, record)
+        return record
 
     def _split(self, part: tensors.Tensors) -> None:
         """Split a part, save the split beside its tensors, and print the counts."""
@@ -495,21 +494,19 @@ def extract(
     return [patches[:shortest] for patches in inputs], said
 
 
-def _report_files(type_run: str, writer: PatchWriter, folder: Path) -> None:
-    left_out = [line for line in writer.done if not line["patches"]]
-    noted = [line for line in writer.done if line["patches"] and line["reason"]]
-    used = len(writer.done) - len(left_out)
-    print(f"{type_run}: {writer.patches} patches of {used} files in {folder}")
-    for what, lines in (("note", noted), ("left out", left_out)):
-        for line in lines[:MAX_NAMED]:
-            print(f"{what}: {line['file']}: {line['reason']}")
-        if len(lines) > MAX_NAMED:
-            print(f"... and {len(lines) - MAX_NAMED} more: see {folder / tensors.RECORD}")
+def _report_files(type_run: str, record: dict, folder: Path) -> None:
+    left_out, files = record["left_out"], record["files"]
+    print(f"{type_run}: {record['patches']} patches of {files - len(left_out)} files in {folder}")
+    for what, reasons in (("note", record["notes"]), ("left out", left_out)):
+        for name in [*reasons][:MAX_NAMED]:
+            print(f"{what}: {name}: {reasons[name]}")
+        if len(reasons) > MAX_NAMED:
+            print(f"... and {len(reasons) - MAX_NAMED} more: see {folder / tensors.RECORD}")
     if left_out:
-        print(f"left out {len(left_out)} of {len(writer.done)} files in all")
+        print(f"left out {len(left_out)} of {files} files in all")
 
 
-def generate(config: Config, *, force: bool = False, workers: int | None = None) -> None:
+def generate(config: Config, *, force: bool = False) -> None:
     """Generate the training and testing tensors of the data set.
 
     Parameters
@@ -518,15 +515,9 @@ def generate(config: Config, *, force: bool = False, workers: int | None = None)
         The data set and all parameters.
     force : bool
         Extract anew what is there.
-    workers : int, optional
-        Processes; one a core by default.
     """
     generator = GenerateDataset(
-        config.patch_frames,
-        len(config.labels),
-        config.val_split,
-        config=config,
-        workers=workers,
+        config.patch_frames, len(config.labels), config.val_split, config=config
     )
     run = generator.run if len(config.data_set.folders) == 1 else generator.run_multi
     for type_run in tensors.PARTS:

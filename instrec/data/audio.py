@@ -165,14 +165,19 @@ def _decoded(path: Path, target: Path) -> Path:
             if block.shape[1] != file.channels:
                 found.append("its number of channels changes: used until there")
                 break
-            if file.tell() > MAX_FRAMES:
-                raise InputError(
-                    f"too long to be read whole: expected at most {MAX_FRAMES:,} samples a channel"
-                )
+            _refuse_long(file.tell())
             file.write(block)
     if found:
         warnings.warn("; ".join(found), Damaged, stacklevel=4)
     return target
+
+
+def _refuse_long(frames: int) -> None:
+    if frames > MAX_FRAMES:
+        raise InputError(
+            f"too long to be read whole: expected at most {MAX_FRAMES:,} samples a channel, "
+            f"found {frames:,}"
+        )
 
 
 def format_of(path: Path) -> tuple[str, str]:
@@ -224,12 +229,7 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
     with open_audio(path) as file, reading(path):
         rate = file.samplerate
         # Before memory is taken: a few bytes of a damaged header can promise days of audio.
-        frames = max(file.frames, file.frames * sr // rate)
-        if frames > MAX_FRAMES:
-            raise InputError(
-                f"too long to be read whole: expected at most {MAX_FRAMES:,} samples a channel, "
-                f"found {frames:,}"
-            )
+        _refuse_long(max(file.frames, file.frames * sr // rate))
         y = _read_mono(file)
         if len(y) == 0:
             raise InputError("holds no audio")

@@ -11,6 +11,8 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from instrec.common import storage
 from instrec.config import Config
 from instrec.data import splits
@@ -64,7 +66,7 @@ def read_irmas(
     left_out : list of (str, str)
         Name of each test clip without usable labels, and why.
     """
-    train = _read_label_folders(root / IRMAS_TRAIN, labels, prefix=f"{IRMAS_TRAIN}/")
+    train = _read_label_folders(root, labels, prefix=f"{IRMAS_TRAIN}/")
     test, left_out = [], []
     for path in irmas_test_files(root, AUDIO_SUFFIXES):
         name = path.relative_to(root).as_posix()
@@ -223,11 +225,11 @@ def read_folders(
     """
     clips = _read_label_folders(root, labels)
     carried = [clip.labels for clip in clips]
-    in_train = splits.halves(carried, seed=seed)
-    if test_files is not None:
-        in_train = ~splits.some_of_each(carried, test_files, seed=seed)
-    train = [clip for clip, first in zip(clips, in_train, strict=True) if first]
-    test = [clip for clip, first in zip(clips, in_train, strict=True) if not first]
+    if test_files is None:
+        tests = ~splits.halves(carried, seed=seed)
+    else:
+        tests = splits.some_of_each(carried, test_files, seed=seed)
+    train, test = ([clips[i] for i in np.flatnonzero(part)] for part in (~tests, tests))
     return train, test, []
 
 
@@ -251,7 +253,7 @@ def _read_label_folders(root: Path, labels: tuple[str, ...], prefix: str = "") -
     return [
         Clip(f"{prefix}{label}/{path.name}", (label,))
         for label in labels
-        for path in _audio_files(root / label)
+        for path in _audio_files(root / prefix / label)
     ]
 
 

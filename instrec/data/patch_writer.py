@@ -33,9 +33,9 @@ class PatchWriter:
     def __init__(self, folder: Path, names: list[str], patch_shape: tuple[int, ...]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.patch_shape = patch_shape
-        self.paths = [folder / f"{name}.npy" for name in names]
         self._folder, self._journal_path = folder, folder / self.JOURNAL
-        self._files = [path.open("r+b" if path.exists() else "w+b") for path in self.paths]
+        paths = [folder / f"{name}.npy" for name in names]
+        self._files = [path.open("r+b" if path.exists() else "w+b") for path in paths]
         for file in self._files:
             self._write_header(file, 0)
         self.done = self._read_journal()  # one dictionary a finished file, in order
@@ -72,7 +72,7 @@ class PatchWriter:
         self.done.append(line)
         self.patches += patches
 
-    def close(self, *, finished: bool) -> None:
+    def close(self, *, finished: bool = False) -> None:
         """Close the files; if all is written, complete the headers and remove the journal.
 
         Parameters
