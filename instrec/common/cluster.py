@@ -10,6 +10,7 @@ import functools
 import importlib.metadata
 import logging
 import platform
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -28,7 +29,7 @@ except ImportError:
     ) from None
 
 # Seconds: within which a scheduler and then a worker must answer, as all may have been started at
-# once; for a goodbye; and after which it is looked whether there are workers still.
+# once; for a goodbye; and after which workers are counted again.
 CONNECT, CLOSE, RECOUNT = 30, 2, 5
 PACKAGES = ("numpy", "scipy", "librosa", "soundfile", "soxr", "keras", "tensorflow")
 
@@ -73,7 +74,11 @@ def workers(address: str) -> Iterator[tuple[Callable, Callable[[], int]]]:
             future = client.submit(_work, _RECIPE, function, task, pure=False)
             return functools.partial(_result, client, future)
 
-        yield submit, lambda: max(1, len(client.nthreads()))  # workers come and go
+        @functools.lru_cache(maxsize=1)
+        def count(_period: float) -> int:  # workers come and go
+            return max(1, len(client.nthreads()))
+
+        yield submit, lambda: count(time.monotonic() // RECOUNT)
     except distributed.KilledWorker as error:
         raise BrokenProcessPool(_first_line(error)) from None
     except (concurrent.futures.CancelledError, CommClosedError) as error:

@@ -47,7 +47,7 @@ def reading(path: str | Path) -> Iterator[None]:
             Path(path).open("rb").close()
         except OSError as refused:  # the system knows better: no such file, permission denied
             raise InputError(refused.strerror.lower()) from None
-        raise InputError(f"not readable as audio ({_reason(error)})") from None
+        raise InputError(f"not readable as audio ({decode.reason_of(error)})") from None
 
 
 @contextlib.contextmanager
@@ -191,18 +191,18 @@ def format_of(path: Path) -> tuple[str, str]:
     Returns
     -------
     format, subtype : str
-        As soundfile names them: its own, or the usual ones of its ending.
+        As soundfile names them: its own, or those of WAV if that cannot be written.
     """
     import soundfile
 
-    if decode.is_plain(path) or path.suffix.lower() not in (".wav", ".aif", ".aiff"):
-        with contextlib.suppress(soundfile.LibsndfileError):
-            info = soundfile.info(os.fsencode(path) if os.name != "nt" else path)
-            return info.format, info.subtype
-    kind = {".aif": "AIFF"}.get(path.suffix.lower(), path.suffix[1:].upper())
-    if kind not in soundfile.available_formats():
-        kind = "WAV"
-    return kind, soundfile.default_subtype(kind)
+    with contextlib.suppress(soundfile.LibsndfileError):
+        info = soundfile.info(os.fsencode(path) if os.name != "nt" else path)
+        # Codecs within WAV and AIFF do not keep the length.
+        is_exact = decode.is_plain(path) or info.format not in ("WAV", "WAVEX", "AIFF")
+        kind = info.format, info.subtype if is_exact else "PCM_16"
+        if soundfile.check_format(*kind):
+            return kind
+    return "WAV", "PCM_16"
 
 
 def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
@@ -284,7 +284,3 @@ def resample(y: np.ndarray, rate: int, sr: int) -> np.ndarray:
     length = int(np.ceil(len(y) * sr / rate))
     y = soxr.resample(y, rate, sr, quality="HQ")[:length]
     return np.pad(y, (0, length - len(y)))
-
-
-def _reason(error: Exception) -> str:
-    return str(error).rsplit(": ", 1)[-1].strip().rstrip(".")

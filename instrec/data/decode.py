@@ -136,7 +136,7 @@ def blocks(path: Path, notes: list[str]) -> Iterator[tuple[np.ndarray, int]]:
             file = opened.enter_context(_File(path))
             container = opened.enter_context(av.open(file, options=options, **lenient))
         except (av.error.FFmpegError, ValueError, OSError) as error:
-            raise InputError(f"not readable as audio ({_reason(error)})") from None
+            raise InputError(f"not readable as audio ({reason_of(error)})") from None
         if not container.streams.audio:
             raise InputError("not readable as audio (it holds no audio stream)")
         stream = container.streams.audio[0]
@@ -194,6 +194,17 @@ def _is_cut(path: Path, seconds: float, stream: "av.audio.stream.AudioStream") -
     return is_counted and stream.duration * stream.time_base > seconds + 0.2
 
 
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return text.splitlines()[0].lower() if text else type(error).__name__
+def reason_of(error: Exception) -> str:
+    """Say in a few words why audio could not be read.
+
+    Parameters
+    ----------
+    error : Exception
+        Of libsndfile, of FFmpeg or of the system.
+
+    Returns
+    -------
+    str
+    """
+    text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    return text.splitlines()[0].rstrip(".").lower() if text else type(error).__name__

@@ -120,8 +120,6 @@ def separate_file(
             if file.frames == 0:
                 raise InputError("holds no audio")
             format_, subtype = kind or audio.format_of(source)
-            if not soundfile.check_format(format_, subtype):
-                raise InputError(f"cannot be written as {format_} {subtype}")
             like = (file.samplerate, file.channels, subtype)
             outputs = [
                 opened.enter_context(soundfile.SoundFile(path, "w", *like, format=format_))
