@@ -20,6 +20,7 @@ from instrec.errors import InputError
 READ_BLOCK = 1 << 16  # frames of audio read at once: few calls, and they fit the cache
 MIN_RATE = 1000  # Hz; a header that says less is damaged, and would be resampled to hours
 MAX_FRAMES = 2**28  # of a file that is read whole, or resampled: 100 min at 44.1 kHz
+EXACT = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 FREE = 2**20  # bytes; with less, a disk counts as full
 CANCELLED = 1e-3  # of the peak of a channel: a mean of channels below it is what they leave over
 
@@ -107,9 +108,10 @@ def notes() -> Iterator[list[str]]:
 def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F821
     """Open audio of any format, as far as it goes.
 
-    WAV and AIFF files whose chunks add up are opened as they are. Of everything else a header may
-    be wrong: it is decoded to its end into a temporary file, whose length is true. What a file
-    promises beyond that, as one that was cut off, is told by a warning, `Damaged`.
+    WAV and AIFF files of plain samples whose chunks add up are opened as they are. Of everything
+    else a header may be wrong: it is decoded to its end into a temporary file, whose length is
+    true. What a file promises beyond that, as one that was cut off, is told by a warning,
+    `Damaged`.
 
     Parameters
     ----------
@@ -134,21 +136,35 @@ def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F8
         with reading(path):
             if not stat.S_ISREG(path.stat().st_mode):
                 raise InputError("no regular file: expected a file, found a folder, pipe or device")
-            is_plain = decode.is_plain(path)
-            if is_plain:
-                # Bytes, for a name need not be text; Windows' names are, and take no bytes.
-                name = path if os.name == "nt" else os.fsencode(path)
-                file = opened.enter_context(soundfile.SoundFile(name))
-        if not is_plain:  # a full disk is then no fault of the recording
+            file = _open_plain(path)
+        if file is None:  # a full disk is then no fault of the recording
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-            decoded = _decoded(path, folder / "decoded.w64")
-            file = opened.enter_context(soundfile.SoundFile(decoded))
+            file = soundfile.SoundFile(_decoded(path, folder / "decoded.w64"))
+        opened.enter_context(file)
         if file.samplerate < MIN_RATE:
             raise InputError(
                 f"damaged: expected a sampling rate of {MIN_RATE} Hz or more, found "
                 f"{file.samplerate} Hz"
             )
         yield file
+
+
+def _open_plain(path: Path) -> "soundfile.SoundFile | None":  # noqa: F821
+    """Open a file that libsndfile reads exactly; None if it is another."""
+    import soundfile
+
+    if decode.adds_up(path):
+        with contextlib.suppress(soundfile.LibsndfileError):
+            file = soundfile.SoundFile(_name(path))
+            if file.subtype in EXACT:
+                return file
+            file.close()
+    return None
+
+
+def _name(path: Path) -> bytes | Path:
+    """Name a file to libsndfile: bytes, for a name need not be text; Windows takes no bytes."""
+    return path if os.name == "nt" else os.fsencode(path)
 
 
 def _decoded(path: Path, target: Path) -> Path:
@@ -196,10 +212,10 @@ def format_of(path: Path) -> tuple[str, str]:
     import soundfile
 
     with contextlib.suppress(soundfile.LibsndfileError):
-        info = soundfile.info(os.fsencode(path) if os.name != "nt" else path)
+        info = soundfile.info(_name(path))
         # Codecs within WAV and AIFF do not keep the length.
-        is_exact = decode.is_plain(path) or info.format not in ("WAV", "WAVEX", "AIFF")
-        kind = info.format, info.subtype if is_exact else "PCM_16"
+        is_kept = info.subtype in EXACT or info.format not in ("WAV", "WAVEX", "AIFF")
+        kind = info.format, info.subtype if is_kept else "PCM_16"
         if soundfile.check_format(*kind):
             return kind
     return "WAV", "PCM_16"

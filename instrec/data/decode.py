@@ -8,7 +8,7 @@ import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 FORMATS = "wav,w64,aiff,caf,au,flac,ogg,mp3,aac,mov,matroska,asf,ac3,eac3,amr,ape,tta,wv,dsf,mpeg"
 FORMATS += ",mpegts,avi"
 STREAMED = 0x7FFFF000  # chunk sizes from here on, and 0, say that the writer did not know
-CODECS = (1, 3, 6, 7)  # of a WAV file: integers, floating point, A-law and mu-law
 
 
-def is_plain(path: Path) -> bool:
-    """Tell whether a file is WAV or AIFF whose chunk sizes add up, so that libsndfile is exact.
+def adds_up(path: Path) -> bool:
+    """Tell whether a file is WAV or AIFF that holds as many samples as its header says.
 
     Parameters
     ----------
@@ -36,8 +35,8 @@ def is_plain(path: Path) -> bool:
     -------
     bool
     """
-    found = chunk_of_samples(path)
-    return found is not None and found.is_known and found.promised == found.held > 0
+    promised, held = _bytes_of_samples(path) or (0, 0)
+    return promised == held > 0
 
 
 class _File(io.FileIO):
@@ -50,55 +49,20 @@ class _File(io.FileIO):
             return -1
 
 
-class Chunk(NamedTuple):
-    """The chunk of the samples of a WAV or AIFF file.
-
-    Parameters
-    ----------
-    promised, held : int
-        Bytes that its header says, and that the file has.
-    is_known : bool
-        Whether libsndfile decodes it exactly.
-    """
-
-    promised: int
-    held: int
-    is_known: bool
-
-
-def chunk_of_samples(path: Path) -> Chunk | None:
-    """Find the samples of a WAV or AIFF file; None if it is none, or has none.
-
-    Parameters
-    ----------
-    path : Path
-        A file that can be opened.
-
-    Returns
-    -------
-    Chunk or None
-    """
+def _bytes_of_samples(path: Path) -> tuple[int, int] | None:
+    """Return the bytes of samples that a WAV or AIFF file promises and has; None if it is none."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
         order = {b"RIFF": "<", b"RIFX": ">", b"FORM": ">"}.get(head[:4])
         if order is None or head[8:] not in (b"WAVE", b"AIFF", b"AIFC"):
             return None
-        is_known = True
         while len(header := file.read(8)) == 8:
             name, (length,) = header[:4], struct.unpack(order + "I", header[4:])
             begin = file.tell()
             if name in (b"data", b"SSND"):
                 rest = size - begin
-                return Chunk(length, min(length, rest) if 0 < length < STREAMED else rest, is_known)
-            if name == b"fmt ":
-                fields = file.read(26)
-                tag = struct.unpack(order + "H", fields[:2])[0] if len(fields) > 1 else 0
-                if tag == 0xFFFE and len(fields) == 26:  # the tag stands in the extension
-                    tag = struct.unpack(order + "H", fields[24:26])[0]
-                is_known = tag in CODECS
-            if name == b"COMM" and head[8:] == b"AIFC":
-                is_known = file.read(22)[18:22] in (b"NONE", b"sowt", b"fl32", b"FL32", b"fl64")
+                return length, min(length, rest) if 0 < length < STREAMED else rest
             file.seek(begin + length + length % 2)
     return None
 
@@ -177,9 +141,10 @@ def _samples_of(frame: "av.AudioFrame") -> np.ndarray:
 
 def _is_cut(path: Path, seconds: float, stream: "av.audio.stream.AudioStream") -> bool:
     """Tell whether a file promises more than the seconds that it holds."""
-    chunk = chunk_of_samples(path)
-    if chunk is not None:
-        return chunk.held < chunk.promised < STREAMED
+    samples = _bytes_of_samples(path)
+    if samples is not None:
+        promised, held = samples
+        return held < promised < STREAMED
     with path.open("rb") as file:
         head = file.read(1 << 14)
         file.seek(max(0, path.stat().st_size - (1 << 16)))
