@@ -264,14 +264,9 @@ class GenerateDataset:
         InputError
             If no data set is chosen, or it has no metadata: the labels of the clips are there.
         """
-        clips = metadata.read(self.config, "test")
-        pure = splits.pure_mask(
-            [clip.labels for clip in clips],
-            [clip.filename for clip in clips],
-            file_id,
-            halve_by=self.config.halve_by,
-            seed=self.config.seed,
-        )
+        config, clips = self.config, metadata.read(self.config, "test")
+        labels, files = [clip.labels for clip in clips], [clip.filename for clip in clips]
+        pure = splits.pure_mask(labels, files, file_id, halve_by=config.halve_by, seed=config.seed)
         found = []
         for half in (pure, ~pure):
             rows = np.flatnonzero(half)
@@ -348,12 +343,8 @@ class GenerateDataset:
         waiting = filenames[done:]
         workers = min(multiprocessing.cpu_count(), max(1, len(waiting)))
         bar = command.progress(total=len(filenames), initial=done, unit="file", desc="extracting")
-        results = ordered_map(
-            extract,
-            [(self, filename, step) for filename in waiting],
-            workers=workers,
-            scheduler=self.config.scheduler,
-        )
+        tasks = [(self, filename, step) for filename in waiting]
+        results = ordered_map(extract, tasks, workers=workers, scheduler=self.config.scheduler)
         with bar, contextlib.closing(results):
             try:
                 for filename, (patches, reason) in zip(waiting, results, strict=True):

@@ -197,12 +197,8 @@ def separate_all(
         (source / name, {target: trees[target].folder / name for target in targets})
         for name, targets in missing.items()
     ]
-    outcomes = command.progress(
-        ordered_map(separated.separate_file, tasks, scheduler=config.scheduler),
-        total=len(tasks),
-        unit="file",
-        desc="separating",
-    )
+    results = ordered_map(separated.separate_file, tasks, scheduler=config.scheduler)
+    outcomes = command.progress(results, total=len(tasks), unit="file", desc="separating")
     left_out, clipped = [], 0
     for (name, targets), outcome in zip(missing.items(), outcomes, strict=True):
         clipped += outcome.clipped

@@ -390,9 +390,10 @@ def _check(config: Config, source: str) -> None:
     """Refuse parameters out of range."""
     counts = "sample_rate stft_window n_fft hop_length num_mel_bands nb_epochs batch_size iter_num"
     # name: what is expected, and whether it is that
-    rules = {name: ("a whole number above 0", lambda x: x > 0) for name in counts.split()}
+    not_negative = ("patience", "learning_rate", "transfer_learning_rate")
+    rules = dict.fromkeys(counts.split(), ("a whole number above 0", lambda x: x > 0))
+    rules |= dict.fromkeys(not_negative, ("0 or more", lambda x: x >= 0))
     rules |= {
-        "patience": ("0 or more", lambda x: x >= 0),
         # Keras takes 32 bits, and each training adds its number.
         "seed": ("a whole number from 0 to 2**31", lambda x: 0 <= x <= 2**31),
         "time_duration": (
@@ -401,8 +402,6 @@ def _check(config: Config, source: str) -> None:
         ),
         "test_overlap": ("0 or more and below 1", lambda x: 0 <= x < 1),
         "val_split": ("a share between 0 and 1", lambda x: 0 < x < 1),
-        "learning_rate": ("0 or more", lambda x: x >= 0),
-        "transfer_learning_rate": ("0 or more", lambda x: x >= 0),
     }
     for name, among in settings.CHOICES.items():
         rules[name] = (f"one of {among}", lambda x, among=among: x in among)

@@ -66,9 +66,9 @@ def whole_set(*paths: Path) -> Iterator[list[Path]]:
             partial.unlink(missing_ok=True)  # a link would lead elsewhere
         with naming(paths[0] if len(paths) == 1 else paths[0].parent):
             yield partials
-        for path, partial in zip(paths, partials, strict=True):
-            with naming(path), partial.open("rb+") as file:
-                os.fsync(file.fileno())
+            for partial in partials:
+                with partial.open("rb+") as file:
+                    os.fsync(file.fileno())
         for path, partial in zip(paths, partials, strict=True):
             partial.replace(path)
     finally:
@@ -459,14 +459,8 @@ def digest_of_sources(root: Path, patterns: Iterable[str], *, without: str = "")
     str
         64 hexadecimal digits.
     """
-    paths = sorted({path for pattern in patterns for path in root.glob(pattern)})
-    return digest_of(
-        [
-            (path.relative_to(root).as_posix(), digest_of_file(path))
-            for path in paths
-            if path.name != without
-        ]
-    )
+    paths = sorted({p for pattern in patterns for p in root.glob(pattern) if p.name != without})
+    return digest_of([(path.relative_to(root).as_posix(), digest_of_file(path)) for path in paths])
 
 
 def environment(*packages: str) -> dict:

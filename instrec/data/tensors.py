@@ -289,11 +289,10 @@ class Tensors:
         -------
         train_rows, validation_rows : np.ndarray [shape=(n,), dtype=int]
         """
-        apart = (
-            self.fold_mask(config, *held_out)
-            if isinstance(held_out, tuple)
-            else self.validation_mask(config, fraction)
-        )
+        if isinstance(held_out, tuple):
+            apart = self.fold_mask(config, *held_out)
+        else:
+            apart = self.validation_mask(config, fraction)
         rows = np.flatnonzero(~apart)
         if not held_out:
             return rows, np.flatnonzero(apart)
@@ -406,19 +405,14 @@ def load(config: Config, part: str) -> Tensors:
             f"{path / 'file_id.npy'} is damaged (file {file_id.max()} of {files}): run {remedy}"
         )
     shape = (patches, *parameters.patch_shape)
+    inputs = [
+        _load_array(path / f"{input_name(name)}.npy", shape, "f4", remedy, in_memory=False)
+        for name in config.data_set.folders
+    ]
+    names = _load_array(path / "files.npy", (files,), "U", remedy).tolist()
+    labels = _load_array(path / "labels.npy", (files, len(config.labels)), "u", remedy)
     return Tensors(
-        part,
-        path,
-        [
-            _load_array(path / f"{input_name(name)}.npy", shape, "f4", remedy, in_memory=False)
-            for name in config.data_set.folders
-        ],
-        file_id,
-        _load_array(path / "files.npy", (files,), "U", remedy).tolist(),
-        _load_array(path / "labels.npy", (files, len(config.labels)), "u", remedy).astype(bool),
-        config.labels,
-        record,
-        remedy,
+        part, path, inputs, file_id, names, labels.astype(bool), config.labels, record, remedy
     )
 
 
