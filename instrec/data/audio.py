@@ -26,13 +26,8 @@ CANCELLED = 1e-3  # of the peak of a channel: a mean of channels below it is wha
 
 
 @contextlib.contextmanager
-def reading(path: str | Path) -> Iterator[None]:
-    """Turn what fails in the block, which reads audio and nothing else, into an `InputError`.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file that is read.
+def reading() -> Iterator[None]:
+    """Turn what libsndfile cannot read in the block into an `InputError`.
 
     Raises
     ------
@@ -43,11 +38,7 @@ def reading(path: str | Path) -> Iterator[None]:
 
     try:
         yield
-    except (soundfile.LibsndfileError, OSError) as error:
-        try:
-            Path(path).open("rb").close()
-        except OSError as refused:  # the system knows better: no such file, permission denied
-            raise InputError(refused.strerror.lower()) from None
+    except soundfile.LibsndfileError as error:
         raise InputError(f"not readable as audio ({decode.reason_of(error)})") from None
 
 
@@ -126,17 +117,19 @@ def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F8
     Raises
     ------
     InputError
-        If it is no regular file, cannot be decoded, is too long to be read whole, or its sampling
-        rate is none.
+        If it is no regular file, cannot be opened, decoded or read, is too long to be read whole,
+        or its sampling rate is none.
     """
     import soundfile
 
     path = Path(path)
     with contextlib.ExitStack() as opened:
-        with reading(path):
+        try:
             if not stat.S_ISREG(path.stat().st_mode):
                 raise InputError("no regular file: expected a file, found a folder, pipe or device")
             file = _open_plain(path)
+        except OSError as error:
+            raise InputError(decode.reason_of(error)) from None
         if file is None:  # a full disk is then no fault of the recording
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
             file = soundfile.SoundFile(_decoded(path, folder / "decoded.w64"))
@@ -146,7 +139,8 @@ def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F8
                 f"damaged: expected a sampling rate of {MIN_RATE} Hz or more, found "
                 f"{file.samplerate} Hz"
             )
-        yield file
+        with reading():
+            yield file
 
 
 def _open_plain(path: Path) -> "soundfile.SoundFile | None":  # noqa: F821
@@ -242,7 +236,7 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
         If the file is missing, unreadable, empty, silent, too long to be read whole, or holds NaN
         or infinity, or its channels cancel each other out.
     """
-    with open_audio(path) as file, reading(path):
+    with open_audio(path) as file:
         rate = file.samplerate
         # Before memory is taken: a few bytes of a damaged header can promise days of audio.
         _refuse_long(max(file.frames, file.frames * sr // rate))

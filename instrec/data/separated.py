@@ -54,8 +54,8 @@ def component_of(folder: str) -> tuple[str, int]:
 class AudioFile:
     """The samples of an open file as an array [channels x n] that is read where it is sliced."""
 
-    def __init__(self, file: "soundfile.SoundFile", path: Path) -> None:  # noqa: F821
-        self._file, self._path = file, path
+    def __init__(self, file: "soundfile.SoundFile") -> None:  # noqa: F821
+        self._file = file
         self.shape = (file.channels, file.frames)
 
     def __getitem__(self, index: tuple) -> np.ndarray:
@@ -68,7 +68,7 @@ class AudioFile:
         """
         _, samples = index
         start, stop, _ = samples.indices(self.shape[1])
-        with audio.reading(self._path):
+        with audio.reading():
             self._file.seek(start)
             y = self._file.read(stop - start, dtype="float32", always_2d=True).T
         if not np.all(np.isfinite(y)):
@@ -126,7 +126,7 @@ def separate_file(
                 for path in partials
             ]
             peak, peaks = 0.0, np.zeros(len(targets))
-            for y, separated in _separated(AudioFile(file, source), file.samplerate, targets):
+            for y, separated in _separated(AudioFile(file), file.samplerate, targets):
                 for output, piece in zip(outputs, separated, strict=True):
                     output.write(piece.T)
                 peak = max(peak, np.abs(y).max(initial=0))
