@@ -208,7 +208,8 @@ def format_of(path: Path) -> tuple[str, str]:
     with contextlib.suppress(soundfile.LibsndfileError):
         info = soundfile.info(_name(path))
         # Codecs within WAV and AIFF do not keep the length.
-        is_kept = info.subtype in EXACT or info.format not in ("WAV", "WAVEX", "AIFF")
+        is_plain = info.subtype in EXACT and decode.adds_up(path)
+        is_kept = is_plain or info.format not in ("WAV", "WAVEX", "AIFF")
         kind = info.format, info.subtype if is_kept else "PCM_16"
         if soundfile.check_format(*kind):
             return kind
