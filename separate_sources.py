@@ -45,8 +45,8 @@ class Tree:
         self._states = {}
         if self._journal.exists():
             text = self._journal.read_text(encoding="utf-8", errors="replace")
-            for line in text.splitlines():
-                with contextlib.suppress(ValueError, KeyError, TypeError):  # cut by a kill
+            for line in text.splitlines():  # one may have been cut by a kill
+                with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
                     entry = json.loads(line)
                     self._states[entry["file"]] = entry["state"]
 

@@ -125,7 +125,7 @@ class PatchWriter:
                 for file in self._files if size else []:
                     digest.update(file.read(size))
                 intact = entry["sha256"] == digest.hexdigest() and "reason" in entry
-            except (ValueError, KeyError, TypeError, OverflowError, MemoryError):
+            except (ValueError, KeyError, TypeError, OverflowError, MemoryError, RecursionError):
                 break
             if not intact:
                 break
