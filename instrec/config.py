@@ -23,6 +23,7 @@ from settings import DATA_SETS, DataSet
 ENSEMBLE = "ensemble_"
 HALVED_BY = {"patch": "halved_by_patch_", "clip": "", "song": "halved_by_song_"}
 RESULT_PREFIXES = (ENSEMBLE, HALVED_BY["patch"], HALVED_BY["song"])
+PLACES = ("data_path", "feature_path", "models_root", "scheduler")  # in capitals in settings.py
 PRETRAINED = "rendered_1024/model_residual.adam"  # the model that comes with the code
 
 
@@ -190,7 +191,7 @@ class Config:
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in ("data_path", "feature_path", "models_root", "scheduler", "row")
+            if field.name not in (*PLACES, "row")
         }
 
     @property
@@ -339,15 +340,9 @@ def read(**changes: Any) -> Config:  # noqa: ANN401
     InputError
         If a parameter is out of range.
     """
-    places = {
-        "data_path": settings.DATA_PATH,
-        "feature_path": settings.FEATURE_PATH,
-        "models_root": settings.MODELS_ROOT,
-        "scheduler": settings.SCHEDULER,
-        "row": None,
-    }
-    names = (field.name for field in dataclasses.fields(Config) if field.name not in places)
-    config = Config(**{name: getattr(settings, name) for name in names}, **places)
+    names = {field.name for field in dataclasses.fields(Config)} - {"row"}
+    places = {name: getattr(settings, name.upper()) for name in PLACES}
+    config = Config(**{n: getattr(settings, n) for n in names - set(PLACES)}, **places, row=None)
     return config.changed(config.parameters() | changes, "settings.py")
 
 

@@ -42,9 +42,11 @@ class Clip:
     labels: tuple[str, ...]
 
 
-def read_irmas(
-    root: Path, labels: tuple[str, ...], known: set[str]
-) -> tuple[list[Clip], list[Clip], list[tuple[str, str]]]:
+# Clips that train, clips that test, and the names of those that are left out, and why.
+Found = tuple[list[Clip], list[Clip], list[tuple[str, str]]]
+
+
+def read_irmas(root: Path, labels: tuple[str, ...], known: set[str]) -> Found:
     """Read an IRMAS tree.
 
     Test clips may lie anywhere below folders called `IRMAS-TestingData*`: as distributed, without
@@ -201,9 +203,7 @@ def labels_in(path: Path) -> set[str]:
     return found
 
 
-def read_folders(
-    root: Path, labels: tuple[str, ...], seed: int, test_files: int | None = None
-) -> tuple[list[Clip], list[Clip], list[tuple[str, str]]]:
+def read_folders(root: Path, labels: tuple[str, ...], seed: int, test_files: int | None) -> Found:
     """Read a tree of one folder a label, split at random into train and test, label by label.
 
     Parameters
@@ -214,9 +214,9 @@ def read_folders(
         Their names.
     seed : int
         Of the random split.
-    test_files : int, optional
+    test_files : int or None
         Files of a label that test (thesis 5.1.5), where it has twice as many or more; half of them
-        by default.
+        if None.
 
     Returns
     -------
@@ -330,7 +330,7 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def read_tree(config: Config, root: Path) -> tuple[list[Clip], list[Clip], list[tuple[str, str]]]:
+def read_tree(config: Config, root: Path) -> Found:
     """Read the audio tree of the data set in whichever layout it has; returns as `read_irmas`.
 
     Parameters
