@@ -77,8 +77,9 @@ class Tree:
         """
         size = storage.state_of(self.folder / name)[:1]
         with self._journal.open("a", encoding="utf-8") as file:
-            # The line end first: the last line may have been cut by a kill.
-            file.write("\n" + json.dumps({"file": name, "state": state + size}))
+            if file.tell():  # on a line of its own, even if the last one was cut by a kill
+                file.write("\n")
+            file.write(json.dumps({"file": name, "state": state + size}))
 
     def surplus(self, names: set[str]) -> list[str]:
         """List audio of this tree whose source is gone.
