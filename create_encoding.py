@@ -72,14 +72,14 @@ def encode(config: Config) -> None:
     train, test, left_out = metadata.read_tree(config, root)
     counts = [metadata.count_labels(clips, data_set.labels) for clips in (train, test)]
     for label, in_train, in_test in zip(data_set.labels, *counts, strict=True):
-        if data_set.layout == "irmas" and not in_train:
+        if data_set.layout == "irmas":
+            folder, needed, found = root / IRMAS_TRAIN / label, 1, in_train
+        else:  # to split them into train and test
+            folder, needed, found = root / label, 2, in_train + in_test
+        if found < needed:
             raise InputError(
-                f"expected audio files in {root / IRMAS_TRAIN / label}, found none: {HOW_TO}"
-            )
-        if data_set.layout == "folders" and in_train + in_test < 2:
-            raise InputError(
-                f"expected 2 or more audio files in {root / label}, to split them into train and "
-                f"test, found {in_train + in_test or 'none'}"
+                f"expected {needed} or more audio files in {folder}, found {found or 'none'}: "
+                f"{HOW_TO}"
             )
     if not test:
         why = f"; left out {len(left_out)}, the first {': '.join(left_out[0])}" if left_out else ""

@@ -43,8 +43,6 @@ class GenerateDataset:
         Share of the training data that trains, from 0 to 1.
     config : Config, optional
         By default what settings.py says; it names the data set, where one is needed.
-    workers : int, optional
-        Processes that extract; as many as there are processors by default.
 
     Raises
     ------
@@ -59,11 +57,9 @@ class GenerateDataset:
         val_split: float,
         *,
         config: Config | None = None,
-        workers: int | None = None,
     ) -> None:
         self.config = config = config or read()
         self.duration, self.num_classes, self.val_split = duration, num_classes, val_split
-        self.workers = workers
         if duration != config.patch_frames:
             raise InputError(
                 f"expected duration to be {config.patch_frames} frames, found {duration}: "
@@ -106,7 +102,8 @@ class GenerateDataset:
         InputError
             If the file cannot be used.
         """
-        return self._spectrogram(filename, sr, (win_length,), hop_length, num_mel)[..., 0]
+        parameters = self._parameters(sr, (win_length,), hop_length, num_mel)
+        return self._spectrogram(filename, parameters)[..., 0]
 
     def create_multi_spectrogram(
         self,
@@ -126,16 +123,15 @@ class GenerateDataset:
             Natural logarithm of the mel spectrograms of magnitudes (thesis 5.6.3).
         """
         windows = (win_length, 2 * win_length, 4 * win_length)
-        return self._spectrogram(filename, sr, windows, hop_length, num_mel)
+        return self._spectrogram(filename, self._parameters(sr, windows, hop_length, num_mel))
 
-    def _spectrogram(
-        self, filename: str, sr: int, windows: tuple[int, ...], hop_length: int, num_mel: int
-    ) -> np.ndarray:
-        parameters = FeatureParameters(
-            sr, windows, hop_length, num_mel, self.duration, self.config.n_fft
-        )
+    def _parameters(self, *values: int | tuple[int, ...]) -> FeatureParameters:
+        return FeatureParameters(*values, self.duration, self.config.n_fft)
+
+    def _spectrogram(self, filename: str, parameters: FeatureParameters) -> np.ndarray:
         try:
-            return features.log_mel_channels(audio.load_audio(filename, sr), parameters)
+            y = audio.load_audio(filename, parameters.sample_rate)
+            return features.log_mel_channels(y, parameters)
         except InputError as error:
             raise InputError(f"{filename}: {error}") from None
 
@@ -159,16 +155,16 @@ class GenerateDataset:
             If the file cannot be used, or is shorter than one patch.
         """
         made_with = self.config.features
-        options = {
-            "sr": made_with.sample_rate,
-            "win_length": made_with.windows[0],
-            "hop_length": made_with.hop_length,
-            "num_mel": made_with.num_mel_bands,
-        }
-        if len(made_with.windows) == 1:
-            spectrogram = self.create_spectrogram(filename, **options)[..., np.newaxis]
-        else:
-            spectrogram = self.create_multi_spectrogram(filename, **options)
+        several = len(made_with.windows) > 1
+        create = self.create_multi_spectrogram if several else self.create_spectrogram
+        spectrogram = create(
+            filename,
+            made_with.sample_rate,
+            made_with.windows[0],
+            made_with.hop_length,
+            made_with.num_mel_bands,
+        )
+        spectrogram = spectrogram.reshape(*spectrogram.shape[:2], -1)  # a channel a window
         patches = features.cut_patches(spectrogram, self.duration, step)
         if len(patches) == 0:
             found = (spectrogram.shape[1] - 1) * made_with.hop_length / made_with.sample_rate
@@ -243,20 +239,10 @@ class GenerateDataset:
         class_id, file_id = np.asarray(class_id), np.asarray(file_id)
         if len(class_id) and not 0 <= class_id.min() <= class_id.max() < num_classes:
             raise InputError(f"expected class ids from 0 to {num_classes - 1}")
-        recordings = None
-        if self.config.split_by == "recording":
-            clips = metadata.read(self.config, "train")
-            recordings = [splits.recording_of(clip.filename) for clip in clips]
-        in_validation = splits.validation_mask(
-            class_id,
-            file_id,
-            validation,
-            recordings=recordings,
-            split_by=self.config.split_by,
-            balanced=self.config.balanced,
-            seed=self.config.seed,
-            names=self.config.labels if self.config.dataset is not None else (),
-        )
+        by_recording = self.config.split_by == "recording"
+        clips = metadata.read(self.config, "train") if by_recording else []
+        files = [clip.filename for clip in clips]
+        in_validation = tensors.validation_mask(self.config, class_id, file_id, files, validation)
         found = []
         order = np.random.default_rng(self.config.seed).permutation(len(class_id))
         for mask in (~in_validation, in_validation):
@@ -287,14 +273,9 @@ class GenerateDataset:
         InputError
             If no data set is chosen, or it has no metadata: the labels of the clips are there.
         """
-        clips = metadata.read(self.config, "test")
-        pure = splits.pure_mask(
-            [clip.labels for clip in clips],
-            [clip.filename for clip in clips],
-            file_id,
-            halve_by=self.config.halve_by,
-            seed=self.config.seed,
-        )
+        config, clips = self.config, metadata.read(self.config, "test")
+        labels, files = [clip.labels for clip in clips], [clip.filename for clip in clips]
+        pure = splits.pure_mask(labels, files, file_id, halve_by=config.halve_by, seed=config.seed)
         found = []
         for half in (pure, ~pure):
             rows = np.flatnonzero(half)
@@ -304,7 +285,7 @@ class GenerateDataset:
     def run(self, type_run: str, *, force: bool = False) -> None:
         """Extract the patches of a data set with one input, split and save them.
 
-        Uses `multiprocessing.cpu_count()` processes, if not said otherwise.
+        Uses `multiprocessing.cpu_count()` processes.
 
         Parameters
         ----------
@@ -349,39 +330,30 @@ class GenerateDataset:
             storage.remove_folder(partial)
             storage.save_json(partial / tensors.RECORD, {"recipe": recipe})
         inputs = [tensors.input_name(audio_folder) for audio_folder in self.config.data_set.folders]
-        writer = PatchWriter(partial, inputs, self.config.features.patch_shape)
-        finished = False
-        try:
+        shape = self.config.features.patch_shape
+        with contextlib.closing(PatchWriter(partial, inputs, shape)) as writer:
             self._write_patches(writer, filenames, recipe["step"])
-            self.finish(partial, filenames, labels, writer, recipe)
-            finished = True
-        finally:
-            writer.close(finished=finished)  # last: until then, the next run can go on
+            record = self.finish(partial, filenames, labels, writer, recipe)
+            writer.close(finished=True)  # last: until then, the next run can go on
         storage.replace_folder(partial, folder)
-        _report_files(type_run, writer, folder)
+        _report_files(type_run, record, folder)
 
     def _is_up_to_date(self, type_run: str, recipe: dict) -> bool:
-        if not tensors.has_recipe(tensors.folder(self.config, type_run), recipe):
-            return False
         try:
-            tensors.load(self.config, type_run)
-        except InputError:  # damaged
+            made = tensors.load(self.config, type_run)
+        except InputError:  # not there, of other settings, or damaged
             return False
-        return True
+        return not storage.differences(made.record["recipe"], recipe)
 
     def _write_patches(self, writer: PatchWriter, filenames: list[str], step: int) -> None:
         done = len(writer.done)
         if done:
             print(f"going on after {done} of {len(filenames)} files")
         waiting = filenames[done:]
-        workers = min(self.workers or multiprocessing.cpu_count(), max(1, len(waiting)))
+        workers = min(multiprocessing.cpu_count(), max(1, len(waiting)))
         bar = command.progress(total=len(filenames), initial=done, unit="file", desc="extracting")
-        results = ordered_map(
-            extract,
-            [(self, filename, step) for filename in waiting],
-            workers=workers,
-            scheduler=self.config.scheduler,
-        )
+        tasks = [(self, filename, step) for filename in waiting]
+        results = ordered_map(extract, tasks, workers=workers, scheduler=self.config.scheduler)
         with bar, contextlib.closing(results):
             try:
                 for filename, (patches, reason) in zip(waiting, results, strict=True):
@@ -407,14 +379,8 @@ class GenerateDataset:
         -------
         dict
         """
-        states = []
-        for folder in self.config.data_set.folders:
-            for filename in filenames:
-                try:
-                    state = (self.config.data_path / folder / filename).stat()
-                    states.append((state.st_size, state.st_mtime_ns))
-                except OSError:
-                    states.append(None)
+        folders = [self.config.data_path / folder for folder in self.config.data_set.folders]
+        states = [storage.state_of(folder / name) for folder in folders for name in filenames]
         return {
             **asdict(self.config.features),
             "step": self.config.step(type_run),
@@ -427,7 +393,7 @@ class GenerateDataset:
 
     def finish(
         self, path: Path, filenames: list[str], labels: list, writer: PatchWriter, recipe: dict
-    ) -> None:
+    ) -> dict:
         """Write all but the patches, once these are complete.
 
         Parameters
@@ -442,6 +408,11 @@ class GenerateDataset:
             It has counted the patches.
         recipe : dict
             Of `recipe`.
+
+        Returns
+        -------
+        dict
+            The record.
         """
         counts = [line["patches"] for line in writer.done]
         if sum(counts) == 0:
@@ -467,6 +438,7 @@ class GenerateDataset:
             "made_with": storage.environment("numpy", "scipy", "librosa", "soundfile", "soxr"),
         }
         storage.save_json(path / tensors.RECORD, record)
+        return record
 
     def _split(self, part: tensors.Tensors) -> None:
         """Split a part, save the split beside its tensors, and print the counts."""
@@ -475,17 +447,15 @@ class GenerateDataset:
             *_, validation, _, _ = self.validation_split(
                 rows, part.class_id, part.file_id, self.num_classes, self.val_split
             )
-            name = tensors.split_name(self.config, "train", self.val_split)
-            part.saved_split(name, rows.shape, lambda: np.isin(rows, validation))
             names, second = ("training", "validation"), np.isin(rows, validation)
+            part.saved_split(tensors.split_name(self.config, self.val_split), lambda: second)
         else:
             pure, *_ = self.pure_development_split(rows, part.file_id)
-            name = tensors.split_name(self.config, "test")
             names, second = ("pure", "development"), ~np.isin(rows, pure)
-            part.saved_split(name, rows.shape, lambda: ~second)
+            part.saved_split(tensors.split_name(self.config), lambda: ~second)
         counts = [
-            (label, *np.bincount(second[has_label], minlength=2))
-            for label, has_label in part.patches_of_labels()
+            (label, *np.bincount(second[has_label[part.file_id]], minlength=2))
+            for label, has_label in zip(part.label_names, part.labels.T, strict=True)
         ]
         command.print_table(
             ("patches", *names), [*counts, ("all", *np.bincount(second, minlength=2))]
@@ -530,21 +500,19 @@ def extract(
     return [patches[:shortest] for patches in inputs], said
 
 
-def _report_files(type_run: str, writer: PatchWriter, folder: Path) -> None:
-    left_out = [line for line in writer.done if not line["patches"]]
-    noted = [line for line in writer.done if line["patches"] and line["reason"]]
-    used = len(writer.done) - len(left_out)
-    print(f"{type_run}: {writer.patches} patches of {used} files in {folder}")
-    for what, lines in (("note", noted), ("left out", left_out)):
-        for line in lines[:MAX_NAMED]:
-            print(f"{what}: {line['file']}: {line['reason']}")
-        if len(lines) > MAX_NAMED:
-            print(f"... and {len(lines) - MAX_NAMED} more: see {folder / tensors.RECORD}")
+def _report_files(type_run: str, record: dict, folder: Path) -> None:
+    left_out, files = record["left_out"], record["files"]
+    print(f"{type_run}: {record['patches']} patches of {files - len(left_out)} files in {folder}")
+    for what, reasons in (("note", record["notes"]), ("left out", left_out)):
+        for name in [*reasons][:MAX_NAMED]:
+            print(f"{what}: {name}: {reasons[name]}")
+        if len(reasons) > MAX_NAMED:
+            print(f"... and {len(reasons) - MAX_NAMED} more: see {folder / tensors.RECORD}")
     if left_out:
-        print(f"left out {len(left_out)} of {len(writer.done)} files in all")
+        print(f"left out {len(left_out)} of {files} files in all")
 
 
-def generate(config: Config, *, force: bool = False, workers: int | None = None) -> None:
+def generate(config: Config, *, force: bool = False) -> None:
     """Generate the training and testing tensors of the data set.
 
     Parameters
@@ -553,15 +521,9 @@ def generate(config: Config, *, force: bool = False, workers: int | None = None)
         The data set and all parameters.
     force : bool
         Extract anew what is there.
-    workers : int, optional
-        Processes; one a core by default.
     """
     generator = GenerateDataset(
-        config.patch_frames,
-        len(config.labels),
-        config.val_split,
-        config=config,
-        workers=workers,
+        config.patch_frames, len(config.labels), config.val_split, config=config
     )
     run = generator.run if len(config.data_set.folders) == 1 else generator.run_multi
     for type_run in tensors.PARTS:

@@ -21,11 +21,11 @@ from pathlib import Path
 from instrec.common import command, storage
 from instrec.common.parallel import ordered_map
 from instrec.config import Config
-from instrec.data import audio, metadata, separated, tensors
+from instrec.data import metadata, separated, tensors
 from instrec.errors import InputError
 
 NOTE = "separated.json"  # what a tree is made with
-JOURNAL = ".separated.jsonl"  # the state of each source when it was separated
+JOURNAL = ".separated.jsonl"  # the state of each source when it was separated, and what it gave
 
 
 class Tree:
@@ -42,17 +42,16 @@ class Tree:
     def __init__(self, folder: Path, source: Path) -> None:
         self.folder, self._source = folder, source
         self._journal = folder / JOURNAL
-        self._states, self._start = {}, ""
+        self._states = {}
         if self._journal.exists():
             text = self._journal.read_text(encoding="utf-8", errors="replace")
-            self._start = "" if text.endswith("\n") else "\n"  # of the next line, if one was cut
-            for line in text.splitlines():
-                with contextlib.suppress(ValueError, KeyError, TypeError):  # cut by a kill
+            for line in text.splitlines():  # one may have been cut by a kill
+                with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
                     entry = json.loads(line)
                     self._states[entry["file"]] = entry["state"]
 
     def is_whole(self, name: str) -> bool:
-        """Tell whether a file is there, as long as its source, and its source the same as then.
+        """Tell whether a file is there as it was made, and its source the same as then.
 
         Parameters
         ----------
@@ -63,19 +62,8 @@ class Tree:
         -------
         bool
         """
-        if self._states.get(name) != self._state(name):
-            return False
-        try:
-            with (
-                audio.open_audio(self._source / name) as source,
-                audio.open_audio(self.folder / name) as separated,
-            ):
-                return (source.frames, source.samplerate) == (
-                    separated.frames,
-                    separated.samplerate,
-                )
-        except InputError:
-            return False
+        size = storage.state_of(self.folder / name)[:1]
+        return self._states.get(name) == storage.state_of(self._source / name) + size
 
     def keep(self, name: str, state: list[int]) -> None:
         """Note that a file was separated from its source in that state.
@@ -85,21 +73,13 @@ class Tree:
         name : str
             Of the audio file.
         state : list of int
-            Of `state_of`.
+            Of `storage.state_of`.
         """
+        size = storage.state_of(self.folder / name)[:1]
         with self._journal.open("a", encoding="utf-8") as file:
-            file.write(self._start + json.dumps({"file": name, "state": state}) + "\n")
-        self._start = ""
-
-    def drop(self, name: str) -> None:
-        """Remove what an earlier run made of a source that cannot be separated now.
-
-        Parameters
-        ----------
-        name : str
-            File, relative to the folder.
-        """
-        (self.folder / name).unlink(missing_ok=True)
+            if file.tell():  # on a line of its own, even if the last one was cut by a kill
+                file.write("\n")
+            file.write(json.dumps({"file": name, "state": state + size}))
 
     def surplus(self, names: set[str]) -> list[str]:
         """List audio of this tree whose source is gone.
@@ -118,28 +98,6 @@ class Tree:
             path.relative_to(self.folder).as_posix() for path in found if metadata.is_audio(path)
         }
         return sorted(mine - names)
-
-    def _state(self, name: str) -> list[int]:
-        return state_of(self._source / name)
-
-
-def state_of(path: Path) -> list[int]:
-    """Size and time of a file, by which a change is told; empty if it is not there.
-
-    Parameters
-    ----------
-    path : Path
-        Any file.
-
-    Returns
-    -------
-    list of int
-    """
-    try:
-        state = path.stat()
-    except OSError:
-        return []
-    return [state.st_size, state.st_mtime_ns]
 
 
 def copy_label_files(config: Config) -> None:
@@ -235,17 +193,13 @@ def separate_all(
     missing = {name: targets for name, targets in wanted.items() if targets}
     if len(missing) < len(names):
         print(f"kept {len(names) - len(missing)} of {len(names)} files that are there already")
-    states = {name: state_of(source / name) for name in missing}  # before they are read
+    states = {name: storage.state_of(source / name) for name in missing}  # before they are read
     tasks = [
         (source / name, {target: trees[target].folder / name for target in targets})
         for name, targets in missing.items()
     ]
-    outcomes = command.progress(
-        ordered_map(separated.separate_file, tasks, scheduler=config.scheduler),
-        total=len(tasks),
-        unit="file",
-        desc="separating",
-    )
+    results = ordered_map(separated.separate_file, tasks, scheduler=config.scheduler)
+    outcomes = command.progress(results, total=len(tasks), unit="file", desc="separating")
     left_out, clipped = [], 0
     for (name, targets), outcome in zip(missing.items(), outcomes, strict=True):
         clipped += outcome.clipped
@@ -255,7 +209,7 @@ def separate_all(
             left_out.append((name, outcome.reason))
         for target in targets:
             if outcome.reason:
-                trees[target].drop(name)
+                (trees[target].folder / name).unlink(missing_ok=True)
             else:
                 trees[target].keep(name, states[name])
     print(f"separated {len(missing) - len(left_out)} files of {source}")

@@ -173,14 +173,10 @@ class DataSet:
 
     def __post_init__(self) -> None:
         """Refuse an entry that the scripts could not follow."""
-        for name in ("labels", "folders"):
-            if not isinstance(getattr(self, name), tuple):
-                raise InputError(
-                    f"settings.py, data set {self.name!r}: expected {name} to be a tuple, as "
-                    f"('a', 'b') or ('a',), found {getattr(self, name)!r}"
-                )
         names = (self.name, *self.labels, *self.folders, self.source or self.name)
         for right, expected in (
+            (isinstance(self.labels, tuple), "labels to be a tuple, as ('a', 'b') or ('a',)"),
+            (isinstance(self.folders, tuple), "folders to be a tuple, as ('a', 'b') or ('a',)"),
             (not any(";" in str(label) for label in self.labels), "labels without ';'"),
             (list(self.labels) == sorted(set(self.labels)), "labels in alphabetical order"),
             (all(map(is_plain_name, names)), "names and labels that are file names"),
@@ -220,54 +216,55 @@ class DataSet:
 
 # --- the data sets: add your own with one entry, nothing else needs an edit ----------------------
 JAZZ_TEST = {"test_files": 8, "test_overlap": 0.0}  # thesis 5.1.5
+MULTI_RES = {"channels": 3, "model": "model_multi_res"}
+HARM_PERC = {"model": "model_two_branch"}
 DATA_SETS = {
     -2: DataSet(
-        *("jazz_solo", "Jazz-Solo", JAZZ, ("jazz_solo",), "folders"),
-        source="jazz_db",
-        **JAZZ_TEST,
+        "jazz_solo", "Jazz-Solo", JAZZ, ("jazz_solo",), "folders", source="jazz_db", **JAZZ_TEST
     ),
     -1: DataSet("jazz_db", "JazzDB", JAZZ, ("jazz_db",), "folders", **JAZZ_TEST),
-    0: DataSet(
-        *("irmas_multi_res", "IRMAS Multires", IRMAS, ("irmas",), "irmas"),
-        channels=3,
-        model="model_multi_res",
-    ),
+    0: DataSet("irmas_multi_res", "IRMAS Multires", IRMAS, ("irmas",), "irmas", **MULTI_RES),
     1: DataSet("irmas", "IRMAS", IRMAS, ("irmas",), "irmas"),
     2: DataSet("youtube", "Monotimbral", MONOTIMBRAL, ("youtube",), "folders"),
     3: DataSet("irmas_harm", "IRMAS Harm", IRMAS, ("irmas_harm",), "irmas", source="irmas"),
     4: DataSet(
-        *("youtube_harm", "Monotimbral Harm", MONOTIMBRAL, ("youtube_harm",), "folders"),
-        source="youtube",
+        "youtube_harm", "Monotimbral Harm", MONOTIMBRAL, ("youtube_harm",), "folders", "youtube"
     ),
     5: DataSet(
-        *("youtube_perc", "Monotimbral Perc", MONOTIMBRAL, ("youtube_perc",), "folders"),
-        source="youtube",
+        "youtube_perc", "Monotimbral Perc", MONOTIMBRAL, ("youtube_perc",), "folders", "youtube"
     ),
     6: DataSet(
-        *("irmas_wind_solo", "IRMAS Wind Solo", IRMAS_WIND, ("irmas_wind_solo",), "irmas"),
-        source="irmas",
+        "irmas_wind_solo", "IRMAS Wind Solo", IRMAS_WIND, ("irmas_wind_solo",), "irmas", "irmas"
     ),
     7: DataSet("irmas_wind", "IRMAS Wind", IRMAS_WIND, ("irmas",), "irmas"),
     8: DataSet(
-        *("irmas_harm_perc", "IRMAS Harm-Perc", IRMAS, ("irmas_harm", "irmas_perc"), "irmas"),
+        "irmas_harm_perc",
+        "IRMAS Harm-Perc",
+        IRMAS,
+        ("irmas_harm", "irmas_perc"),
+        "irmas",
         source="irmas",
-        model="model_two_branch",
+        **HARM_PERC,
     ),
     9: DataSet(
-        *("youtube_harm_perc", "Monotimbral Harm-Perc", MONOTIMBRAL),
-        *(("youtube_harm", "youtube_perc"), "folders"),
+        "youtube_harm_perc",
+        "Monotimbral Harm-Perc",
+        MONOTIMBRAL,
+        ("youtube_harm", "youtube_perc"),
+        "folders",
         source="youtube",
-        model="model_two_branch",
+        **HARM_PERC,
     ),
     # Not of the documentation. Rendered by several SoundFonts, to recognise recordings with.
-    10: DataSet(
-        *("rendered", "Rendered", tuple(sorted((*IRMAS, NOTHING))), ("rendered",), "irmas"),
-    ),
+    10: DataSet("rendered", "Rendered", tuple(sorted((*IRMAS, NOTHING))), ("rendered",), "irmas"),
     # Monotimbral in three resolutions (thesis 5.6.3), and the percussive part of IRMAS (the paper).
     11: DataSet(
-        *("youtube_multi_res", "Monotimbral Multires", MONOTIMBRAL, ("youtube",), "folders"),
-        channels=3,
-        model="model_multi_res",
+        "youtube_multi_res",
+        "Monotimbral Multires",
+        MONOTIMBRAL,
+        ("youtube",),
+        "folders",
+        **MULTI_RES,
     ),
     12: DataSet("irmas_perc", "IRMAS Perc", IRMAS, ("irmas_perc",), "irmas", source="irmas"),
 }

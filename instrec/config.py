@@ -23,6 +23,7 @@ from settings import DATA_SETS, DataSet
 ENSEMBLE = "ensemble_"
 HALVED_BY = {"patch": "halved_by_patch_", "clip": "", "song": "halved_by_song_"}
 RESULT_PREFIXES = (ENSEMBLE, HALVED_BY["patch"], HALVED_BY["song"])
+PLACES = ("data_path", "feature_path", "models_root", "scheduler")  # in capitals in settings.py
 PRETRAINED = "rendered_1024/model_residual.adam"  # the model that comes with the code
 
 
@@ -190,7 +191,7 @@ class Config:
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in ("data_path", "feature_path", "models_root", "scheduler", "row")
+            if field.name not in (*PLACES, "row")
         }
 
     @property
@@ -339,15 +340,9 @@ def read(**changes: Any) -> Config:  # noqa: ANN401
     InputError
         If a parameter is out of range.
     """
-    places = {
-        "data_path": settings.DATA_PATH,
-        "feature_path": settings.FEATURE_PATH,
-        "models_root": settings.MODELS_ROOT,
-        "scheduler": settings.SCHEDULER,
-        "row": None,
-    }
-    names = (field.name for field in dataclasses.fields(Config) if field.name not in places)
-    config = Config(**{name: getattr(settings, name) for name in names}, **places)
+    names = {field.name for field in dataclasses.fields(Config)} - {"row"}
+    places = {name: getattr(settings, name.upper()) for name in PLACES}
+    config = Config(**{n: getattr(settings, n) for n in names - set(PLACES)}, **places, row=None)
     return config.changed(config.parameters() | changes, "settings.py")
 
 
@@ -390,9 +385,10 @@ def _check(config: Config, source: str) -> None:
     """Refuse parameters out of range."""
     counts = "sample_rate stft_window n_fft hop_length num_mel_bands nb_epochs batch_size iter_num"
     # name: what is expected, and whether it is that
-    rules = {name: ("a whole number above 0", lambda x: x > 0) for name in counts.split()}
+    not_negative = ("patience", "learning_rate", "transfer_learning_rate")
+    rules = dict.fromkeys(counts.split(), ("a whole number above 0", lambda x: x > 0))
+    rules |= dict.fromkeys(not_negative, ("0 or more", lambda x: x >= 0))
     rules |= {
-        "patience": ("0 or more", lambda x: x >= 0),
         # Keras takes 32 bits, and each training adds its number.
         "seed": ("a whole number from 0 to 2**31", lambda x: 0 <= x <= 2**31),
         "time_duration": (
@@ -401,8 +397,6 @@ def _check(config: Config, source: str) -> None:
         ),
         "test_overlap": ("0 or more and below 1", lambda x: 0 <= x < 1),
         "val_split": ("a share between 0 and 1", lambda x: 0 < x < 1),
-        "learning_rate": ("0 or more", lambda x: x >= 0),
-        "transfer_learning_rate": ("0 or more", lambda x: x >= 0),
     }
     for name, among in settings.CHOICES.items():
         rules[name] = (f"one of {among}", lambda x, among=among: x in among)

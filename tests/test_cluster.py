@@ -240,9 +240,9 @@ def test_a_result_that_comes_just_after_its_time_is_one(outcome):
 
     if isinstance(outcome, Exception):
         with pytest.raises(TimeoutError, match="own"):
-            cluster._Result(None, Late()).result()
+            cluster._result(None, Late())
     else:
-        assert cluster._Result(None, Late()).result() == outcome
+        assert cluster._result(None, Late()) == outcome
 
 
 @pytest.mark.parametrize("scheduler", ["tcp://127.0.0.1:9", "nonsense"])

@@ -6,9 +6,9 @@ the same paths (docs/cluster.md). What differs is refused, as its results could 
 
 import concurrent.futures
 import contextlib
+import functools
 import importlib.metadata
 import logging
-import math
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def workers(address: str) -> Iterator[tuple[Callable, Callable[[], int]]]:
     Yields
     ------
     submit : callable
-        Takes a function and its arguments, returns a future.
+        Takes a function and its arguments, returns what waits for its result.
     size : callable
         Returns the number of workers.
 
@@ -57,9 +57,8 @@ def workers(address: str) -> Iterator[tuple[Callable, Callable[[], int]]]:
     BrokenProcessPool
         If a call has killed several workers.
     """
-    logging.getLogger("distributed.client").setLevel(
-        logging.CRITICAL
-    )  # what goes wrong is raised, too
+    # What goes wrong is raised, too.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         get_address_host_port(address)  # a client of a nonsensical address would not end
         client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
@@ -70,19 +69,16 @@ def workers(address: str) -> Iterator[tuple[Callable, Callable[[], int]]]:
         ) from None
     try:
         _wait_for_a_worker(client)
-        number, counted = 0, -math.inf
 
-        def size() -> int:  # workers come and go
-            nonlocal number, counted
-            if time.monotonic() > counted + RECOUNT:
-                number, counted = max(1, len(client.nthreads())), time.monotonic()
-            return number
-
-        def submit(function: Callable, *task: object) -> _Result:
+        def submit(function: Callable, *task: object) -> Callable[[], Any]:
             future = client.submit(_work, _RECIPE, function, task, pure=False)
-            return _Result(client, future)
+            return functools.partial(_result, client, future)
 
-        yield submit, size
+        @functools.lru_cache(maxsize=1)
+        def count(_period: float) -> int:  # workers come and go
+            return max(1, len(client.nthreads()))
+
+        yield submit, lambda: count(time.monotonic() // RECOUNT)
     except distributed.KilledWorker as error:
         raise BrokenProcessPool(_first_line(error)) from None
     except (concurrent.futures.CancelledError, CommClosedError) as error:
@@ -110,21 +106,15 @@ def _wait_for_a_worker(client: distributed.Client) -> None:
         ) from None
 
 
-class _Result:
-    """A future whose result is not waited for where no worker is left."""
-
-    def __init__(self, client: distributed.Client, future: distributed.Future) -> None:
-        self._client, self._future = client, future
-
-    def result(self) -> Any:  # noqa: ANN401
-        """Return the result, or raise what the call raised."""
-        while True:
-            try:
-                return self._future.result(timeout=RECOUNT)
-            except TimeoutError:
-                if self._future.done():  # the call's own, or the result has just come
-                    return self._future.result()
-                _wait_for_a_worker(self._client)
+def _result(client: distributed.Client, future: distributed.Future) -> Any:  # noqa: ANN401
+    """Wait for a result, but not where no worker is left; or raise what the call raised."""
+    while True:
+        try:
+            return future.result(timeout=RECOUNT)
+        except TimeoutError:
+            if future.done():  # the call's own, or the result has just come
+                return future.result()
+            _wait_for_a_worker(client)
 
 
 def _work(recipe: dict, function: Callable, task: tuple) -> Any:  # noqa: ANN401

@@ -18,6 +18,29 @@ from instrec.errors import InputError
 # Scripts that go on where they were stopped.
 RESUMING = ("render_dataset", "separate_sources", "generate_dataset", "train", "evaluate")
 RESUMING += ("reproduce", "find_label_errors")
+# By parameter of settings.py: its option, the name of its value and what it says.
+OPTIONS = {
+    "model": (
+        "-m --model",
+        "MODEL_NAME",
+        "model_baseline, model_leaky, model_two_branch, model_multi_res, "
+        "another module in models/, or a trained variant",
+    ),
+    "optimizer": ("-o --optimizer", None, "optimizer"),
+    "class_weight": ("-c --class-weight", None, "weight the classes by their number of patches"),
+    "nb_epochs": ("-e --epochs", "N", "epochs at most"),
+    "batch_size": ("-b --batch-size", "N", "patches a mini-batch"),
+    "iter_num": ("-i --iterations", "N", "trainings from different random weights"),
+    "transfer_from": (
+        "--from",
+        "KEY/MODEL.OPTIMIZER",
+        "start from a trained model, such as irmas_wind_1024/model_leaky.adam, or from "
+        "'pretrained', the one that comes along",
+    ),
+    "transfer_passes": ("--passes", None, "1: train a new output layer only, 2: then all layers"),
+    "transfer_output": ("--output", None, "the new output layer's activation"),
+    "name": ("--name", "NAME", "name of the trained model, if not that of its network"),
+}
 
 
 def new_parser(docstring: str) -> argparse.ArgumentParser:
@@ -63,14 +86,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Of `new_parser`.
     """
-    parser.add_argument(
-        "-m",
-        "--model",
-        metavar="MODEL_NAME",
-        help="model_baseline, model_leaky, model_two_branch, model_multi_res, "
-        "another module in models/, or a trained variant",
-    )
-    parser.add_argument("-o", "--optimizer", choices=settings.OPTIMIZERS, help="optimizer")
+    _add(parser, "model", "optimizer")
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -82,27 +98,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         Of `new_parser`.
     """
     group = parser.add_argument_group("training")
-    group.add_argument(
-        "-c",
-        "--class-weight",
-        choices=("y", "n"),
-        help=f"weight the classes by their number of patches ({settings.class_weight})",
-    )
-    group.add_argument(
-        "-e",
-        "--epochs",
-        dest="nb_epochs",
-        type=int,
-        metavar="N",
-        help=f"epochs at most (nb_epochs, {settings.nb_epochs})",
-    )
-    group.add_argument(
-        "-b",
-        "--batch-size",
-        type=int,
-        metavar="N",
-        help=f"patches a mini-batch (batch_size, {settings.batch_size})",
-    )
+    _add(group, "class_weight", "nb_epochs", "batch_size")
     group.add_argument(
         "--overwrite", action="store_true", help="replace models trained with other settings"
     )
@@ -117,27 +113,7 @@ def add_transfer_options(parser: argparse.ArgumentParser) -> None:
         Of `new_parser`.
     """
     group = parser.add_argument_group("transfer learning")
-    group.add_argument(
-        "--from",
-        dest="transfer_from",
-        metavar="KEY/MODEL.OPTIMIZER",
-        help="start from a trained model, such as irmas_wind_1024/model_leaky.adam, or from "
-        "'pretrained', the one that comes along",
-    )
-    group.add_argument(
-        "--passes",
-        dest="transfer_passes",
-        type=int,
-        choices=(1, 2),
-        help=f"1: train a new output layer only, 2: then all layers ({settings.transfer_passes})",
-    )
-    group.add_argument(
-        "--output",
-        dest="transfer_output",
-        choices=("sigmoid", "softmax"),
-        help=f"the new output layer's activation ({settings.transfer_output})",
-    )
-    group.add_argument("--name", help="name of the trained model, if not that of its network")
+    _add(group, "transfer_from", "transfer_passes", "transfer_output", "name")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -148,21 +124,25 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Of `new_parser`.
     """
-    parser.add_argument(
-        "-i",
-        "--iterations",
-        dest="iter_num",
-        type=int,
-        metavar="N",
-        help=f"trainings from different random weights (iter_num, {settings.iter_num})",
-    )
-    parser.add_argument(
-        "-s",
-        "--split",
-        type=float,
-        metavar="SHARE",
-        help=f"share of the training data that trains (val_split, {settings.val_split})",
-    )
+    _add(parser, "iter_num")
+    share = f"share of the training data that trains (val_split, {settings.val_split})"
+    parser.add_argument("-s", "--split", type=float, metavar="SHARE", help=share)
+
+
+def _add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, *parameters: str) -> None:
+    """Add the options of some parameters of settings.py, whose values they override."""
+    for name in parameters:
+        flags, metavar, text = OPTIONS[name]
+        values = [value for value in settings.CHOICES.get(name, ()) if value is not None]
+        now = getattr(settings, name)
+        parser.add_argument(
+            *flags.split(),
+            dest=name,
+            type=int if isinstance(now, int) else str,
+            choices=values or None,
+            metavar=metavar,
+            help=text if now in (None, "") else f"{text} ({name}, {now})",
+        )
 
 
 def parse(

@@ -5,7 +5,8 @@ import contextlib
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 from instrec.common import worker
 
@@ -62,13 +63,13 @@ def ordered_map(
     else:
         pool = _processes(workers)
     with pool as (submit, size):
-        waiting: collections.deque = collections.deque()
+        waiting: collections.deque[Callable[[], Any]] = collections.deque()
         for task in tasks:
             waiting.append(submit(function, *task))
             if len(waiting) >= AHEAD * size():
-                yield waiting.popleft().result()
+                yield waiting.popleft()()
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()()
 
 
 @contextlib.contextmanager
@@ -77,9 +78,9 @@ def _processes(workers: int) -> Iterator[tuple[Callable, Callable[[], int]]]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=worker.start)
 
-    def submit(function: Callable, *task: object) -> Future:
+    def submit(function: Callable, *task: object) -> Callable[[], Any]:
         with _interrupt_held():  # the first tasks start the workers
-            return pool.submit(function, *task)
+            return pool.submit(function, *task).result
 
     try:
         yield submit, lambda: workers

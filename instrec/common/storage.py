@@ -66,9 +66,9 @@ def whole_set(*paths: Path) -> Iterator[list[Path]]:
             partial.unlink(missing_ok=True)  # a link would lead elsewhere
         with naming(paths[0] if len(paths) == 1 else paths[0].parent):
             yield partials
-        for path, partial in zip(paths, partials, strict=True):
-            with naming(path), partial.open("rb+") as file:
-                os.fsync(file.fileno())
+            for partial in partials:
+                with partial.open("rb+") as file:
+                    os.fsync(file.fileno())
         for path, partial in zip(paths, partials, strict=True):
             partial.replace(path)
     finally:
@@ -390,6 +390,25 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def state_of(path: Path) -> list[int]:
+    """Size and time of a file, by which a change is told; empty if it is not there.
+
+    Parameters
+    ----------
+    path : Path
+        Any file.
+
+    Returns
+    -------
+    list of int
+    """
+    try:
+        state = path.stat()
+    except OSError:
+        return []
+    return [state.st_size, state.st_mtime_ns]
+
+
 def digest_of_file(path: Path) -> str:
     """SHA-256 of a file's content.
 
@@ -440,14 +459,8 @@ def digest_of_sources(root: Path, patterns: Iterable[str], *, without: str = "")
     str
         64 hexadecimal digits.
     """
-    paths = sorted({path for pattern in patterns for path in root.glob(pattern)})
-    return digest_of(
-        [
-            (path.relative_to(root).as_posix(), digest_of_file(path))
-            for path in paths
-            if path.name != without
-        ]
-    )
+    paths = sorted({p for pattern in patterns for p in root.glob(pattern) if p.name != without})
+    return digest_of([(path.relative_to(root).as_posix(), digest_of_file(path)) for path in paths])
 
 
 def environment(*packages: str) -> dict:
@@ -469,8 +482,8 @@ def environment(*packages: str) -> dict:
     for package in packages:
         try:
             # The module knows best: tensorflow also comes as the package tensorflow-cpu.
-            versions[package] = getattr(sys.modules.get(package), "__version__", None)
-            versions[package] = versions[package] or metadata.version(package)
+            loaded = getattr(sys.modules.get(package), "__version__", None)
+            versions[package] = loaded or metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = "unknown"
     return {"git_commit": commit, "python": platform.python_version(), "packages": versions}

@@ -6,7 +6,6 @@ Audio is float32 in [-1, 1]. A file that cannot be used is an `InputError` with 
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import tempfile
 import warnings
@@ -21,18 +20,14 @@ from instrec.errors import InputError
 READ_BLOCK = 1 << 16  # frames of audio read at once: few calls, and they fit the cache
 MIN_RATE = 1000  # Hz; a header that says less is damaged, and would be resampled to hours
 MAX_FRAMES = 2**28  # of a file that is read whole, or resampled: 100 min at 44.1 kHz
+EXACT = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 FREE = 2**20  # bytes; with less, a disk counts as full
 CANCELLED = 1e-3  # of the peak of a channel: a mean of channels below it is what they leave over
 
 
 @contextlib.contextmanager
-def reading(path: str | Path) -> Iterator[None]:
-    """Turn what fails in the block, which reads audio and nothing else, into an `InputError`.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file that is read.
+def reading() -> Iterator[None]:
+    """Turn what libsndfile cannot read in the block into an `InputError`.
 
     Raises
     ------
@@ -43,12 +38,8 @@ def reading(path: str | Path) -> Iterator[None]:
 
     try:
         yield
-    except (soundfile.LibsndfileError, OSError) as error:
-        try:
-            Path(path).open("rb").close()
-        except OSError as refused:  # the system knows better: no such file, permission denied
-            raise InputError(refused.strerror.lower()) from None
-        raise InputError(f"not readable as audio ({_reason(error)})") from None
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"not readable as audio ({decode.reason_of(error)})") from None
 
 
 @contextlib.contextmanager
@@ -70,19 +61,12 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (soundfile.LibsndfileError, AssertionError) as error:
-        number = errno.ENOSPC if _is_full(path.parent) else errno.EIO
-        raise OSError(number, str(error), str(path)) from None
-
-
-def _is_full(folder: Path) -> bool:
-    """Tell whether a disk has no room left, or no names for further files."""
-    if not folder.is_dir():
-        return False
-    if hasattr(os, "statvfs"):  # not on Windows
-        disk = os.statvfs(folder)
-        if disk.f_files and not disk.f_favail:
-            return True
-    return shutil.disk_usage(folder).free < FREE
+        try:  # the system knows better: no room, or no names for further files
+            with tempfile.TemporaryFile(dir=path.parent) as probe:
+                probe.write(bytes(FREE))
+        except OSError as refused:
+            raise OSError(refused.errno, refused.strerror, str(path)) from None
+        raise OSError(errno.EIO, str(error), str(path)) from None
 
 
 class Damaged(UserWarning):
@@ -115,9 +99,10 @@ def notes() -> Iterator[list[str]]:
 def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F821
     """Open audio of any format, as far as it goes.
 
-    WAV and AIFF files whose chunks add up are opened as they are. Of everything else a header may
-    be wrong: it is decoded to its end into a temporary file, whose length is true. What a file
-    promises beyond that, as one that was cut off, is told by a warning, `Damaged`.
+    WAV and AIFF files of plain samples whose chunks add up are opened as they are. Of everything
+    else a header may be wrong: it is decoded to its end into a temporary file, whose length is
+    true. What a file promises beyond that, as one that was cut off, is told by a warning,
+    `Damaged`.
 
     Parameters
     ----------
@@ -132,31 +117,48 @@ def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F8
     Raises
     ------
     InputError
-        If it is no regular file, cannot be decoded, is too long to be read whole, or its sampling
-        rate is none.
+        If it is no regular file, cannot be opened, decoded or read, is too long to be read whole,
+        or its sampling rate is none.
     """
     import soundfile
 
     path = Path(path)
     with contextlib.ExitStack() as opened:
-        with reading(path):
+        try:
             if not stat.S_ISREG(path.stat().st_mode):
                 raise InputError("no regular file: expected a file, found a folder, pipe or device")
-            is_plain = decode.is_plain(path)
-            if is_plain:
-                # Bytes, for a name need not be text; Windows' names are, and take no bytes.
-                name = path if os.name == "nt" else os.fsencode(path)
-                file = opened.enter_context(soundfile.SoundFile(name))
-        if not is_plain:  # a full disk is then no fault of the recording
+            file = _open_plain(path)
+        except OSError as error:
+            raise InputError(decode.reason_of(error)) from None
+        if file is None:  # a full disk is then no fault of the recording
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-            decoded = _decoded(path, folder / "decoded.w64")
-            file = opened.enter_context(soundfile.SoundFile(decoded))
+            file = soundfile.SoundFile(_decoded(path, folder / "decoded.w64"))
+        opened.enter_context(file)
         if file.samplerate < MIN_RATE:
             raise InputError(
                 f"damaged: expected a sampling rate of {MIN_RATE} Hz or more, found "
                 f"{file.samplerate} Hz"
             )
-        yield file
+        with reading():
+            yield file
+
+
+def _open_plain(path: Path) -> "soundfile.SoundFile | None":  # noqa: F821
+    """Open a file that libsndfile reads exactly; None if it is another."""
+    import soundfile
+
+    if decode.adds_up(path):
+        with contextlib.suppress(soundfile.LibsndfileError):
+            file = soundfile.SoundFile(_name(path))
+            if file.subtype in EXACT:
+                return file
+            file.close()
+    return None
+
+
+def _name(path: Path) -> bytes | Path:
+    """Name a file to libsndfile: bytes, for a name need not be text; Windows takes no bytes."""
+    return path if os.name == "nt" else os.fsencode(path)
 
 
 def _decoded(path: Path, target: Path) -> Path:
@@ -173,14 +175,19 @@ def _decoded(path: Path, target: Path) -> Path:
             if block.shape[1] != file.channels:
                 found.append("its number of channels changes: used until there")
                 break
-            if file.tell() > MAX_FRAMES:
-                raise InputError(
-                    f"too long to be read whole: expected at most {MAX_FRAMES:,} samples a channel"
-                )
+            _refuse_long(file.tell())
             file.write(block)
     if found:
         warnings.warn("; ".join(found), Damaged, stacklevel=4)
     return target
+
+
+def _refuse_long(frames: int) -> None:
+    if frames > MAX_FRAMES:
+        raise InputError(
+            f"too long to be read whole: expected at most {MAX_FRAMES:,} samples a channel, "
+            f"found {frames:,}"
+        )
 
 
 def format_of(path: Path) -> tuple[str, str]:
@@ -194,18 +201,19 @@ def format_of(path: Path) -> tuple[str, str]:
     Returns
     -------
     format, subtype : str
-        As soundfile names them: its own, or the usual ones of its ending.
+        As soundfile names them: its own, or those of WAV if that cannot be written.
     """
     import soundfile
 
-    if decode.is_plain(path) or path.suffix.lower() not in (".wav", ".aif", ".aiff"):
-        with contextlib.suppress(soundfile.LibsndfileError):
-            info = soundfile.info(os.fsencode(path) if os.name != "nt" else path)
-            return info.format, info.subtype
-    kind = {".aif": "AIFF"}.get(path.suffix.lower(), path.suffix[1:].upper())
-    if kind not in soundfile.available_formats():
-        kind = "WAV"
-    return kind, soundfile.default_subtype(kind)
+    with contextlib.suppress(soundfile.LibsndfileError):
+        info = soundfile.info(_name(path))
+        # Codecs within WAV and AIFF do not keep the length.
+        is_plain = info.subtype in EXACT and decode.adds_up(path)
+        is_kept = is_plain or info.format not in ("WAV", "WAVEX", "AIFF")
+        kind = info.format, info.subtype if is_kept else "PCM_16"
+        if soundfile.check_format(*kind):
+            return kind
+    return "WAV", "PCM_16"
 
 
 def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
@@ -229,15 +237,10 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
         If the file is missing, unreadable, empty, silent, too long to be read whole, or holds NaN
         or infinity, or its channels cancel each other out.
     """
-    with open_audio(path) as file, reading(path):
+    with open_audio(path) as file:
         rate = file.samplerate
         # Before memory is taken: a few bytes of a damaged header can promise days of audio.
-        frames = max(file.frames, file.frames * sr // rate)
-        if frames > MAX_FRAMES:
-            raise InputError(
-                f"too long to be read whole: expected at most {MAX_FRAMES:,} samples a channel, "
-                f"found {frames:,}"
-            )
+        _refuse_long(max(file.frames, file.frames * sr // rate))
         y = _read_mono(file)
         if len(y) == 0:
             raise InputError("holds no audio")
@@ -292,7 +295,3 @@ def resample(y: np.ndarray, rate: int, sr: int) -> np.ndarray:
     length = int(np.ceil(len(y) * sr / rate))
     y = soxr.resample(y, rate, sr, quality="HQ")[:length]
     return np.pad(y, (0, length - len(y)))
-
-
-def _reason(error: Exception) -> str:
-    return str(error).rsplit(": ", 1)[-1].strip().rstrip(".")

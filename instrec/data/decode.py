@@ -8,7 +8,7 @@ import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 FORMATS = "wav,w64,aiff,caf,au,flac,ogg,mp3,aac,mov,matroska,asf,ac3,eac3,amr,ape,tta,wv,dsf,mpeg"
 FORMATS += ",mpegts,avi"
 STREAMED = 0x7FFFF000  # chunk sizes from here on, and 0, say that the writer did not know
-CODECS = (1, 3, 6, 7)  # of a WAV file: integers, floating point, A-law and mu-law
 
 
-def is_plain(path: Path) -> bool:
-    """Tell whether a file is WAV or AIFF whose chunk sizes add up, so that libsndfile is exact.
+def adds_up(path: Path) -> bool:
+    """Tell whether a file is WAV or AIFF that holds as many samples as its header says.
 
     Parameters
     ----------
@@ -36,8 +35,8 @@ def is_plain(path: Path) -> bool:
     -------
     bool
     """
-    found = chunk_of_samples(path)
-    return found is not None and found.is_known and found.promised == found.held > 0
+    promised, held = _bytes_of_samples(path) or (0, 0)
+    return promised == held > 0
 
 
 class _File(io.FileIO):
@@ -50,60 +49,20 @@ class _File(io.FileIO):
             return -1
 
 
-class Chunk(NamedTuple):
-    """The chunk of the samples of a WAV or AIFF file.
-
-    Parameters
-    ----------
-    promised, held : int
-        Bytes that its header says, and that the file has.
-    is_known : bool
-        Whether libsndfile decodes it exactly.
-    """
-
-    promised: int
-    held: int
-    is_known: bool
-
-    @property
-    def cut(self) -> bool:
-        """Whether the file ends before its samples do."""
-        return self.held < self.promised < STREAMED
-
-
-def chunk_of_samples(path: Path) -> Chunk | None:
-    """Find the samples of a WAV or AIFF file; None if it is none, or has none.
-
-    Parameters
-    ----------
-    path : Path
-        A file that can be opened.
-
-    Returns
-    -------
-    Chunk or None
-    """
+def _bytes_of_samples(path: Path) -> tuple[int, int] | None:
+    """Return the bytes of samples that a WAV or AIFF file promises and has; None if it is none."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
         order = {b"RIFF": "<", b"RIFX": ">", b"FORM": ">"}.get(head[:4])
         if order is None or head[8:] not in (b"WAVE", b"AIFF", b"AIFC"):
             return None
-        is_known = True
         while len(header := file.read(8)) == 8:
             name, (length,) = header[:4], struct.unpack(order + "I", header[4:])
             begin = file.tell()
             if name in (b"data", b"SSND"):
                 rest = size - begin
-                return Chunk(length, min(length, rest) if 0 < length < STREAMED else rest, is_known)
-            if name == b"fmt ":
-                fields = file.read(26)
-                tag = struct.unpack(order + "H", fields[:2])[0] if len(fields) > 1 else 0
-                if tag == 0xFFFE and len(fields) == 26:  # the tag stands in the extension
-                    tag = struct.unpack(order + "H", fields[24:26])[0]
-                is_known = tag in CODECS
-            if name == b"COMM" and head[8:] == b"AIFC":
-                is_known = file.read(22)[18:22] in (b"NONE", b"sowt", b"fl32", b"FL32", b"fl64")
+                return length, min(length, rest) if 0 < length < STREAMED else rest
             file.seek(begin + length + length % 2)
     return None
 
@@ -141,37 +100,32 @@ def blocks(path: Path, notes: list[str]) -> Iterator[tuple[np.ndarray, int]]:
             file = opened.enter_context(_File(path))
             container = opened.enter_context(av.open(file, options=options, **lenient))
         except (av.error.FFmpegError, ValueError, OSError) as error:
-            raise InputError(f"not readable as audio ({_reason(error)})") from None
+            raise InputError(f"not readable as audio ({reason_of(error)})") from None
         if not container.streams.audio:
             raise InputError("not readable as audio (it holds no audio stream)")
         stream = container.streams.audio[0]
         frames, damaged, rate = 0, 0, 0
-        for packet in _packets(container, stream):
-            try:
-                decoded = packet.decode()
-            except (av.error.FFmpegError, ValueError):  # the next packet may be whole again
-                damaged += 1
-                continue
-            for frame in decoded:
-                rate = rate or frame.sample_rate
-                samples = _samples_of(frame)
-                frames += len(samples)
-                yield samples, rate
+        with contextlib.suppress(av.error.FFmpegError):  # of the container: damaged beyond
+            for packet in container.demux(stream):
+                try:
+                    decoded = packet.decode()
+                except (av.error.FFmpegError, ValueError):  # the next packet may be whole again
+                    damaged += 1
+                    continue
+                for frame in decoded:
+                    rate = rate or frame.sample_rate
+                    samples = _samples_of(frame)
+                    frames += len(samples)
+                    yield samples, rate
         if not frames:
             if damaged:
                 raise InputError(f"not readable as audio ({damaged} damaged packets)")
             raise InputError("holds no audio")
-        notes += _notes(path, frames, rate, damaged, stream)
-
-
-def _packets(
-    container: "av.container.InputContainer", stream: "av.audio.stream.AudioStream"
-) -> Iterator["av.Packet"]:
-    """Yield packets until there are none, or the container is damaged beyond."""
-    import av
-
-    with contextlib.suppress(av.error.FFmpegError):
-        yield from container.demux(stream)
+        if damaged:
+            notes.append(f"{damaged} damaged packets are left out")
+        seconds = frames / rate
+        if _is_cut(path, seconds, stream):
+            notes.append(f"cut off: it promises more audio than the {seconds:.2f} s that it holds")
 
 
 def _samples_of(frame: "av.AudioFrame") -> np.ndarray:
@@ -185,46 +139,37 @@ def _samples_of(frame: "av.AudioFrame") -> np.ndarray:
     return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
 
 
-def _notes(
-    path: Path, frames: int, rate: int, damaged: int, stream: "av.audio.stream.AudioStream"
-) -> list[str]:
-    """Say what a file promised and did not hold."""
-    found = [f"{damaged} damaged packets are left out"] if damaged else []
-    seconds = frames / rate
-    chunk = chunk_of_samples(path)
-    if chunk is not None:
-        cut = chunk.cut
-    else:
-        with path.open("rb") as file:
-            head = file.read(1 << 14)
-        cut = _promises(head, stream) > seconds + 0.2 or _lacks_end(head, path)
-    if cut:
-        found.append(f"cut off: it promises more audio than the {seconds:.2f} s that it holds")
-    return found
-
-
-def _promises(head: bytes, stream: "av.audio.stream.AudioStream") -> float:
-    """Return the seconds that a header counts; 0 where it only estimates, or does not say."""
-    if head.startswith(b"fLaC") and len(head) > 26:
-        bits = int.from_bytes(head[18:26], "big")
-        return (bits & 0xFFFFFFFFF) / max(1, bits >> 44)
-    is_counted = b"Xing" in head or b"Info" in head or b"VBRI" in head  # of MP3
-    if is_counted and stream.duration is not None and stream.codec_context.name.startswith("mp3"):
-        return float(stream.duration * stream.time_base)
-    return 0.0
-
-
-def _lacks_end(head: bytes, path: Path) -> bool:
-    """Tell whether an Ogg file ends before the page that is marked as its last."""
-    if not head.startswith(b"OggS"):
-        return False
+def _is_cut(path: Path, seconds: float, stream: "av.audio.stream.AudioStream") -> bool:
+    """Tell whether a file promises more than the seconds that it holds."""
+    samples = _bytes_of_samples(path)
+    if samples is not None:
+        promised, held = samples
+        return held < promised < STREAMED
     with path.open("rb") as file:
+        head = file.read(1 << 14)
         file.seek(max(0, path.stat().st_size - (1 << 16)))
         tail = file.read()
-    last = tail.rfind(b"OggS")
-    return last < 0 or len(tail) <= last + 5 or not tail[last + 5] & 4
+    if head.startswith(b"OggS"):  # the last page has a mark
+        last = tail.rfind(b"OggS")
+        return last < 0 or len(tail) <= last + 5 or not tail[last + 5] & 4
+    # Others' durations are estimates, or do not come from a header.
+    is_mp3 = stream.codec_context.name.startswith("mp3")
+    counts_mp3 = is_mp3 and any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
+    is_counted = (head.startswith(b"fLaC") or counts_mp3) and stream.duration is not None
+    return is_counted and stream.duration * stream.time_base > seconds + 0.2
 
 
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return text.splitlines()[0].lower() if text else type(error).__name__
+def reason_of(error: Exception) -> str:
+    """Say in a few words why audio could not be read.
+
+    Parameters
+    ----------
+    error : Exception
+        Of libsndfile, of FFmpeg or of the system.
+
+    Returns
+    -------
+    str
+    """
+    text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    return text.splitlines()[0].rstrip(".").lower() if text else type(error).__name__

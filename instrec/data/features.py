@@ -97,20 +97,14 @@ def log_mel_channels(y: np.ndarray, parameters: FeatureParameters) -> np.ndarray
     >>> log_mel_channels(np.zeros(22050), parameters).shape
     (128, 44, 3)
     """
-    return np.stack(
-        [
-            log_mel(
-                y,
-                sr=parameters.sample_rate,
-                win_length=window,
-                hop_length=parameters.hop_length,
-                num_mel=parameters.num_mel_bands,
-                n_fft=parameters.n_fft,
-            )
-            for window in parameters.windows
-        ],
-        axis=-1,
-    )
+    rest = {
+        "sr": parameters.sample_rate,
+        "hop_length": parameters.hop_length,
+        "num_mel": parameters.num_mel_bands,
+        "n_fft": parameters.n_fft,
+    }
+    channels = [log_mel(y, win_length=window, **rest) for window in parameters.windows]
+    return np.stack(channels, axis=-1)
 
 
 def cut_patches(spectrogram: np.ndarray, frames: int, step: int) -> np.ndarray:

@@ -11,6 +11,9 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from instrec.common import storage
 from instrec.config import Config
 from instrec.data import splits
 from instrec.errors import InputError
@@ -39,9 +42,11 @@ class Clip:
     labels: tuple[str, ...]
 
 
-def read_irmas(
-    root: Path, labels: tuple[str, ...], known: set[str]
-) -> tuple[list[Clip], list[Clip], list[tuple[str, str]]]:
+# Clips that train, clips that test, and the names of those that are left out, and why.
+Found = tuple[list[Clip], list[Clip], list[tuple[str, str]]]
+
+
+def read_irmas(root: Path, labels: tuple[str, ...], known: set[str]) -> Found:
     """Read an IRMAS tree.
 
     Test clips may lie anywhere below folders called `IRMAS-TestingData*`: as distributed, without
@@ -63,7 +68,7 @@ def read_irmas(
     left_out : list of (str, str)
         Name of each test clip without usable labels, and why.
     """
-    train = _read_label_folders(root / IRMAS_TRAIN, labels, prefix=f"{IRMAS_TRAIN}/")
+    train = _read_label_folders(root, labels, prefix=f"{IRMAS_TRAIN}/")
     test, left_out = [], []
     for path in irmas_test_files(root, AUDIO_SUFFIXES):
         name = path.relative_to(root).as_posix()
@@ -122,16 +127,14 @@ def missing_from_irmas(root: Path, labels: set[str]) -> str:
         in the three folders, their sum counts.
     """
     train = sum(len(_audio_files(root / IRMAS_TRAIN / label)) for label in labels)
-    found = dict.fromkeys(IRMAS_CLIPS, 0) | {IRMAS_TRAIN: train}
-    for path in irmas_test_files(root, AUDIO_SUFFIXES):
-        folder = path.relative_to(root).parts[0]
-        found[folder] = found.get(folder, 0) + 1
-    expected = dict(IRMAS_CLIPS)
-    if found.keys() != expected.keys():  # unpacked otherwise
-        found, expected = (
-            {IRMAS_TRAIN: counts.pop(IRMAS_TRAIN), IRMAS_TEST: sum(counts.values())}
-            for counts in (found, expected)
-        )
+    tests = irmas_test_files(root, AUDIO_SUFFIXES)
+    found = Counter(path.relative_to(root).parts[0] for path in tests)
+    expected = IRMAS_CLIPS
+    if found.keys() - expected.keys():  # unpacked otherwise
+        found = Counter({IRMAS_TEST: len(tests)})
+        in_all = sum(expected.values()) - expected[IRMAS_TRAIN]
+        expected = {IRMAS_TRAIN: expected[IRMAS_TRAIN], IRMAS_TEST: in_all}
+    found[IRMAS_TRAIN] = train
     return "; ".join(
         f"expected {number:,} clips in {folder}, found {found[folder]:,}"
         + (f": {number - found[folder]:,} missing" if found[folder] < number else "")
@@ -200,9 +203,7 @@ def labels_in(path: Path) -> set[str]:
     return found
 
 
-def read_folders(
-    root: Path, labels: tuple[str, ...], seed: int, test_files: int | None = None
-) -> tuple[list[Clip], list[Clip], list[tuple[str, str]]]:
+def read_folders(root: Path, labels: tuple[str, ...], seed: int, test_files: int | None) -> Found:
     """Read a tree of one folder a label, split at random into train and test, label by label.
 
     Parameters
@@ -213,9 +214,9 @@ def read_folders(
         Their names.
     seed : int
         Of the random split.
-    test_files : int, optional
+    test_files : int or None
         Files of a label that test (thesis 5.1.5), where it has twice as many or more; half of them
-        by default.
+        if None.
 
     Returns
     -------
@@ -224,11 +225,11 @@ def read_folders(
     """
     clips = _read_label_folders(root, labels)
     carried = [clip.labels for clip in clips]
-    in_train = splits.halves(carried, seed=seed)
-    if test_files is not None:
-        in_train = ~splits.some_of_each(carried, test_files, seed=seed)
-    train = [clip for clip, first in zip(clips, in_train, strict=True) if first]
-    test = [clip for clip, first in zip(clips, in_train, strict=True) if not first]
+    if test_files is None:
+        tests = ~splits.halves(carried, seed=seed)
+    else:
+        tests = splits.some_of_each(carried, test_files, seed=seed)
+    train, test = ([clips[i] for i in np.flatnonzero(part)] for part in (~tests, tests))
     return train, test, []
 
 
@@ -252,7 +253,7 @@ def _read_label_folders(root: Path, labels: tuple[str, ...], prefix: str = "") -
     return [
         Clip(f"{prefix}{label}/{path.name}", (label,))
         for label in labels
-        for path in _audio_files(root / label)
+        for path in _audio_files(root / prefix / label)
     ]
 
 
@@ -329,7 +330,7 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def read_tree(config: Config, root: Path) -> tuple[list[Clip], list[Clip], list[tuple[str, str]]]:
+def read_tree(config: Config, root: Path) -> Found:
     """Read the audio tree of the data set in whichever layout it has; returns as `read_irmas`.
 
     Parameters
@@ -405,34 +406,29 @@ def read_metadata(path: Path, labels: tuple[str, ...], remedy: str) -> list[Clip
     InputError
         If the file is missing or damaged, a label is unknown, or a file name leaves its folder.
     """
-    try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = list(csv.reader(file))
-    except FileNotFoundError:
-        raise InputError(f"expected {path}, found nothing: run {remedy}") from None
-    except (csv.Error, UnicodeError) as error:
-        raise InputError(f"{path} is damaged ({error}): run {remedy}") from None
-    if not rows or rows[0] not in (["filename", "label"], ["filename", "labels"]):
-        raise InputError(f"{path} does not start with 'filename,label' or '…labels': run {remedy}")
     clips = []
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != 2:
-            raise InputError(
-                f"{path}, row {number}: expected 2 columns, found {len(row)}; run {remedy}"
-            )
-        clip = Clip(row[0], tuple(row[1].split(LABEL_SEPARATOR)))
-        unknown = sorted(set(clip.labels) - set(labels))
-        if unknown:
-            raise InputError(f"{path}, row {number}: unknown label {unknown[0]!r}; run {remedy}")
-        name = Path(clip.filename)
-        if name.is_absolute() or ".." in name.parts or not name.parts or "\0" in clip.filename:
-            raise InputError(
-                f"{path}, row {number}: {clip.filename!r} is no file below the audio folder; "
-                f"run {remedy}"
-            )
-        clips.append(clip)
-    if not clips:
-        raise InputError(f"{path} names no files: run {remedy}")
+    with (
+        storage.parsing(path, remedy, also=(csv.Error,)),
+        path.open(newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        rows = csv.reader(file)
+        if next(rows, None) not in (["filename", "label"], ["filename", "labels"]):
+            raise ValueError("it does not start with 'filename,label' or '…labels'")
+        for number, row in enumerate(rows, start=2):
+            if len(row) != 2:
+                raise ValueError(f"row {number}: expected 2 columns, found {len(row)}")
+            clip = Clip(row[0], tuple(row[1].split(LABEL_SEPARATOR)))
+            unknown = sorted(set(clip.labels) - set(labels))
+            if unknown:
+                raise ValueError(f"row {number}: unknown label {unknown[0]!r}")
+            name = Path(clip.filename)
+            if name.is_absolute() or ".." in name.parts or not name.parts or "\0" in clip.filename:
+                raise ValueError(
+                    f"row {number}: {clip.filename!r} is no file below the audio folder"
+                )
+            clips.append(clip)
+        if not clips:
+            raise ValueError("it names no files")
     return clips
 
 

@@ -54,11 +54,9 @@ def component_of(folder: str) -> tuple[str, int]:
 class AudioFile:
     """The samples of an open file as an array [channels x n] that is read where it is sliced."""
 
-    def __init__(self, file: "soundfile.SoundFile", path: Path) -> None:  # noqa: F821
-        self._file, self._path = file, path
+    def __init__(self, file: "soundfile.SoundFile") -> None:  # noqa: F821
+        self._file = file
         self.shape = (file.channels, file.frames)
-        self.ndim = 2
-        self.dtype = np.dtype(np.float32)
 
     def __getitem__(self, index: tuple) -> np.ndarray:
         """Read `[..., start:stop]`.
@@ -66,16 +64,13 @@ class AudioFile:
         Raises
         ------
         InputError
-            If the file ends early, or holds NaN or infinity.
+            If it holds NaN or infinity.
         """
         _, samples = index
         start, stop, _ = samples.indices(self.shape[1])
-        with audio.reading(self._path):
-            if self._file.tell() != start:  # some formats can only be read in order
-                self._file.seek(start)
+        with audio.reading():
+            self._file.seek(start)
             y = self._file.read(stop - start, dtype="float32", always_2d=True).T
-        if y.shape[1] < stop - start:
-            raise InputError("holds less audio than it says")
         if not np.all(np.isfinite(y)):
             raise InputError("holds NaN or infinite samples")
         return y
@@ -112,21 +107,28 @@ def separate_file(
     OSError
         If the parts cannot be written, as on a full disk.
     """
+    import soundfile
+
     try:
         with (
             audio.notes() as notes,
             audio.open_audio(source) as file,
             storage.whole_set(*targets.values()) as partials,
+            audio.writing(partials[0]),
             contextlib.ExitStack() as opened,
         ):
             if file.frames == 0:
                 raise InputError("holds no audio")
-            kind = kind or audio.format_of(source)
-            outputs = [opened.enter_context(_Output(path, file, *kind)) for path in partials]
+            format_, subtype = kind or audio.format_of(source)
+            like = (file.samplerate, file.channels, subtype)
+            outputs = [
+                opened.enter_context(soundfile.SoundFile(path, "w", *like, format=format_))
+                for path in partials
+            ]
             peak, peaks = 0.0, np.zeros(len(targets))
-            for y, separated in _separated(AudioFile(file, source), file.samplerate, targets):
+            for y, separated in _separated(AudioFile(file), file.samplerate, targets):
                 for output, piece in zip(outputs, separated, strict=True):
-                    output.write(piece)
+                    output.write(piece.T)
                 peak = max(peak, np.abs(y).max(initial=0))
                 peaks = np.maximum(peaks, [np.abs(piece).max(initial=0) for piece in separated])
             if peak == 0:
@@ -134,7 +136,7 @@ def separate_file(
             for folder, loudest in zip(targets, peaks, strict=True):
                 if loudest < EMPTY * peak:
                     raise InputError(f"nothing of it is in {folder}")
-            whole_numbers = not kind[1].startswith(("FLOAT", "DOUBLE"))
+        whole_numbers = not subtype.startswith(("FLOAT", "DOUBLE"))
         return Outcome(None, "; ".join(notes), bool(whole_numbers and peaks.max() > 1))
     except InputError as error:
         return Outcome(reason=str(error))
@@ -153,40 +155,6 @@ def _separated(
 
     for pair in separation.in_blocks(separate, y, block=BLOCK, overlap=OVERLAP):
         yield pair[0] + pair[1], [pair[component_of(folder)[1]] for folder in targets]
-
-
-class _Output:
-    """A separated file being written, in the format of its source."""
-
-    def __init__(
-        self,
-        path: Path,
-        like: "soundfile.SoundFile",  # noqa: F821
-        kind: str,
-        subtype: str,
-    ) -> None:
-        import soundfile
-
-        self._path = path
-        try:
-            with audio.writing(self._path):
-                self._file = soundfile.SoundFile(
-                    path, "w", like.samplerate, like.channels, subtype, format=kind
-                )
-        except (ValueError, TypeError):
-            raise InputError(f"cannot be written as {kind} {subtype}") from None
-
-    def write(self, y: np.ndarray) -> None:
-        """Add [channels x n]."""
-        with audio.writing(self._path):
-            self._file.write(y.T)
-
-    def __enter__(self) -> "_Output":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with audio.writing(self._path):
-            self._file.close()
 
 
 def parameters_of(function: str) -> dict:

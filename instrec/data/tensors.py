@@ -10,7 +10,7 @@ A part ('train' or 'test') is a folder that appears as a whole:
     record.json            what made them, how many, and which files were left out
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -119,29 +119,6 @@ def input_name(audio_folder: str) -> str:
     return f"X_{audio_folder}"
 
 
-def split_name(config: Config, part: str, fraction: float = 0) -> str:
-    """Name of the split of a part, without `.npy`: it carries all that determines it.
-
-    Parameters
-    ----------
-    config : Config
-        What it depends on.
-    part : {'train', 'test'}
-        Which part.
-    fraction : float
-        Share that trains
-     of no account for the test part.
-
-    Returns
-    -------
-    str
-    """
-    if part == "test":
-        return f"split_pure_{config.halve_by}_{config.seed}"
-    kind = "" if config.balanced else "_random"
-    return f"split_{fraction:g}_{config.split_by}_{config.seed}{kind}"
-
-
 def has_recipe(path: Path, recipe: dict) -> bool:
     """Tell whether the record of a folder of tensors is there and names exactly this.
 
@@ -161,6 +138,62 @@ def has_recipe(path: Path, recipe: dict) -> bool:
     except InputError:
         return False
     return not storage.differences(record["recipe"], recipe)
+
+
+def validation_mask(
+    config: Config,
+    class_id: np.ndarray,
+    file_id: np.ndarray,
+    files: Sequence[str],
+    fraction: float,
+) -> np.ndarray:
+    """Tell the validation patches: see `splits.validation_mask`.
+
+    Parameters
+    ----------
+    config : Config
+        How to split, and the seed.
+    class_id, file_id : np.ndarray of int [shape=(n,)]
+        Class and file of each patch.
+    files : sequence of str
+        File names; needed to split by recording.
+    fraction : float
+        Share that trains, from 0 to 1.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,), dtype=bool]
+    """
+    return splits.validation_mask(
+        class_id,
+        file_id,
+        fraction,
+        recordings=[splits.recording_of(name) for name in files],
+        split_by=config.split_by,
+        balanced=config.balanced,
+        seed=config.seed,
+        names=config.labels if config.row else (),
+    )
+
+
+def split_name(config: Config, fraction: float | None = None) -> str:
+    """Name the file of a split after all that determines it.
+
+    Parameters
+    ----------
+    config : Config
+        How to split, and the seed.
+    fraction : float, optional
+        Share of the training data that trains; without it, the halves of the test data.
+
+    Returns
+    -------
+    str
+    """
+    if fraction is None:
+        return f"split_pure_{config.halve_by}_{config.seed}"
+    kind = "" if config.balanced else "_random"
+    return f"split_{fraction:g}_{config.split_by}_{config.seed}{kind}"
 
 
 @dataclass(frozen=True)
@@ -231,21 +264,8 @@ class Tensors:
         np.ndarray [shape=(patches,), dtype=bool]
         """
         return self.saved_split(
-            split_name(config, "train", fraction),
-            self.file_id.shape,
-            lambda: self._validation_mask(np.arange(len(self.file_id)), config, fraction),
-        )
-
-    def _validation_mask(self, rows: np.ndarray, config: Config, fraction: float) -> np.ndarray:
-        return splits.validation_mask(
-            self.class_id[rows],
-            self.file_id[rows],
-            fraction,
-            recordings=[splits.recording_of(name) for name in self.files],
-            split_by=config.split_by,
-            balanced=config.balanced,
-            seed=config.seed,
-            names=self.label_names,
+            split_name(config, fraction),
+            lambda: validation_mask(config, self.class_id, self.file_id, self.files, fraction),
         )
 
     def fold_mask(self, config: Config, fold: int, folds: int) -> np.ndarray:
@@ -287,15 +307,16 @@ class Tensors:
         -------
         train_rows, validation_rows : np.ndarray [shape=(n,), dtype=int]
         """
-        apart = (
-            self.fold_mask(config, *held_out)
-            if isinstance(held_out, tuple)
-            else self.validation_mask(config, fraction)
-        )
+        if isinstance(held_out, tuple):
+            apart = self.fold_mask(config, *held_out)
+        else:
+            apart = self.validation_mask(config, fraction)
         rows = np.flatnonzero(~apart)
         if not held_out:
             return rows, np.flatnonzero(apart)
-        validation = self._validation_mask(rows, config, config.val_split)
+        validation = validation_mask(
+            config, self.class_id[rows], self.file_id[rows], self.files, config.val_split
+        )
         return rows[~validation], rows[validation]
 
     def pure_mask(self, config: Config) -> np.ndarray:
@@ -312,8 +333,7 @@ class Tensors:
         """
         names = np.array(self.label_names)
         return self.saved_split(
-            split_name(config, "test"),
-            self.file_id.shape,
+            split_name(config),
             lambda: splits.pure_mask(
                 [names[row] for row in self.labels],
                 self.files,
@@ -348,34 +368,19 @@ class Tensors:
             found.append((mean.astype(np.float32), std.astype(np.float32)))
         return found
 
-    def patches_of_labels(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield each label and the mask of the patches that have it [patches].
-
-        Yields
-        ------
-        label : str
-        mask : np.ndarray [shape=(patches,), dtype=bool]
-        """
-        for name, has_label in zip(self.label_names, self.labels.T, strict=True):
-            yield name, has_label[self.file_id]
-
-    def saved_split(
-        self, name: str, shape: tuple[int], compute: Callable[[], np.ndarray]
-    ) -> np.ndarray:
-        """Load a split, or compute it once and save it beside the tensors.
+    def saved_split(self, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """Load a split of the patches, or compute it once and save it beside the tensors.
 
         Parameters
         ----------
         name : str
-            Of the file, as `split_name` gives it.
-        shape : tuple of int
-            Of the split.
+            Of `split_name`.
         compute : callable
-            Returns the split, if there is none.
+            Returns the split.
 
         Returns
         -------
-        np.ndarray [dtype=bool]
+        np.ndarray [shape=(patches,), dtype=bool]
         """
         path = self.path / f"{name}.npy"
         if not path.exists():
@@ -383,7 +388,7 @@ class Tensors:
             with storage.lock(self.path, "the split", wait=60):
                 if not path.exists():
                     storage.save_array(path, compute())
-        return _load_array(path, shape, "b", self.remedy)
+        return _load_array(path, self.file_id.shape, "b", self.remedy)
 
 
 def load(config: Config, part: str) -> Tensors:
@@ -417,12 +422,9 @@ def load(config: Config, part: str) -> Tensors:
             f"({'; '.join(different)}): run {remedy}"
         )
     table = metadata.path_of(config, part)
-    if not table.exists():
-        raise InputError(
-            f"expected {table}, found nothing: run python3 create_encoding.py "
-            f"-d {config.dataset}, then {remedy}"
-        )
-    if record["recipe"].get("metadata") != storage.digest_of_file(table):
+    with storage.parsing(table, f"python3 create_encoding.py -d {config.dataset}, then {remedy}"):
+        digest = storage.digest_of_file(table)
+    if record["recipe"].get("metadata") != digest:
         raise InputError(f"{table} has changed since {path} was made: run {remedy}")
 
     patches, files = record["patches"], record["files"]
@@ -433,19 +435,14 @@ def load(config: Config, part: str) -> Tensors:
             f"{path / 'file_id.npy'} is damaged (file {file_id.max()} of {files}): run {remedy}"
         )
     shape = (patches, *parameters.patch_shape)
+    inputs = [
+        _load_array(path / f"{input_name(name)}.npy", shape, "f4", remedy, in_memory=False)
+        for name in config.data_set.folders
+    ]
+    names = _load_array(path / "files.npy", (files,), "U", remedy).tolist()
+    labels = _load_array(path / "labels.npy", (files, len(config.labels)), "u", remedy)
     return Tensors(
-        part,
-        path,
-        [
-            _load_array(path / f"{input_name(name)}.npy", shape, "f4", remedy, in_memory=False)
-            for name in config.data_set.folders
-        ],
-        file_id,
-        _load_array(path / "files.npy", (files,), "U", remedy).tolist(),
-        _load_array(path / "labels.npy", (files, len(config.labels)), "u", remedy).astype(bool),
-        config.labels,
-        record,
-        remedy,
+        part, path, inputs, file_id, names, labels.astype(bool), config.labels, record, remedy
     )
 
 

@@ -79,7 +79,7 @@ def write_opus(path: Path, target: Path) -> None:
     import soxr
 
     # What is wrong with the file was said when it was recognised.
-    with audio.notes(), audio.open_audio(path) as file, audio.reading(path):
+    with audio.notes(), audio.open_audio(path) as file:
         channels = min(file.channels, 2)
         rate = file.samplerate if file.samplerate in OPUS_RATES else 48000
         resampler = soxr.ResampleStream(file.samplerate, rate, channels)
