@@ -18,11 +18,12 @@ An ensemble averages the outputs of all runs of the models that are joined by +,
 one model with --ensemble; its results lie under ensemble_<model name>.
 """
 
+import collections
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 import train
 from instrec.common import command, storage
@@ -33,9 +34,6 @@ from instrec.figures import launchers
 from instrec.learning import model_files, outputs, trained, variants
 from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics, optima, scores
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CONFUSION_SPLIT = 0.5  # share that trains for confusion matrices (documentation, section 4.1.2)
 
@@ -97,24 +95,21 @@ class Evaluator:
         self.num_classes, self.op_mode = num_classes, op_mode
         self.iter_num = command.positive("iter_num", iter_num)
         self.held_out = op_mode == 1 and self.data_set.multi_label_test
-        if split is None:
-            split = CONFUSION_SPLIT if self.held_out else config.val_split
+        self._default_split = CONFUSION_SPLIT if self.held_out else config.val_split
+        split = self._default_split if split is None else split
         if not 0 < split < 1:
             raise InputError(f"expected a training share between 0 and 1, found {split}")
         self.split = split
         # Networks of another split lie apart, and their results with them; but the confusion
         # matrices of a held-out half stand in for the model's own.
         self.ensemble = config.ensemble or len(self.members) > 1
-        self.files = model_files.model_files(
-            config,
-            config.result_name(model_str),
-            optimizer_str,
-            None if self.held_out else self.split,
-        )
-        self.recipe: dict = {}
-        self._found = scores.Found(config.key, config.result_name(model_str), optimizer_str)
-        self._matrices: dict[str, dict[int, list]] = {}
-        self._of_clips: dict[str, dict[int, np.ndarray]] = {}  # for intervals over clips
+        name, apart = config.result_name(model_str), None if self.held_out else split
+        self.files = model_files.model_files(config, name, optimizer_str, apart)
+        self._found = scores.Found(config.key, name, optimizer_str)
+        # By strategy (or 'patch') and training: what mode 1 finds, and for each clip how many
+        # patches were decided for a label (1), averages to calibrate by (2), or scores (3).
+        self._matrices: dict[str, dict[int, list]] = collections.defaultdict(dict)
+        self._of_clips: dict[str, dict[int, np.ndarray]] = collections.defaultdict(dict)
 
     def run(self) -> None:
         """Do everything in order: load the data and the networks, evaluate, save."""
@@ -183,11 +178,14 @@ class Evaluator:
         InputError
             If a network is missing, damaged, or was trained with other features or labels.
         """
-        trainings = [
-            (files, iteration)
-            for files in self._files_of_members(model_str, optimizer_str)
-            for iteration in range(self.iter_num)
-        ]
+        trainings = []
+        for member in model_str.split("+"):
+            files = model_files.model_files(
+                self.config, member, optimizer_str, self.split, held_out=self.held_out
+            )
+            records = [self._check_record(files, i) for i in range(self.iter_num)]
+            trained.check_alike(files, records)
+            trainings += [(files, i, record) for i, record in enumerate(records)]
         self.recipe = {
             "data_set": self.config.key,
             "model": self.config.result_name(model_str),
@@ -196,35 +194,19 @@ class Evaluator:
             "tensors": self.tensors.fingerprint,
             "trained_on": self.split,
             "halves": self.split_digest,
+            "weights": [record["weights"] for *_, record in trainings],
         }
-        records = [self._check_record(*training) for training in trainings]
-        for first in range(0, len(trainings), self.iter_num):
-            trained.check_alike(trainings[first][0], records[first : first + self.iter_num])
-        self.recipe["weights"] = [record["weights"] for record in records]
         if self.op_mode == 3:
             self._load_optima()  # what is missing is said before minutes of predictions
-        predictions = [
-            outputs.load_or_predict(
-                *training,
-                record,
-                self.tensors,
-                f"{self._training_command(training[0])} --overwrite",
-            )[self.rows]
-            for training, record in zip(trainings, records, strict=True)
-        ]
+        predictions = []
+        for files, iteration, record in trainings:
+            remedy = f"{self._training_command(files)} --overwrite"
+            of_all = outputs.load_or_predict(files, iteration, record, self.tensors, remedy)
+            predictions.append(of_all[self.rows])
         return [np.mean(predictions, axis=0)] if self.ensemble else predictions
 
-    def _files_of_members(self, model_str: str, optimizer_str: str) -> list[ModelFiles]:
-        return [
-            model_files.model_files(
-                self.config, member, optimizer_str, self.split, held_out=self.held_out
-            )
-            for member in model_str.split("+")
-        ]
-
     def _split_option(self) -> str:
-        default = CONFUSION_SPLIT if self.held_out else self.config.val_split
-        return f" -s {self.split:g}" if self.split != default else ""
+        return f" -s {self.split:g}" if self.split != self._default_split else ""
 
     def _training_command(self, files: ModelFiles) -> str:
         options = f"-d {self.config.dataset} -i {self.iter_num}{self._split_option()}"
@@ -306,27 +288,27 @@ class Evaluator:
             true = self.tensors.class_id[self.rows]
             self._store_confusion(metrics.BY_PATCH, true, predictions, iteration)
             decided = [np.bincount(x.argmax(axis=1), minlength=self.num_classes) for x in clips]
-            self._of_clips.setdefault(metrics.BY_PATCH, {})[iteration] = np.array(decided)
+            self._of_clips[metrics.BY_PATCH][iteration] = np.array(decided)
         for strategy in metrics.STRATEGIES:
             self.scores = self.aggregate_predictions(strategy, clips)
             if self.op_mode == 1:
                 true = self.y_true.argmax(axis=1)
                 self._store_confusion(strategy, true, self.scores, iteration)
-            else:
-                self.global_performance_metrics(strategy, iteration)
-                self.classwise_performance_metrics(strategy, iteration)
+                continue
+            self.global_performance_metrics(strategy, iteration)
+            self.classwise_performance_metrics(strategy, iteration)
+            kept = self.scores
             if self.op_mode == 2:
-                self._found.average(iteration, strategy, self.y_true, clips)
-            if self.op_mode == 3:
+                kept = np.stack([metrics.averages(strategy, clip) for clip in clips])
+            else:
                 self.best_classwise_global_performance_metrics(strategy, iteration)
-                self._found.rank(iteration, strategy, self.y_true, self.scores)
-                self._of_clips.setdefault(strategy, {})[iteration] = self.scores
+            self._of_clips[strategy][iteration] = kept
 
     def _store_confusion(
         self, what: str, true: np.ndarray, scores: np.ndarray, iteration: int
     ) -> None:
         matrix = metrics.confusion_matrix(true, scores.argmax(axis=1), self.num_classes)
-        self._matrices.setdefault(what, {})[iteration] = matrix.tolist()
+        self._matrices[what][iteration] = matrix.tolist()
 
     def global_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Precision, recall and f-score of all labels together, for each kind of average.
@@ -378,7 +360,7 @@ class Evaluator:
             self._found.add(iteration, strategy, "global_classwise", average, None, found)
 
     @property
-    def results(self) -> "pd.DataFrame":
+    def results(self) -> pd.DataFrame:
         """What was found in modes 2 and 3: a tidy table, with the columns `scores.COLUMNS`."""
         return self._found.table()
 
@@ -401,21 +383,24 @@ class Evaluator:
             "iterations": 1 if self.ensemble else self.iter_num,
             "absent": self.absent,
         }
+        of_clips = {what: [*found.values()] for what, found in self._of_clips.items()}
+        matrices = {what: [*found.values()] for what, found in self._matrices.items()}
+        if self.op_mode == 1:
+            record["matrices"] = matrices
+        elif self.op_mode == 2:
+            found = {what: metrics.calibrate(y, self.y_true) for what, y in of_clips.items()}
+            record["calibration"] = {what: both for what, both in found.items() if both}
         with outputs.lock(files.folder):
             launchers.write(files.folder)
             if self.op_mode != 2:
                 place = files.patches if self.op_mode == 1 else files.clips
-                found = {
-                    what: [*by_training.values()] for what, by_training in self._of_clips.items()
-                }
                 names = np.array(self.tensors.files)[self.clips]
-                storage.save_arrays(place, clips=names, y_true=self.y_true, **found)
+                storage.save_arrays(place, clips=names, y_true=self.y_true, **of_clips)
             if self.op_mode == 1:
-                matrices = {what: [*found.values()] for what, found in self._matrices.items()}
-                storage.save_json(path, record | {"matrices": matrices})
+                storage.save_json(path, record)
             else:
-                record |= {"calibration": self._found.calibration()} if self.op_mode == 2 else {}
-                scores.save(path, record, self.results, self._found.ranking())
+                ranked = of_clips if self.op_mode == 3 else {}
+                scores.save(path, record, self.results, self._found.ranking(self.y_true, ranked))
         if self.op_mode == 1:
             scores.print_accuracies(matrices)
         elif self.op_mode == 3:
@@ -472,13 +457,8 @@ def evaluate_model(
     """
     optimizer = model_files.chosen_optimizer(config)
 
-    def evaluator(config: Config) -> Evaluator:
-        labels = len(config.labels)
-        return Evaluator(
-            name, optimizer, labels, config.iter_num, op_mode, config=config, split=split
-        )
-
-    planned = evaluator(config)
+    documented = (name, optimizer, len(config.labels), config.iter_num, op_mode)
+    planned = Evaluator(*documented, config=config, split=split)
     if planned.held_out:
         print(f"training on {planned.split:.0%} of the training data for confusion matrices")
         for member in planned.members:
@@ -496,7 +476,8 @@ def evaluate_model(
                 overwrite=overwrite,
                 name=member,
             )
-        planned = evaluator(as_trained)  # all members share the split, or are refused
+        # All members share the split, or are refused.
+        planned = Evaluator(*documented, config=as_trained, split=split)
     planned.run()
 
 

@@ -13,7 +13,6 @@ error.
 """
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,15 +48,10 @@ def joined(recogniser: Recogniser) -> "keras.Model":
     from instrec.learning.backend import keras
 
     shape = recogniser.parameters.patch_shape
-    inputs = [
-        keras.Input(shape, name=f"input_{number}") for number in range(len(recogniser.folders))
-    ]
-    x = inputs
-    if recogniser.means_and_stds is not None:
-        x = [
-            standardised(y, mean, std)
-            for y, (mean, std) in zip(inputs, recogniser.means_and_stds, strict=True)
-        ]
+    inputs = [keras.Input(shape, name=f"input_{i}") for i in range(len(recogniser.folders))]
+    x, pairs = inputs, recogniser.means_and_stds
+    if pairs is not None:
+        x = [standardised(y, *pair) for y, pair in zip(inputs, pairs, strict=True)]
     x = x if len(x) > 1 else x[0]
     for number, network in enumerate(recogniser.networks):
         network.name = f"training_{number}"  # in one network, each needs a name of its own
@@ -131,10 +125,8 @@ def write(network: "keras.Model", kind: str, path: Path) -> None:
     path : Path
         Where to.
     """
-    with storage.whole(path) as partial, tempfile.TemporaryDirectory() as place:
-        made = Path(place, f"network.{kind}")  # Keras wants the ending of the format
-        network.export(made, format={"tflite": "litert"}.get(kind, kind), verbose=False)
-        partial.write_bytes(made.read_bytes())
+    with storage.whole(path) as partial:
+        network.export(partial, format={"tflite": "litert"}.get(kind, kind), verbose=False)
 
 
 def export(recogniser: Recogniser, kind: str, folder: Path) -> tuple[Path, float]:
@@ -171,9 +163,8 @@ def export(recogniser: Recogniser, kind: str, folder: Path) -> tuple[Path, float
         write(network, kind, path)
         difference = float(np.abs(outputs_of(path, inputs) - wanted).max())
     except ImportError as error:
-        raise InputError(
-            f"{error.name or error} is missing: see --help for what to install"
-        ) from None
+        what = error.name or error
+        raise InputError(f"{what} is missing: see --help for what to install") from None
     if not difference <= TOLERANCE:
         path.unlink()
         raise InputError(f"outputs of {path} differ by {difference:.1e} from Keras': not kept")

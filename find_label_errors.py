@@ -14,9 +14,9 @@ What was stopped goes on; networks lie in <MODEL_PATH>/<model_name>/fold_<k>_of_
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 import train
 from instrec.common import command, storage
@@ -24,9 +24,6 @@ from instrec.config import Config
 from instrec.data import tensors
 from instrec.errors import InputError
 from instrec.learning import model_files, outputs, trained
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SHOWN = 20  # clips on the screen; the CSV file has all
 
@@ -48,17 +45,12 @@ def out_of_fold(config: Config, folds: int, *, overwrite: bool = False) -> np.nd
     np.ndarray [shape=(clips, labels)]
         Mean over trainings and patches of a clip, divided by its sum; NaN where it has no patches.
     """
-    part = tensors.load(config, "train")
+    part, name = tensors.load(config, "train"), model_files.trained_name(config, config.model)
     sums = np.zeros((len(part.files), len(part.label_names)))
     for k in range(folds):
         print(f"fold {k + 1} of {folds}")
         train.train_model(config, config.model, held_out=(k, folds), overwrite=overwrite)
-        files = model_files.model_files(
-            config,
-            model_files.trained_name(config, config.model),
-            config.optimizer,
-            held_out=(k, folds),
-        )
+        files = model_files.model_files(config, name, config.optimizer, held_out=(k, folds))
         remedy = "the same command with --overwrite"
         rows = np.flatnonzero(part.fold_mask(config, k, folds))
         for i in range(config.iter_num):
@@ -71,7 +63,7 @@ def out_of_fold(config: Config, folds: int, *, overwrite: bool = False) -> np.nd
 
 def rank(
     files: Sequence[str], class_id: np.ndarray, shares: np.ndarray, labels: Sequence[str]
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Rank clips by how far predictions contradict their labels.
 
     Parameters
@@ -90,7 +82,6 @@ def rank(
     pandas.DataFrame
         Columns filename, label, predicted, score (0 to 1) and error; the lowest score first.
     """
-    import pandas as pd
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 

@@ -14,7 +14,6 @@ trainings are averaged, and a model of separated audio separates first, by itsel
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from instrec.common import command
 from instrec.config import full_name
@@ -22,10 +21,7 @@ from instrec.errors import InputError
 from instrec.figures import sound, style
 from instrec.learning import model_files
 from instrec.scoring import attribution
-from instrec.scoring.recognition import Recogniser, StrongestPatch
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from instrec.scoring.recognition import Recogniser
 
 
 def index_of(label: str | None, recogniser: Recogniser) -> int | None:
@@ -57,42 +53,6 @@ def index_of(label: str | None, recogniser: Recogniser) -> int | None:
     return recogniser.labels.index(label)
 
 
-def draw(
-    recogniser: Recogniser,
-    patch: StrongestPatch,
-    explanation: attribution.Explanation,
-    file_name: str,
-) -> "Figure":
-    """Draw the explanation of a patch of a file.
-
-    Parameters
-    ----------
-    recogniser : Recogniser
-        The model.
-    patch : StrongestPatch
-        What is explained.
-    explanation : Explanation
-        Of `attribution.against_silence`.
-    file_name : str
-        For the title.
-
-    Returns
-    -------
-    Figure
-    """
-    separated = recogniser.is_separated
-    names = recogniser.folders if separated else ["the recording"] * len(recogniser.folders)
-    label = full_name(recogniser.labels[patch.label])
-    return sound.attribution(
-        list(zip(names, patch.inputs, explanation.attributions, strict=True)),
-        patch.start,
-        recogniser.parameters,
-        f"{file_name} · what speaks for {label}\n"
-        f"output of {recogniser.files.model}: {explanation.output:.2f}, "
-        f"for silence {explanation.baseline:.2f}",
-    )
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Explain and draw what the command line names.
 
@@ -115,12 +75,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         patch = recogniser.strongest_patch(arguments.file, wanted)
     except InputError as error:
         raise InputError(f"{arguments.file}: {error}") from None
-    found = attribution.against_silence(
-        networks,
-        patch.inputs,
-        patch.label,
-        means_and_stds=recogniser.means_and_stds,
-    )
+    moments = recogniser.means_and_stds
+    found = attribution.against_silence(networks, patch.inputs, patch.label, means_and_stds=moments)
     label = recogniser.labels[patch.label]
     instrument = full_name(label)
     total = sum(float(cells.sum()) for cells in found.attributions)
@@ -135,7 +91,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"note: this model hears {instrument} in silence, too: the figure shows what changes "
             "its output from there, not all that it takes for the instrument"
         )
-    figure = draw(recogniser, patch, found, arguments.file.name)
+    inputs = [name if recogniser.is_separated else "the recording" for name in recogniser.folders]
+    figure = sound.attribution(
+        list(zip(inputs, patch.inputs, found.attributions, strict=True)),
+        patch.start,
+        recogniser.parameters,
+        f"{arguments.file.name} · what speaks for {instrument}\n"
+        f"output of {recogniser.files.model}: {found.output:.2f}, "
+        f"for silence {found.baseline:.2f}",
+    )
     name = f"attribution_{arguments.file.stem}_{label}"
     paths = style.save(figure, arguments.out / name)
     print(f"figure: {paths[0]} (and .pdf)")

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 
 from instrec.common import command, storage
 from instrec.config import FeatureParameters
-from instrec.figures import plotting, sound
-from instrec.figures.history import history
+from instrec.figures import plotting, scores, sound
 from instrec.learning import trained
 from instrec.learning.model_files import HISTORY_FIELDS, ModelFiles
 
@@ -42,7 +41,7 @@ def plot(files: ModelFiles, remedy: str) -> None:
     record = trained.load_record(files, 0, remedy, "trained_on")
     heading = f"{plotting.heading(files)}\n{record['trained_on']}"
     title = f"{heading}, {plotting.trainings(len(histories))}"
-    drawn = {"history": history(histories, title)}
+    drawn = {"history": scores.history(histories, title)}
     pairs = trained.load_means_and_stds(files, 0, record, remedy)
     if pairs is not None:
         inputs = [(name, *pair) for name, pair in zip(record["folders"], pairs, strict=True)]

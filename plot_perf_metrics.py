@@ -22,7 +22,7 @@ from instrec.figures import plotting
 from instrec.figures import scores as figures
 from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics, scores
-from instrec.scoring.optima import Optima
+from instrec.scoring.optima import Optima, of_each
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,18 +49,15 @@ def load_f_scores(files: ModelFiles, remedy: str) -> tuple[dict, FScores]:
     """
     record, table = scores.load(files.sweep, remedy)
     with storage.parsing(files.sweep, remedy):
-        names = {"global": metrics.AVERAGES, "classwise": record["recipe"]["labels"]}
-        f_scores = {
-            strategy: {
-                kind: {name: scores.f_scores(table, strategy, kind, name) for name in names[kind]}
-                for kind in names
-            }
-            for strategy in metrics.STRATEGIES
-        }
         shape = (record["iterations"], len(metrics.THRESHOLDS))
-        found = {x.shape for kinds in f_scores.values() for k in kinds.values() for x in k.values()}
-        if found != {shape}:
-            raise ValueError(f"expected {shape[0]} trainings at {shape[1]} thresholds")
+
+        def curves(strategy: str, kind: str, name: str) -> np.ndarray:
+            found = scores.f_scores(table, strategy, kind, name)
+            if found.shape != shape:
+                raise ValueError(f"expected {shape[0]} trainings at {shape[1]} thresholds")
+            return found
+
+        f_scores = of_each(record["recipe"]["labels"], curves)
     return record, f_scores
 
 
@@ -78,13 +75,9 @@ def optima_of(f_scores: FScores, absent: list[str]) -> Optima:
     -------
     dict
     """
-    optima = {
-        strategy: {
-            kind: {name: metrics.optimum(values) for name, values in names.items()}
-            for kind, names in kinds.items()
-        }
-        for strategy, kinds in f_scores.items()
-    }
+    optima = of_each(
+        f_scores["s1"]["classwise"], lambda s, kind, name: metrics.optimum(f_scores[s][kind][name])
+    )
     for kinds in optima.values():
         kinds["classwise"].update(dict.fromkeys(absent, kinds["global"]["micro"]))
     return optima
@@ -139,12 +132,11 @@ def draw_labels(files: ModelFiles) -> "Figure":
     labels = record["recipe"]["labels"]
     rows = table[table["kind"] == "classwise"]
     rows = rows.pivot(index=["strategy", "training"], columns="name", values=list(scores.MEASURES))
-    found: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    found = {}
     for strategy in metrics.STRATEGIES:
-        for measure in scores.MEASURES:
-            values = rows.loc[strategy][measure][labels].to_numpy()  # [trainings x labels]
-            of_strategy = found.setdefault(strategy, {})
-            of_strategy[measure] = values.mean(axis=0), metrics.deviation(values)
+        values = {m: rows.loc[strategy][m][labels].to_numpy() for m in scores.MEASURES}
+        # Of [trainings x labels].
+        found[strategy] = {m: (x.mean(axis=0), metrics.deviation(x)) for m, x in values.items()}
     title = f"{plotting.heading(files)} · thresholds of their own\n{plotting.origin(record)}"
     return figures.label_bars(found, labels, title)
 

@@ -20,6 +20,7 @@ from instrec.errors import InputError
 from instrec.figures import sound, style
 
 SAMPLE_RATE = 44100  # Hz, of the separations in the thesis
+PARTS = ("original", "harmonic", "percussive", "solo", "accompaniment")
 
 
 def excerpt_of(path: Path, start: float, seconds: float) -> np.ndarray:
@@ -63,15 +64,9 @@ def separate(y: np.ndarray) -> dict[str, np.ndarray]:
     """
     import separation  # deferred: `--help` needs no scipy
 
-    harmonic, percussive = separation.harmonic_percussive(y, SAMPLE_RATE)
-    solo, accompaniment = separation.solo_accompaniment(y, SAMPLE_RATE)
-    return {
-        "original": y,
-        "harmonic": harmonic,
-        "percussive": percussive,
-        "solo": solo,
-        "accompaniment": accompaniment,
-    }
+    by_kind = separation.harmonic_percussive(y, SAMPLE_RATE)
+    by_melody = separation.solo_accompaniment(y, SAMPLE_RATE)
+    return dict(zip(PARTS, (y, *by_kind, *by_melody), strict=True))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

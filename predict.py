@@ -19,9 +19,9 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from instrec.common import command, storage
 from instrec.common.parallel import ordered_map
@@ -33,10 +33,6 @@ from instrec.reporting import page, recordings
 from instrec.scoring import metrics, recognition
 from instrec.scoring.recognition import Recogniser, Recognition
 from settings import NOTHING
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 MANY = 32  # recordings from which on a process a core is faster than one with all cores
 EACH = ("jams", "audacity", "regions", "npz", "html", "figures")  # what is written a recording
@@ -50,7 +46,7 @@ def predict(
     *,
     config: Config | None = None,
     strategy: str = recognition.STRATEGY,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Recognise the instruments of one recording.
 
     Parameters
@@ -213,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     tables = [path for path in (arguments.csv, arguments.json, arguments.summary) if path]
     made_with = [*model[2], arguments.strategy, *(str(getattr(arguments, x)) for x in EACH)]
     journal = recordings.Journal(tables[0] if tables else None, made_with)
-    everything = recognise_all(arguments, config, recogniser, model, paths, journal)
+    everything = recognise_all(arguments, config, model, paths, journal)
     if everything and arguments.csv:
         with storage.whole(arguments.csv) as partial:
             recordings.as_frame(everything).to_csv(partial, index=False, float_format="%.4f")
@@ -238,7 +234,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 def recognise_all(
     arguments: argparse.Namespace,
     config: Config,
-    recogniser: Recogniser,
     model: tuple,
     paths: Sequence[Path],
     journal: recordings.Journal,
@@ -253,8 +248,6 @@ def recognise_all(
         Of the command line.
     config : Config
         The scheduler, if there is one.
-    recogniser : Recogniser
-        The model.
     model : tuple
         As `recognition.recognise` takes it.
     paths : sequence of Path
@@ -267,7 +260,7 @@ def recognise_all(
     dict of Recognition
         By path; without predictions and spectrograms.
     """
-    names = output_names(paths)
+    recogniser, names = recognition.recogniser(*model), output_names(paths)
     known = {path: found for path in paths if (found := journal.known(path)) is not None}
     if known:
         print(f"kept {len(known)} of {len(paths)} recordings that were recognised before")
@@ -276,14 +269,9 @@ def recognise_all(
     many = len(missing) >= MANY
     if many:
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    embed = arguments.npz is not None
-    tasks = [(p.absolute(), model, not (many or config.scheduler), embed) for p in missing]
-    results = ordered_map(
-        recognition.recognise,
-        tasks,
-        workers=os.cpu_count() if many else 1,
-        scheduler=config.scheduler,
-    )
+    workers, bars = os.cpu_count() if many else 1, not (many or config.scheduler)
+    tasks = [(path.absolute(), model, bars, arguments.npz is not None) for path in missing]
+    results = ordered_map(recognition.recognise, tasks, workers=workers, scheduler=config.scheduler)
     everything: dict[str, Recognition] = {}
     for path in command.progress(paths, unit="file", disable=not many):
         found = known[path] if path in known else next(results)
@@ -323,19 +311,17 @@ def _write_each(
             outputs=found.predictions,
             embeddings=found.embeddings,
         )
-    for folder, text, ending in (
-        (arguments.audacity, recordings.as_audacity, "labels.txt"),
-        (arguments.regions, recordings.as_regions, "regions.csv"),
-    ):
-        if folder:
-            with storage.whole(folder / f"{name}.{ending}") as partial:
-                partial.write_text(text(found), encoding="utf-8")
+    if arguments.audacity:
+        with storage.whole(arguments.audacity / f"{name}.labels.txt") as partial:
+            partial.write_text(recordings.as_audacity(found), encoding="utf-8")
+    if arguments.regions:
+        with storage.whole(arguments.regions / f"{name}.regions.csv") as partial:
+            partial.write_text(recordings.as_regions(found), encoding="utf-8")
     if arguments.figures:
         from instrec.figures import sound, style
 
-        drawn = sound.recognition(
-            found, recogniser.labels, f"{path.name} · {recogniser.files.model}"
-        )
+        title = f"{path.name} · {recogniser.files.model}"
+        drawn = sound.recognition(found, recogniser.labels, title)
         for target in style.save(drawn, arguments.figures / f"{name}.instruments"):
             print(f"figure: {target}")
 

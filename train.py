@@ -23,6 +23,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -150,57 +151,51 @@ class Trainer:
                 f"expected a batch size that {backend.devices()} devices can share evenly, found "
                 f"{batch}: give another with -b"
             )
-        name = f"{self.name}.{self.optimizer}"
-        with contextlib.ExitStack() as held:
-            if backend.is_first():
-                held.enter_context(
-                    storage.lock(self.files.folder, f"models {name}", name=f"{name}.")
-                )
+        name, writes = f"{self.name}.{self.optimizer}", backend.is_first()
+        lock = storage.lock(self.files.folder, f"models {name}", name=f"{name}.")
+        with lock if writes else contextlib.nullcontext():
             for iteration in range(iter_num):
                 recipe = self._recipe(epochs, batch, iteration)
+                record, state = self.files.run_record(iteration), self.files.state(iteration)
                 try:
-                    is_trained = self._is_trained(iteration, recipe)
-                    state = None if is_trained else self._state(iteration, recipe)
+                    if is_trained := record.exists():
+                        self._check_trained(iteration, recipe)
+                    saved = None if is_trained else self._saved(iteration, recipe)
                 except InputError:  # trained otherwise, or damaged
                     if not overwrite:
                         raise
                     # Now it counts as untrained; training replaces its other files one by one.
-                    if backend.is_first():
-                        self.files.run_record(iteration).unlink(missing_ok=True)
-                        self.files.state(iteration).unlink(missing_ok=True)
-                    is_trained, state = False, None
-                if is_trained:  # a kill may have come just before
-                    self.files.state(iteration).unlink(missing_ok=True)
+                    is_trained, saved = False, None
+                    if writes:
+                        record.unlink(missing_ok=True)
+                        state.unlink(missing_ok=True)
+                if is_trained:
+                    state.unlink(missing_ok=True)  # a kill may have come just before
                 else:
-                    self._train_anew(recipe, iteration, state)
+                    self._train_anew(recipe, iteration, saved)
 
-    def _is_trained(self, iteration: int, recipe: dict) -> bool:
-        """Tell whether an iteration is trained already; refuse one that was trained otherwise."""
-        path = self.files.run_record(iteration)
-        if not path.exists():
-            return False
+    def _check_trained(self, iteration: int, recipe: dict) -> None:
+        """Refuse an iteration that was trained otherwise, or whose files are not those."""
         remedy = "the same command with --overwrite"
-        record = trained.load_record(
-            self.files, iteration, remedy, "recipe", "best_accuracy", "weights"
-        )
-        _refuse_different(path.name, record["recipe"], recipe)
+        needed = ("recipe", "best_accuracy", "weights")
+        record = trained.load_record(self.files, iteration, remedy, *needed)
+        _refuse_different(self.files.run_record(iteration), record["recipe"], recipe)
         trained.check_weights(self.files, iteration, record, remedy)
         best = self.files.best(iteration)
         print(f"{best.name}: trained before, best accuracy {record['best_accuracy']:.3f}")
-        return True
 
-    def _state(self, iteration: int, recipe: dict) -> "callbacks.State | None":
-        """Return where a training was interrupted, if there is one."""
+    def _saved(self, iteration: int, recipe: dict) -> tuple | None:
+        """Return history, pass and variables of a training that was interrupted, if it was."""
         path = self.files.state(iteration)
         if not path.exists():
             return None
         from instrec.learning import callbacks
 
-        saved, state = callbacks.read_state(path)
-        _refuse_different(path.name, saved, recipe)
-        return state
+        made_with, *saved = callbacks.read_state(path)
+        _refuse_different(path, made_with, recipe)
+        return tuple(saved)
 
-    def _train_anew(self, recipe: dict, iteration: int, state: "callbacks.State | None") -> None:
+    def _train_anew(self, recipe: dict, iteration: int, saved: tuple | None) -> None:
         from instrec.learning import backend, callbacks
         from instrec.learning.backend import keras
 
@@ -208,26 +203,27 @@ class Trainer:
         network = keras.models.clone_model(self.model)  # new random weights
         if self.source is not None:
             self.source.copy_weights(iteration, network)
-        history, first = np.empty(0, dtype=model_files.HISTORY_TYPE), 1
-        if state is not None:
-            history, first, variables = state
+        history, first, variables = np.empty(0, dtype=model_files.HISTORY_TYPE), 1, None
+        if saved is not None:
+            history, first, variables = saved
             print(f"iteration {iteration}: going on after epoch {len(history)}")
         started = time.perf_counter()
-        passes = recipe["passes"]
-        for number in range(first, len(passes) + 1):
+        for number, of_pass in enumerate(recipe["passes"][first - 1 :], start=first):
             if number > first:
                 backend.wait_for_all("the best weights of a pass")
                 network.load_weights(self.files.best(iteration))
-            self._compile(network, recipe, **passes[number - 1])
-            saver = callbacks.StateSaver(history, self.files.state(iteration), recipe, number)
-            if state is not None and number == first:
+            self._compile(network, recipe, **of_pass)
+            saver = callbacks.StateSaver(self.files, iteration, recipe, number, history)
+            if variables is not None and number == first:
                 callbacks.assign(network, variables)
-            elif number > 1:
+            elif number > 1 and backend.is_first():
                 # The best weights, which it starts from, are replaced before its first epoch ends.
-                saver.save(network)
-            history = self._fit(network, recipe, saver, iteration, number)
+                saver.save_state(network)
+            if not saver.is_over():
+                self._fit(network, saver)
+            history = saver.history
         if backend.is_first():
-            self._finish(network, recipe, history, iteration, time.perf_counter() - started)
+            self._finish(network, saver, time.perf_counter() - started)
 
     def _compile(
         self, network: "keras.Model", recipe: dict, *, learning_rate: float, frozen: bool
@@ -237,89 +233,63 @@ class Trainer:
 
         for layer in network.layers[:-1]:
             layer.trainable = not frozen
-        network.compile(
-            optimizer=optimizers.make_optimizer(
-                self.optimizer,
-                optimizers.course(
-                    recipe["schedule"],
-                    learning_rate,
-                    recipe["nb_epochs"] * -(-len(self.train_rows) // recipe["batch_size"]),
-                ),
-                recipe["nb_epochs"],
-            ),
-            loss="categorical_crossentropy",
-            metrics=["accuracy"],
-        )
-        network.optimizer.build(network.trainable_variables)
+        epochs, batches = recipe["nb_epochs"], -(-len(self.train_rows) // recipe["batch_size"])
+        course = optimizers.course(recipe["schedule"], learning_rate, epochs * batches)
+        optimizer = optimizers.make_optimizer(self.optimizer, course, epochs)
+        network.compile(optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+        optimizer.build(network.trainable_variables)
 
-    def _fit(
-        self,
-        network: "keras.Model",
-        recipe: dict,
-        saver: "callbacks.StateSaver",
-        iteration: int,
-        number: int,
-    ) -> np.ndarray:
-        """Train one pass to its end; return the history of all passes until then."""
+    def _fit(self, network: "keras.Model", saver: "callbacks.StateSaver") -> None:
+        """Train one pass to its end; what comes of it, `saver` keeps."""
         from instrec.learning import backend, callbacks
         from instrec.learning.patches import Patches
 
-        history = saver.history
-        batch, epoch = recipe["batch_size"], len(history)
-        this_pass = history[history["training_pass"] == number]
-        inputs = self.tensors.inputs
-        shared = {
-            "targets": self.targets,
-            "means_and_stds": self.means_and_stds,
-            "devices": backend.devices(),
-            "process": backend.process(),
-        }
-        train = Patches(
-            inputs,
+        recipe, done = saver.recipe, len(saver.history)
+        last = done - len(saver.losses) + recipe["nb_epochs"]
+
+        def patches(rows: np.ndarray, **options: object) -> Patches:
+            return Patches(
+                self.tensors.inputs,
+                rows,
+                recipe["batch_size"],
+                targets=self.targets,
+                means_and_stds=self.means_and_stds,
+                devices=backend.devices(),
+                process=backend.process(),
+                **options,
+            )
+
+        train = patches(
             self.train_rows,
-            batch,
             shuffle_seed=(recipe["run_seed"],),
-            epoch=epoch + 1,  # from 1, as they are shown
+            epoch=done + 1,  # from 1, as they are shown
             augmentations=recipe["augmentation"],
             frame_seconds=self.config.hop_length / self.config.sample_rate,
-            **shared,
         )
-        validation = Patches(inputs, self.validation_rows, batch, **shared)
-        stopping = callbacks.EarlyStopping(this_pass, recipe["patience"])
-        checkpoint = callbacks.BestCheckpoint(history, self.files.best(iteration))
-        last_epoch = epoch - len(this_pass) + recipe["nb_epochs"]
-        progress = callbacks.Progress(
-            f"{self.name}.{self.optimizer}{iteration}", last_epoch, len(train)
-        )
-        watching = [callbacks.FiniteLoss(), checkpoint, stopping, saver]
-        if stopping.is_over(recipe["nb_epochs"]):
-            return saver.history
+        validation = patches(self.validation_rows)
+        name = f"{self.name}.{self.optimizer}{saver.iteration}"
+        progress = callbacks.Progress(name, last, len(train))
         with train.errors(), validation.errors():
             network.fit(
                 train.stream(),
                 steps_per_epoch=len(train),
                 validation_data=validation.stream(),
                 validation_steps=len(validation),
-                epochs=last_epoch,
-                initial_epoch=epoch,
+                epochs=last,
+                initial_epoch=done,
                 class_weight=balance.class_weights(self.data_dist, self.data_set.labels),
                 shuffle=False,  # `Patches` shuffles
-                # The state is saved last: what it says is done, is done.
-                callbacks=[*([progress] * backend.is_first()), *watching],
+                callbacks=[*([progress] * backend.is_first()), saver],
                 verbose=0,
             )
-        return saver.history
 
     def _finish(
-        self,
-        network: "keras.Model",
-        recipe: dict,
-        history: np.ndarray,
-        iteration: int,
-        seconds: float,
+        self, network: "keras.Model", saver: "callbacks.StateSaver", seconds: float
     ) -> None:
+        """Write what training leaves, its record last."""
         from instrec.learning import backend
 
+        recipe, history, iteration = saver.recipe, saver.history, saver.iteration
         with storage.whole(self.files.structure(iteration)) as partial:
             partial.write_text(network.to_json() + "\n", encoding="utf-8")
         storage.save_array(self.files.history(iteration), history)
@@ -457,11 +427,11 @@ def train_model(
     print(f"models are in {trainer.files.folder}")
 
 
-def _refuse_different(name: str, recipe: dict, wanted: dict) -> None:
+def _refuse_different(path: Path, recipe: dict, wanted: dict) -> None:
     different = storage.differences(recipe, wanted)
     if different:
         raise InputError(
-            f"{name} was trained with other settings or data than today's "
+            f"{path.name} was trained with other settings or data than today's "
             f"({'; '.join(different)}): add --overwrite to replace it"
         )
 

@@ -16,15 +16,7 @@ BLOCK_DROPOUT = 0.25
 DENSE = 1024
 DENSE_DROPOUT = 0.5
 
-
-def relu() -> layers.Layer:
-    """Return a rectified linear unit.
-
-    Returns
-    -------
-    keras.layers.Layer
-    """
-    return layers.ReLU()
+relu = layers.ReLU
 
 
 def leaky_relu(alpha: float) -> Callable[[], layers.Layer]:

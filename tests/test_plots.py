@@ -13,7 +13,6 @@ import plot_perf_metrics
 import settings
 from instrec.common import storage
 from instrec.errors import InputError
-from instrec.figures import history as history_figure
 from instrec.figures import launchers, plotting, style
 from instrec.figures import scores as figures
 from instrec.learning import model_files
@@ -192,7 +191,7 @@ def test_history_is_averaged_over_the_runs_that_reached_an_epoch():
         np.zeros(1, dtype=model_files.HISTORY_TYPE),
     ]
     runs[0]["loss"], runs[1]["loss"] = [3, 2, 1], [1]
-    figure = history_figure.history(runs, "title")
+    figure = figures.history(runs, "title")
     assert figure.axes[0].lines[0].get_ydata().tolist() == [2, 2, 1]
     assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy"]
 
@@ -201,7 +200,7 @@ def test_history_is_averaged_over_the_runs_that_reached_an_epoch():
 def test_history_of_one_epoch_and_of_a_diverged_loss():
     history = np.zeros(1, dtype=model_files.HISTORY_TYPE)
     history["val_loss"] = np.nan
-    assert history_figure.history([history], "title")
+    assert figures.history([history], "title")
 
 
 @pytest.mark.filterwarnings("error")
@@ -265,7 +264,7 @@ def test_only_finished_trainings_are_drawn(files, capsys):
     assert_figure(files, "history")
     drawn = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plot_history, "history", lambda histories, title: drawn.extend(histories))
+        patch.setattr(figures, "history", lambda histories, title: drawn.extend(histories))
         patch.setattr(plotting, "save_all", lambda *_: None)
         plot_history.plot(files, "REMEDY")
     assert [len(history) for history in drawn] == [5]

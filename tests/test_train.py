@@ -492,11 +492,11 @@ def test_a_loss_that_is_no_number_ends_training_resumed_or_not(tiny, monkeypatch
             logs["loss"] = float("nan")
         return on_epoch_end(self, epoch, logs)
 
-    on_epoch_end = callbacks.FiniteLoss.on_epoch_end
-    monkeypatch.setattr(callbacks.FiniteLoss, "on_epoch_end", nan_in_epoch_2)
+    on_epoch_end = callbacks.StateSaver.on_epoch_end
+    monkeypatch.setattr(callbacks.StateSaver, "on_epoch_end", nan_in_epoch_2)
     for _ in range(2):
         with pytest.raises(InputError, match="the loss of epoch 2 is no number any more"):
             train_tiny(epochs=3)
-    monkeypatch.setattr(callbacks.FiniteLoss, "on_epoch_end", on_epoch_end)
+    monkeypatch.setattr(callbacks.StateSaver, "on_epoch_end", on_epoch_end)
     files = train_tiny(epochs=3)
     assert np.isfinite(np.load(files.history(0))["loss"]).all()

@@ -162,23 +162,19 @@ def test_a_kill_between_checkpoint_and_state_of_the_second_pass_changes_nothing(
     """The best weights, which the pass started from, are those of the pass itself by then."""
     from instrec.learning import callbacks
 
-    save = callbacks.BestCheckpoint.on_epoch_end
+    save = callbacks.StateSaver.save_best
 
-    def always(self, epoch, logs):
-        self._best = -1
-        save(self, epoch, logs)
-
-    def killed(self, epoch, logs):
-        always(self, epoch, logs)
-        if epoch == 3:  # the first of the second pass
+    def killed(self):
+        save(self)
+        if len(self.history) == 4:  # the first of the second pass
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(callbacks.BestCheckpoint, "on_epoch_end", always)
+    monkeypatch.setattr(callbacks.StateSaver, "is_best", lambda *_: True)
     whole = transferred(transfer_passes=2, iter_num=1, name="whole")
-    monkeypatch.setattr(callbacks.BestCheckpoint, "on_epoch_end", killed)
+    monkeypatch.setattr(callbacks.StateSaver, "save_best", killed)
     with pytest.raises(KeyboardInterrupt):
         transferred(transfer_passes=2, iter_num=1, name="cut")
-    monkeypatch.setattr(callbacks.BestCheckpoint, "on_epoch_end", always)
+    monkeypatch.setattr(callbacks.StateSaver, "save_best", save)
     files = transferred(transfer_passes=2, iter_num=1, name="cut")
     assert np.array_equal(np.load(whole.history(0)), np.load(files.history(0)))
     for expected, found in zip(weights(whole, 0), weights(files, 0), strict=True):

@@ -278,8 +278,6 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
     -------
     Figure
     """
-    from matplotlib.ticker import FuncFormatter
-
     figure = new_figure(10, 3.4 + 0.22 * len(labels), title)
     heights = (1.6, 0.4 + 0.22 * len(labels))
     grid = figure.add_gridspec(2, 2, width_ratios=(4, 1), height_ratios=heights)
@@ -304,15 +302,7 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
     for axes in (sound, over_time):
         axes.grid(visible=False)
         axes.set_xlim(0, found.seconds)
-        axes.xaxis.set_major_formatter(
-            FuncFormatter(
-                lambda s, _: (
-                    f"{int(s // 60)}:{s % 60:04.1f}"
-                    if s % 1
-                    else f"{int(s // 60)}:{int(s % 60):02d}"
-                )
-            )
-        )
+        axes.xaxis.set_major_formatter(_clock)
     places = np.arange(len(rows))
     colours = [BLUE if present else GREY for present in found.table["present"]]
     strengths.barh(places, found.table["strength"], color=colours, height=0.7)
@@ -321,3 +311,9 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
     strengths.set_yticks(places, [])
     strengths.grid(visible=False, axis="y")
     return figure
+
+
+def _clock(seconds: float, _place: int) -> str:
+    """Write a time on an axis: 75 -> '1:15', 75.5 -> '1:15.5'."""
+    minutes, rest = int(seconds // 60), seconds % 60
+    return f"{minutes}:{rest:04.1f}" if seconds % 1 else f"{minutes}:{int(rest):02d}"

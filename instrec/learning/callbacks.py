@@ -1,11 +1,7 @@
-"""Keras callbacks of a training that can be killed at any moment and go on.
-
-Each is given the history of the epochs that are done, and starts from it.
-"""
+"""Keras callbacks of a training that can be killed at any moment and go on."""
 
 import json
 from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -13,51 +9,63 @@ import numpy as np
 from instrec.common import command, storage
 from instrec.errors import InputError
 from instrec.learning.backend import is_first, keras
+from instrec.learning.model_files import ModelFiles
 
 
-class EarlyStopping(keras.callbacks.EarlyStopping):
-    """Stop once the validation loss has not improved for `patience` epochs."""
+class StateSaver(keras.callbacks.Callback):
+    """Keep after every epoch what was reached, and end a pass in time.
 
-    def __init__(self, history: np.ndarray, patience: int) -> None:
-        super().__init__(monitor="val_loss", patience=patience, mode="min")
-        self._losses = history["val_loss"]
-        self._patience = patience
+    All of it follows from the history: a training that goes on needs that of the epochs before.
+    Keras' own callbacks do not do: ModelCheckpoint refuses the documented ending `.hdf5`,
+    EarlyStopping starts anew when a training goes on, and BackupAndRestore writes straight to the
+    disk, and no history.
 
-    def is_over(self, epochs: int) -> bool:
-        """Tell whether the epochs that are done were the last.
+    Parameters
+    ----------
+    files : ModelFiles
+        Where it is kept.
+    iteration : int
+        Number of the training.
+    recipe : dict
+        What determines it.
+    training_pass : int
+        Number of the pass, from 1.
+    history : np.ndarray [shape=(epochs,)]
+        Of the epochs that are done, those of earlier passes included.
+    """
 
-        Parameters
-        ----------
-        epochs : int
-            Number of epochs at most.
+    def __init__(
+        self,
+        files: ModelFiles,
+        iteration: int,
+        recipe: dict,
+        training_pass: int,
+        history: np.ndarray,
+    ) -> None:
+        super().__init__()
+        self.recipe, self.iteration, self.history = recipe, iteration, history
+        self._best, self._state = files.best(iteration), files.state(iteration)
+        self._training_pass = training_pass
+
+    @property
+    def losses(self) -> np.ndarray:
+        """Validation losses of this pass [epochs]."""
+        return self.history["val_loss"][self.history["training_pass"] == self._training_pass]
+
+    def is_over(self) -> bool:
+        """Tell whether the pass has ended: all epochs are done, or the loss got no better.
 
         Returns
         -------
         bool
         """
-        done = len(self._losses)
-        since_best = done - 1 - int(np.argmin(self._losses)) if done else 0
-        return done >= epochs or (done > 0 and since_best >= max(self._patience, 1))
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        """Start where the history ends.
-
-        Parameters
-        ----------
-        logs : dict
-            Losses and accuracies of the epoch.
-        """
-        super().on_train_begin(logs)
-        if len(self._losses):
-            self.best = float(self._losses.min())
-            self.wait = len(self._losses) - 1 - int(np.argmin(self._losses))
-
-
-class FiniteLoss(keras.callbacks.Callback):
-    """End a training whose loss is no number any more, before anything of it is kept."""
+        losses = self.losses
+        since_best = len(losses) - 1 - int(np.argmin(losses)) if len(losses) else 0
+        is_late = since_best >= max(self.recipe["patience"], 1)
+        return len(losses) >= self.recipe["nb_epochs"] or is_late
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Raise if the loss of this epoch is none.
+        """Add the epoch to the history and save; raise if its loss is no number.
 
         Parameters
         ----------
@@ -71,111 +79,51 @@ class FiniteLoss(keras.callbacks.Callback):
                 f"the loss of epoch {epoch + 1} is no number any more: train anew with a smaller "
                 "learning_rate in settings.py; what the epochs before left goes on as it was"
             )
-
-
-class BestCheckpoint(keras.callbacks.Callback):
-    """Save the network whenever its validation accuracy is better than ever before.
-
-    Keras 3's ModelCheckpoint refuses the documented ending `.hdf5`.
-    """
-
-    def __init__(self, history: np.ndarray, path: Path) -> None:
-        super().__init__()
-        self._best = history["val_accuracy"].max(initial=-np.inf)
-        self._path = path
-
-    def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Save the network if this epoch is the best.
-
-        Parameters
-        ----------
-        epoch : int
-            Number of the epoch, from 0.
-        logs : dict
-            Losses and accuracies of the epoch.
-        """
-        if logs["val_accuracy"] > self._best:
-            self._best = logs["val_accuracy"]
-            if not is_first():
-                return
-            content = hdf5_of(self.model)
-            with storage.whole(self._path) as partial:
-                partial.write_bytes(content)
-
-
-class _InMemory(h5py.File):
-    """An HDF5 file in memory, which Keras takes for the path of one by its name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name, "w", driver="core", backing_store=False)
-
-    def __str__(self) -> str:
-        return self.filename
-
-
-def hdf5_of(network: keras.Model) -> bytes:
-    """Return a network, without its optimizer, as the content of an HDF5 file.
-
-    Not straight to the disk: on a full one, libhdf5 crashes the process.
-
-    Parameters
-    ----------
-    network : keras.Model
-        The network.
-
-    Returns
-    -------
-    bytes
-    """
-    with _InMemory("network.hdf5") as file:
-        network.save(file, include_optimizer=False)
-        file.flush()
-        return file.id.get_file_image()
-
-
-class StateSaver(keras.callbacks.Callback):
-    """Save all that the training needs to go on, in one file, after every epoch."""
-
-    def __init__(self, history: np.ndarray, path: Path, recipe: dict, training_pass: int) -> None:
-        super().__init__()
-        self.history = history
-        self._path, self._recipe = path, json.dumps(recipe)
-        self._training_pass = training_pass
-
-    def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Add the epoch to the history and save.
-
-        Parameters
-        ----------
-        epoch : int
-            Number of the epoch, from 0.
-        logs : dict
-            Losses and accuracies of the epoch.
-        """
+        is_best = self.is_best(logs["val_accuracy"])
         values = {**logs, "training_pass": self._training_pass}
         row = tuple(values[name] for name in self.history.dtype.names)
-        row = np.array([row], self.history.dtype)
-        self.history = np.concatenate([self.history, row])
-        self.save(self.model)
+        self.history = np.concatenate([self.history, np.array([row], self.history.dtype)])
+        if is_first():
+            if is_best:
+                self.save_best()
+            self.save_state(self.model)  # last: what it says is done, is done
+        self.model.stop_training = self.is_over()
 
-    def save(self, network: keras.Model) -> None:
-        """Save what is done until now.
+    def is_best(self, accuracy: float) -> bool:
+        """Tell whether a validation accuracy is better than all before.
+
+        Parameters
+        ----------
+        accuracy : float
+            Of an epoch.
+
+        Returns
+        -------
+        bool
+        """
+        return accuracy > self.history["val_accuracy"].max(initial=-np.inf)
+
+    def save_best(self) -> None:
+        """Save the weights as the best ones."""
+        content = hdf5_of(self.model)
+        with storage.whole(self._best) as partial:
+            partial.write_bytes(content)
+
+    def save_state(self, network: keras.Model) -> None:
+        """Save all that the training needs to go on, in one file.
 
         Parameters
         ----------
         network : keras.Model
             What is trained.
         """
-        if not is_first():
-            return
         to_numpy = keras.ops.convert_to_numpy
-        variables = {f"v{i}": to_numpy(v) for i, v in enumerate(_variables(network))}
         storage.save_arrays(
-            self._path,
-            recipe=self._recipe,
+            self._state,
+            recipe=json.dumps(self.recipe),
             history=self.history,
             training_pass=np.int64(self._training_pass),
-            **variables,
+            **{f"v{i}": to_numpy(v) for i, v in enumerate(_variables(network))},
         )
 
 
@@ -221,38 +169,38 @@ class Progress(keras.callbacks.Callback):
         )
 
 
-class PredictionBar(keras.callbacks.Callback):
-    """Show a bar while a network predicts."""
+class _InMemory(h5py.File):
+    """An HDF5 file in memory, which Keras takes for the path of one by its name."""
 
-    def __init__(self, name: str, steps: int) -> None:
-        super().__init__()
-        self._bar = command.progress(total=steps, unit="batch", desc=name)
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "w", driver="core", backing_store=False)
 
-    def on_predict_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Move the bar."""
-        self._bar.update()
-
-    def on_predict_end(self, logs: dict | None = None) -> None:
-        """Close the bar.
-
-        Parameters
-        ----------
-        logs : dict
-            Losses and accuracies of the epoch.
-        """
-        self._bar.close()
+    def __str__(self) -> str:
+        return self.filename
 
 
-class State(NamedTuple):
-    """Where a training was interrupted: its history, its pass, and the values of all variables."""
+def hdf5_of(network: keras.Model) -> bytes:
+    """Return a network, without its optimizer, as the content of an HDF5 file.
 
-    history: np.ndarray
-    training_pass: int
-    variables: list[np.ndarray]
+    Not straight to the disk: on a full one, libhdf5 crashes the process.
+
+    Parameters
+    ----------
+    network : keras.Model
+        The network.
+
+    Returns
+    -------
+    bytes
+    """
+    with _InMemory("network.hdf5") as file:
+        network.save(file, include_optimizer=False)
+        file.flush()
+        return file.id.get_file_image()
 
 
-def read_state(path: Path) -> tuple[dict, State]:
-    """Return the recipe of a training, and where it was interrupted.
+def read_state(path: Path) -> tuple[dict, np.ndarray, int, list[np.ndarray]]:
+    """Return what `StateSaver.save_state` saved: where a training was interrupted.
 
     Parameters
     ----------
@@ -262,14 +210,16 @@ def read_state(path: Path) -> tuple[dict, State]:
     Returns
     -------
     recipe : dict
-    state : State
+    history : np.ndarray [shape=(epochs,)]
+    training_pass : int
+    variables : list of np.ndarray
     """
     remedy = "the same command again"
     with storage.parsing(path, remedy):
         state = storage.load_arrays(path, remedy)
-        values = [state[f"v{i}"] for i in range(len(state) - 3)]
+        variables = [state[f"v{i}"] for i in range(len(state) - 3)]
         recipe = json.loads(str(state["recipe"]))
-        return recipe, State(state["history"], int(state["training_pass"]), values)
+        return recipe, state["history"], int(state["training_pass"]), variables
 
 
 def assign(network: keras.Model, values: list[np.ndarray]) -> None:

@@ -1,13 +1,14 @@
 """What trained networks say of the patches of a data set: predicted once, and kept."""
 
 import contextlib
+import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 
 import models
-from instrec.common import storage
+from instrec.common import command, storage
 from instrec.data.tensors import Tensors
 from instrec.errors import InputError
 from instrec.learning import trained
@@ -81,19 +82,16 @@ def predict(
     np.ndarray
     """
     trained.check_weights(files, iteration, record, remedy)
-    from instrec.learning import callbacks
-    from instrec.learning.patches import Patches
+    from instrec.learning.patches import Patches  # takes Keras
 
     network = trained.load_network(files, iteration, remedy)
-    data = Patches(
-        part.inputs,
-        np.arange(len(part.file_id)),
-        BATCH,
-        means_and_stds=trained.load_means_and_stds(files, iteration, record, remedy),
-    )
-    bar = callbacks.PredictionBar(f"predicting {files.best(iteration).name}", len(data))
-    with data.errors():
-        return network.predict(data.stream(), steps=len(data), callbacks=[bar], verbose=0)
+    means_and_stds = trained.load_means_and_stds(files, iteration, record, remedy)
+    rows = np.arange(len(part.file_id))
+    data = Patches(part.inputs, rows, BATCH, means_and_stds=means_and_stds)
+    batches = itertools.islice(data.batches(), len(data))
+    title = f"predicting {files.best(iteration).name}"
+    bar = command.progress(batches, total=len(data), unit="batch", desc=title)
+    return np.concatenate([network.predict_on_batch(x) for (x,) in bar])
 
 
 def lock(folder: Path) -> contextlib.AbstractContextManager:
@@ -121,16 +119,16 @@ def training_command(files: ModelFiles, options: str) -> str:
     -------
     str
     """
-    variant = "" if files.model in models.model_names() else f" --name {files.model}"
-    network = "MODEL_NAME" if variant else files.model
+    named = "" if files.model in models.model_names() else f" --name {files.model}"
+    network = "MODEL_NAME" if named else files.model
     with contextlib.suppress(InputError):
         recipe = trained.load_record(files, 0, "", "recipe")["recipe"]
         network = recipe.get("model", network)
         names = {"-e": "nb_epochs", "-b": "batch_size", "-c": "class_weight"}
         options += "".join(f" {o} {recipe[n]}" for o, n in names.items() if n in recipe)
         if recipe.get("transfer_from"):
-            options += f" --from {recipe['transfer_from'][0]}"
-            options += f" --passes {len(recipe['passes'])}"
+            source, passes = recipe["transfer_from"][0], len(recipe["passes"])
+            options += f" --from {source} --passes {passes}"
         if recipe.get("standardise"):
             options += ", with standardise = True in settings.py,"
-    return f"python3 train.py -m {network}{variant} -o {files.optimizer} {options}"
+    return f"python3 train.py -m {network}{named} -o {files.optimizer} {options}"

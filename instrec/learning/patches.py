@@ -6,6 +6,7 @@ import itertools
 import multiprocessing
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from instrec.errors import InputError
 from instrec.learning import augmentation, backend
 
 
+@dataclass(eq=False)
 class Patches:
     """Batches of patches, read from their file when they are needed.
 
@@ -51,36 +53,33 @@ class Patches:
         If there are fewer patches than devices.
     """
 
-    def __init__(
-        self,
-        inputs: list[np.ndarray],
-        rows: np.ndarray,
-        batch: int,
-        *,
-        targets: np.ndarray | None = None,
-        shuffle_seed: tuple[int, ...] | None = None,
-        epoch: int = 0,
-        means_and_stds: features.MeansAndStds | None = None,
-        augmentations: str = "",
-        frame_seconds: float | None = None,
-        devices: int = 1,
-        process: tuple[int, int] = (0, 1),
-    ) -> None:
-        if len(rows) < devices:  # no batch at all: epochs would follow each other for ever
+    inputs: list[np.ndarray]
+    rows: np.ndarray
+    batch: int
+    _: KW_ONLY
+    targets: np.ndarray | None = None
+    shuffle_seed: tuple[int, ...] | None = None
+    epoch: int = 0
+    means_and_stds: features.MeansAndStds | None = None
+    augmentations: str = ""
+    frame_seconds: float | None = None
+    devices: int = 1
+    process: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
+        """Open the inputs."""
+        if len(self.rows) < self.devices:  # no batch at all: epochs would follow for ever
             raise InputError(
-                f"expected at least a patch for each device ({devices}), found {len(rows)}"
+                f"expected at least a patch for each device ({self.devices}), "
+                f"found {len(self.rows)}"
             )
-        self._inputs = [storage.Rows(patches) for patches in inputs]
-        self._rows, self._batch = np.asarray(rows), batch
-        self._targets, self._shuffle_seed, self._epoch = targets, shuffle_seed, epoch
-        self._means_and_stds, self._augmentations = means_and_stds, augmentations
-        self._devices, self._process, self._frame_seconds = devices, process, frame_seconds
+        self._inputs = [storage.Rows(patches) for patches in self.inputs]
         self._error: Exception | None = None
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
-        whole, rest = divmod(len(self._rows), self._batch)
-        return whole + (rest >= self._devices)
+        whole, rest = divmod(len(self.rows), self.batch)
+        return whole + (rest >= self.devices)
 
     def batches(self) -> Iterator[tuple]:
         """Yield the batches of one epoch after another, without end: inputs, and any targets.
@@ -143,32 +142,27 @@ class Patches:
 
     def _places(self) -> Iterator[tuple[np.ndarray, int, int]]:
         """Yield the order of the patches, the epoch and the number of each batch, without end."""
-        for epoch in itertools.count(self._epoch):
-            order = self._rows
-            if self._shuffle_seed is not None:
-                order = np.random.default_rng([*self._shuffle_seed, epoch]).permutation(order)
+        for epoch in itertools.count(self.epoch):
+            order = self.rows
+            if self.shuffle_seed is not None:
+                order = np.random.default_rng([*self.shuffle_seed, epoch]).permutation(order)
             yield from ((order, epoch, index) for index in range(len(self)))
 
     def _batch_of(self, order: np.ndarray, epoch: int, index: int) -> tuple:
-        rows = order[index * self._batch : (index + 1) * self._batch]
-        rows = rows[: len(rows) // self._devices * self._devices]
+        rows = order[index * self.batch : (index + 1) * self.batch]
+        rows = rows[: len(rows) // self.devices * self.devices]
         inputs = [patches[rows] for patches in self._inputs]
-        targets = None if self._targets is None else self._targets[rows]
-        if self._augmentations:
-            seed = [*self._shuffle_seed, epoch, 1 + index]  # shuffling takes the first two
+        targets = None if self.targets is None else self.targets[rows]
+        if self.augmentations:
+            seed = [*self.shuffle_seed, epoch, 1 + index]  # shuffling takes the first two
+            names, seconds = self.augmentations, self.frame_seconds
             varied = [
-                augmentation.augment(
-                    np.random.default_rng(seed),
-                    self._augmentations,
-                    x,
-                    self._frame_seconds,
-                    targets,
-                )
+                augmentation.augment(np.random.default_rng(seed), names, x, seconds, targets)
                 for x in inputs
             ]
             inputs, (targets, *_) = zip(*varied, strict=True)
         # Only now, so that what is drawn for a patch does not depend on who is given it.
-        number, processes = self._process
+        number, processes = self.process
         mine = slice(number * len(rows) // processes, (number + 1) * len(rows) // processes)
-        x = features.network_input([patches[mine] for patches in inputs], self._means_and_stds)
+        x = features.network_input([patches[mine] for patches in inputs], self.means_and_stds)
         return (x,) if targets is None else (x, targets[mine])

@@ -51,10 +51,12 @@ def load_record(files: ModelFiles, iteration: int, remedy: str, *needed: str) ->
         lacking = [name for name in needed if name not in record and name not in unknown]
         if lacking:
             raise ValueError(f"no {lacking[0]!r}")
-        for rules, entries in ((_ENTRIES, record), (_RECIPE, record.get("recipe", {}))):
-            for name, is_right in rules.items():
-                if name in entries and not is_right(entries[name]):
-                    raise ValueError(f"unexpected {name}: {str(entries[name])[:50]!r}")
+        recipe = record.get("recipe", {})
+        if not isinstance(recipe, dict):
+            raise ValueError(f"unexpected recipe: {str(recipe)[:50]!r}")
+        for name, value in (*record.items(), *recipe.items()):
+            if name in _RULES and not _RULES[name](value):
+                raise ValueError(f"unexpected {name}: {str(value)[:50]!r}")
     return record
 
 
@@ -70,32 +72,20 @@ def _is_list(value: object, is_right: Callable[[object], bool]) -> bool:
     return isinstance(value, list) and bool(value) and all(map(is_right, value))
 
 
-# What entries of a record can be, where it has them: what else they were would be followed, as into
-# other folders, or take all memory.
-_ENTRIES = {
-    "recipe": lambda value: isinstance(value, dict),
-    "settings": lambda value: isinstance(value, dict),
-    "weights": lambda value: isinstance(value, str),
-    "trained_on": lambda value: isinstance(value, str),
-    "best_accuracy": lambda value: _is_number(value) and 0 <= value <= 1,
-    "chance": lambda value: _is_number(value) and 0 <= value <= 1,
-    "validation_patches": _is_size,
-    "folders": lambda value: _is_list(value, is_plain_name),
-    "separated": lambda value: isinstance(value, bool),
-    "means_and_stds": lambda value: value is None or isinstance(value, str),
+# What entries of a record and of its recipe can be, where it has them: what else they were would be
+# followed, as into other folders, or take all memory.
+_SIZES = ("sample_rate", "hop_length", "num_mel_bands", "patch_frames", "n_fft")
+_RULES = {
+    **dict.fromkeys((*_SIZES, "validation_patches"), _is_size),
+    **dict.fromkeys(("best_accuracy", "chance"), lambda x: _is_number(x) and 0 <= x <= 1),
+    **dict.fromkeys(("model", "data_set"), is_plain_name),
+    **dict.fromkeys(("labels", "folders"), lambda x: _is_list(x, is_plain_name)),
+    "windows": lambda x: _is_list(x, _is_size),
+    "passes": lambda x: _is_list(x, lambda item: isinstance(item, dict)),
     "seconds": _is_number,
-}
-_RECIPE = {
-    "sample_rate": _is_size,
-    "hop_length": _is_size,
-    "num_mel_bands": _is_size,
-    "patch_frames": _is_size,
-    "n_fft": _is_size,
-    "windows": lambda value: _is_list(value, _is_size),
-    "labels": lambda value: _is_list(value, is_plain_name),
-    "model": is_plain_name,
-    "data_set": is_plain_name,
-    "passes": lambda value: _is_list(value, lambda item: isinstance(item, dict)),
+    "settings": lambda x: isinstance(x, dict),
+    "weights": lambda x: isinstance(x, str),
+    "means_and_stds": lambda x: x is None or isinstance(x, str),
 }
 
 
@@ -195,8 +185,9 @@ def save_means_and_stds(
     if means_and_stds is None:
         path.unlink(missing_ok=True)
         return None
-    pairs = enumerate(means_and_stds)
-    arrays = {f"{name}_{i}": x for i, pair in pairs for name, x in zip(_PAIR, pair, strict=True)}
+    arrays = {}
+    for i, (mean, std) in enumerate(means_and_stds):
+        arrays |= {f"mean_{i}": mean, f"std_{i}": std}
     storage.save_arrays(path, **arrays)
     return storage.digest_of_file(path)
 
@@ -235,17 +226,11 @@ def load_means_and_stds(
     with storage.parsing(path, remedy):
         arrays = storage.load_arrays(path, remedy)
         inputs = range(len(record["folders"]))
-        found = [tuple(arrays[f"{name}_{i}"] for name in _PAIR) for i in inputs]
-        shape = _patch_shape(record["recipe"])
-        for mean, std in found:
-            if mean.shape != shape or std.shape != shape:
-                raise ValueError(f"expected the shape {shape}, found {mean.shape} and {std.shape}")
-            if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
-                raise ValueError("expected numbers, and deviations above 0")
+        found = [(arrays[f"mean_{i}"], arrays[f"std_{i}"]) for i in inputs]
+        shape, shapes = _patch_shape(record["recipe"]), {x.shape for pair in found for x in pair}
+        if shapes != {shape}:
+            raise ValueError(f"expected the shape {shape}, found {shapes}")
     return found
-
-
-_PAIR = ("mean", "std")
 
 
 def check_alike(files: ModelFiles, records: list[dict]) -> None:

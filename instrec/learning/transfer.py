@@ -27,19 +27,17 @@ class TransferSource:
         If it is not trained, or takes other inputs than the data set has.
     """
 
-    _REMEDY = "the training of that model again, with --overwrite"
-
     def __init__(self, config: Config) -> None:
         self.source, self._activation = config.transfer_from, config.transfer_output
         self.files = model_files.source_files(self.source, config.models_root)
+        self._remedy = f"the training of {self.source} again, with --overwrite"
         wanted = dataclasses.asdict(config.features)
         self._records = [self._record(iteration, wanted) for iteration in range(config.iter_num)]
         trained.check_alike(self.files, self._records)
         # What it was standardised with, if it was: what is frozen expects the same.
-        self.means_and_stds = trained.load_means_and_stds(
-            self.files, 0, self._records[0], self._REMEDY
-        )
-        self.network: str = self._records[0]["recipe"]["model"]
+        first = self._records[0]
+        self.means_and_stds = trained.load_means_and_stds(self.files, 0, first, self._remedy)
+        self.network: str = first["recipe"]["model"]
 
     def _record(self, iteration: int, wanted: dict) -> dict:
         iteration = self._training(iteration)
@@ -48,11 +46,11 @@ class TransferSource:
                 f"expected {self.files.best(iteration)} to start from, found nothing: train "
                 f"{self.source} first, with as many iterations"
             )
-        record = trained.load_record(self.files, iteration, self._REMEDY, "recipe", "weights")
+        record = trained.load_record(self.files, iteration, self._remedy, "recipe", "weights")
         different = storage.mismatches(record, wanted)
         if different:
             raise InputError(f"{self.source} takes other features ({'; '.join(different)})")
-        trained.check_weights(self.files, iteration, record, self._REMEDY)
+        trained.check_weights(self.files, iteration, record, self._remedy)
         return record
 
     def recipe(self, iteration: int) -> list[str]:
@@ -88,8 +86,7 @@ class TransferSource:
         last = network.layers[-1]
         # Under its name: a new one could be that of another layer of a network that was loaded.
         new = keras.layers.Dense(num_classes, activation=self._activation, name=last.name)
-        outputs = new(last.input)
-        return keras.Model(network.inputs, outputs, name=self.network)
+        return keras.Model(network.inputs, new(last.input), name=self.network)
 
     def copy_weights(self, iteration: int, network: "keras.Model") -> None:
         """Give all layers of `network` but the last the trained weights of an iteration.
@@ -109,10 +106,7 @@ class TransferSource:
         return 0 if self.source == "pretrained" else iteration
 
     def _load(self, iteration: int) -> "keras.Model":
-        iteration = self._training(iteration)
-        return trained.load_network(
-            self.files, iteration, f"the training of {self.source} again, with --overwrite"
-        )
+        return trained.load_network(self.files, self._training(iteration), self._remedy)
 
 
 def chosen_source(config: Config, network: str | None) -> TransferSource | None:

@@ -8,7 +8,7 @@ one or two inputs, and so many patches are explained together. Attributions have
 output: those of all cells add up to what the output gains from the baseline to the patch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -85,14 +85,21 @@ def integrated_gradients(
     from instrec.learning.backend import tf
 
     patch, origin = tf.nest.flatten(inputs), tf.nest.flatten(baseline)
-    _check(network, patch, label, origin, steps)
+    if steps < 1:
+        raise ValueError(f"expected steps of 1 or more, found {steps}")
+    if not 0 <= label < network.output_shape[-1]:
+        raise ValueError(f"expected a label below {network.output_shape[-1]}, found {label}")
+    expected, found = ([*map(np.shape, arrays)] for arrays in (patch, origin))
+    if expected != found:
+        raise ValueError(f"expected a baseline of the shapes {expected}, found {found}")
     differences = [
         np.subtract(x, x0, dtype=np.float64) for x, x0 in zip(patch, origin, strict=True)
     ]
     sums = [np.zeros(difference.shape) for difference in differences]
-    for shares in _midpoints(steps):
+    shares = (np.arange(steps) + 0.5) / steps  # the middles of equal stretches of the path
+    for block in np.split(shares, range(POINTS_A_BLOCK, steps, POINTS_A_BLOCK)):
         points = [
-            x0 + shares.reshape(-1, *[1] * difference.ndim) * difference
+            x0 + block.reshape(-1, *[1] * difference.ndim) * difference
             for x0, difference in zip(origin, differences, strict=True)
         ]
         for total, gradient in zip(sums, _gradients(network, points, label), strict=True):
@@ -129,10 +136,7 @@ def against_silence(
     Explanation
     """
     silence = [np.full_like(patch, np.log(features.EPSILON)) for patch in patches]
-    x, x0 = (
-        features.standardise(patches, means_and_stds),
-        features.standardise(silence, means_and_stds),
-    )
+    x, x0 = (features.standardise(y, means_and_stds) for y in (patches, silence))
     found = [
         integrated_gradients(network, x, label, baseline=x0, steps=steps) for network in networks
     ]
@@ -141,29 +145,6 @@ def against_silence(
     both = both if len(both) > 1 else both[0]
     outputs = np.mean([network.predict_on_batch(both)[:, label] for network in networks], axis=0)
     return Explanation(means, float(outputs[0]), float(outputs[1]))
-
-
-def _check(
-    network: "keras.Model",
-    patch: list[np.ndarray],
-    label: int,
-    origin: list[np.ndarray],
-    steps: int,
-) -> None:
-    if steps < 1:
-        raise ValueError(f"expected steps of 1 or more, found {steps}")
-    if not 0 <= label < network.output_shape[-1]:
-        raise ValueError(f"expected a label below {network.output_shape[-1]}, found {label}")
-    expected, found = [list(map(np.shape, arrays)) for arrays in (patch, origin)]
-    if expected != found:
-        raise ValueError(f"expected a baseline of the shapes {expected}, found {found}")
-
-
-def _midpoints(steps: int) -> Iterator[np.ndarray]:
-    """Yield the middles of `steps` equal stretches of 0 to 1, in blocks that bound the memory."""
-    shares = (np.arange(steps) + 0.5) / steps
-    for start in range(0, steps, POINTS_A_BLOCK):
-        yield shares[start : start + POINTS_A_BLOCK]
 
 
 def _gradients(network: "keras.Model", points: list[np.ndarray], label: int) -> list[np.ndarray]:

@@ -110,15 +110,11 @@ class Decisions:
         return np.take_along_axis(found, drawn, axis=0).mean(axis=0)
 
 
-def _micro(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> metrics.Score:
-    return metrics.precision_recall_f(*(x.sum(axis=-1) for x in (tp, fp, fn)))
-
-
-def _macro(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> metrics.Score:
-    return metrics.macro_of(metrics.precision_recall_f(tp, fp, fn))
-
-
-_SCORES = {"micro": _micro, "macro": _macro}
+# Of true positives, false positives and false negatives [... x labels].
+_SCORES = {
+    "micro": lambda *counts: metrics.precision_recall_f(*(x.sum(axis=-1) for x in counts)),
+    "macro": lambda *counts: metrics.macro_of(metrics.precision_recall_f(*counts)),
+}
 
 
 def interval(

@@ -115,8 +115,8 @@ def calibrate(averaged: np.ndarray, y_true: np.ndarray) -> tuple[float, float] |
 
     Parameters
     ----------
-    averaged : np.ndarray [shape=(clips, labels)]
-        Of `averages`, from 0 to 1.
+    averaged : np.ndarray [shape=(..., clips, labels)]
+        Of `averages`, from 0 to 1; a leading axis may be trainings.
     y_true : np.ndarray [shape=(clips, labels), dtype=bool]
         Labels of each clip.
 
@@ -127,7 +127,7 @@ def calibrate(averaged: np.ndarray, y_true: np.ndarray) -> tuple[float, float] |
     """
     from sklearn.linear_model import LogisticRegression
 
-    y_true = np.ravel(y_true)
+    y_true = np.broadcast_to(y_true, np.shape(averaged)).ravel()
     if y_true.all() or not y_true.any():
         return None
     found = LogisticRegression().fit(_log_odds(averaged).reshape(-1, 1), y_true)

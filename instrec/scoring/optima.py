@@ -1,7 +1,8 @@
 """The best thresholds of a model: found on the development half, taken for everything after."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from instrec.common import storage
 from instrec.scoring import metrics
@@ -9,6 +10,29 @@ from instrec.scoring import metrics
 # By strategy, 'global' or 'classwise', and average or label.
 Optima = dict[str, dict[str, dict[str, float]]]
 Calibration = dict[str, tuple[float, float]]  # by strategy: see `metrics.calibrate`
+
+
+def of_each(labels: Sequence[str], value: Callable[[str, str, str], Any]) -> dict:
+    """Make a dictionary by strategy, 'global' or 'classwise', and average or label.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Labels of the model, in order.
+    value : callable
+        Is given the three, and returns what stands there.
+
+    Returns
+    -------
+    dict
+    """
+    names = {"global": metrics.AVERAGES, "classwise": labels}
+    return {
+        strategy: {
+            kind: {name: value(strategy, kind, name) for name in names[kind]} for kind in names
+        }
+        for strategy in metrics.STRATEGIES
+    }
 
 
 def load(path: Path, labels: Sequence[str], remedy: str) -> tuple[dict, Optima, Calibration]:
@@ -38,15 +62,9 @@ def load(path: Path, labels: Sequence[str], remedy: str) -> tuple[dict, Optima, 
         If the file is missing or damaged.
     """
     content = storage.load_json(path, remedy, expected={"recipe": dict, "optima": dict})
-    names = {"global": metrics.AVERAGES, "classwise": labels}
     with storage.parsing(path, remedy):
-        optima = {
-            strategy: {
-                kind: {name: float(content["optima"][strategy][kind][name]) for name in names[kind]}
-                for kind in names
-            }
-            for strategy in metrics.STRATEGIES
-        }
+        stored = content["optima"]
+        optima = of_each(labels, lambda strategy, kind, name: float(stored[strategy][kind][name]))
         calibration = {
             strategy: (float(slope), float(intercept))
             for strategy, (slope, intercept) in content.get("calibration", {}).items()

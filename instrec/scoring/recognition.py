@@ -1,14 +1,13 @@
 """Recognise the instruments of recordings of any length with a trained model."""
 
-import contextlib
 import functools
 import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from instrec.common import command, storage
 from instrec.config import FeatureParameters
@@ -18,9 +17,6 @@ from instrec.learning import trained
 from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics, optima, scores
 from settings import NOTHING
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DEFAULT_THRESHOLD = 0.5  # where a model has no thresholds of its own
 STRATEGY = "s2"
@@ -60,7 +56,7 @@ class Recognition(NamedTuple):
         What is wrong with the file, if it is used all the same.
     """
 
-    table: "pd.DataFrame"
+    table: pd.DataFrame
     predictions: np.ndarray
     spectrogram: np.ndarray
     edges: np.ndarray
@@ -136,7 +132,6 @@ class Recogniser:
         trained.check_alike(files, self.records)
         self.means_and_stds = trained.load_means_and_stds(files, 0, self.records[0], "train.py")
         self._load_optima()
-        self._networks: list = []
 
     def _load_optima(self) -> None:
         """Set the best threshold of each label, and the calibration, if the model has its own."""
@@ -176,14 +171,12 @@ class Recogniser:
                     f"warning: training {iteration} of this model has not learnt: do not trust it"
                 )
 
-    @property
+    @functools.cached_property
     def networks(self) -> list:
         """The networks, loaded when they are needed."""
-        if not self._networks:
-            for iteration, record in enumerate(self.records):
-                trained.check_weights(self.files, iteration, record, "train.py")
-                self._networks.append(trained.load_network(self.files, iteration, "train.py"))
-        return self._networks
+        for iteration, record in enumerate(self.records):
+            trained.check_weights(self.files, iteration, record, "train.py")
+        return [trained.load_network(self.files, i, "train.py") for i in range(len(self.records))]
 
     def predict(
         self, path: str | Path, *, show_progress: bool = False, embed: bool = False
@@ -268,14 +261,26 @@ class Recogniser:
 
     def _spectrograms(self, path: Path) -> tuple[list[np.ndarray], float]:
         """Return [bands x frames x channels] for each input of the networks, and the seconds."""
-        with tempfile.TemporaryDirectory() as folder, self._inputs(path, folder) as paths:
-            sounds = [audio.load_audio(name, self.parameters.sample_rate) for name in paths]
+        rate = self.parameters.sample_rate
+        if self.is_separated:
+            sounds = self._separated(path, rate)
+        else:
+            sounds = [audio.load_audio(path, rate)] * len(self.folders)
         shortest = min(map(len, sounds))  # separated sounds may differ in length
-        sounds = [y[:shortest] for y in sounds]
-        return (
-            [features.log_mel_channels(y, self.parameters) for y in sounds],
-            shortest / self.parameters.sample_rate,
-        )
+        spectrograms = [features.log_mel_channels(y[:shortest], self.parameters) for y in sounds]
+        return spectrograms, shortest / rate
+
+    def _separated(self, path: Path, rate: int) -> list[np.ndarray]:
+        """Separate a recording into what each input of the networks hears."""
+        with tempfile.TemporaryDirectory() as folder:
+            targets = {name: Path(folder) / f"{name}.wav" for name in self.folders}
+            # In floating point, so that nothing is clipped.
+            outcome = separated.separate_file(path, targets, ("WAV", "FLOAT"))
+            if outcome.reason:
+                raise InputError(outcome.reason)
+            if outcome.note:
+                warnings.warn(outcome.note, audio.Damaged, stacklevel=2)
+            return [audio.load_audio(target, rate) for target in targets.values()]
 
     def _patches(self, spectrogram: np.ndarray) -> np.ndarray:
         """Cut a spectrogram into patches, as a view."""
@@ -296,7 +301,7 @@ class Recogniser:
         Also return what their last layers take, [patches x features], if that is asked for.
         """
         found, embeddings = [], []
-        networks = self._probes() if embed else self.networks
+        networks = self._probes if embed else self.networks
         starts = range(0, len(inputs[0]), BATCH)
         for start in command.progress(starts, unit="batch", desc=title, disable=title is None):
             batch = [np.ascontiguousarray(x[start : start + BATCH]) for x in inputs]
@@ -308,8 +313,9 @@ class Recogniser:
             found.append(np.mean(outputs, axis=0))
         return np.concatenate(found), np.concatenate(embeddings) if embed else None
 
+    @functools.cached_property
     def _probes(self) -> list:
-        """Return the networks with a second output: what their last layers take."""
+        """The networks with a second output: what their last layers take."""
         from instrec.learning.backend import keras
 
         return [
@@ -317,31 +323,14 @@ class Recogniser:
             for network in self.networks
         ]
 
-    @contextlib.contextmanager
-    def _inputs(self, path: Path, folder: str) -> Iterator[list[Path]]:
-        """Yield the audio file of each input of the networks, separated if need be."""
-        if not self.is_separated:
-            yield [path] * len(self.folders)
-            return
-        targets = {name: Path(folder) / f"{name}.wav" for name in self.folders}
-        # In floating point, so that nothing is clipped.
-        outcome = separated.separate_file(path, targets, ("WAV", "FLOAT"))
-        if outcome.reason:
-            raise InputError(outcome.reason)
-        if outcome.note:
-            warnings.warn(outcome.note, audio.Damaged, stacklevel=2)
-        yield list(targets.values())
-
     def _none(self, predictions: np.ndarray) -> np.ndarray:
         """Return the output for 'none of the instruments' by patch; 0 without such a label."""
         if NOTHING not in self.labels:
             return np.zeros(len(predictions))
         return predictions[:, self.labels.index(NOTHING)]
 
-    def _table(self, predictions: np.ndarray, seconds: float, loud: np.ndarray) -> "pd.DataFrame":
+    def _table(self, predictions: np.ndarray, seconds: float, loud: np.ndarray) -> pd.DataFrame:
         """Return the table of outputs by patch; strengths are of those that are loud."""
-        import pandas as pd
-
         instruments = np.flatnonzero(np.array(self.labels) != NOTHING)
         none, thresholds = self._none(predictions), self.thresholds[instruments]
         predictions = predictions[:, instruments]

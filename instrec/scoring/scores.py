@@ -30,7 +30,7 @@ RANKING_COLUMNS = ("data set", "model", "optimizer", "training", "strategy", *me
 
 
 class Found:
-    """What evaluation finds of a model, by what it is of: found again, it is replaced.
+    """The scores of a model, by what they are of: found again, they are replaced.
 
     Parameters
     ----------
@@ -41,8 +41,6 @@ class Found:
     def __init__(self, data_set: str, model: str, optimizer: str) -> None:
         self.keys = (data_set, model, optimizer)
         self._rows: dict[tuple, list[tuple]] = {}
-        self._ranking: dict[tuple, tuple] = {}
-        self._averages: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
 
     def add(
         self,
@@ -71,59 +69,6 @@ class Found:
         values = zip(thresholds, *(np.atleast_1d(x).tolist() for x in score), strict=True)
         self._rows[keys] = [keys + row for row in values]
 
-    def rank(self, training: int, strategy: str, y_true: np.ndarray, scores: np.ndarray) -> None:
-        """Keep the rankings of some scores.
-
-        Parameters
-        ----------
-        training : int
-            Number of the training.
-        strategy : str
-            Which made the scores.
-        y_true : np.ndarray [shape=(clips, labels), dtype=bool]
-            Labels of each clip.
-        scores : np.ndarray [shape=(clips, labels)]
-            Scores from 0 to 1.
-        """
-        keys = (*self.keys, training, strategy)
-        found = (measure(y_true, scores) for measure in metrics.RANKING.values())
-        self._ranking[keys] = (*keys, *found)
-
-    def average(
-        self, training: int, strategy: str, y_true: np.ndarray, clips: Sequence[np.ndarray]
-    ) -> None:
-        """Keep what a strategy averages of some clips, to calibrate by.
-
-        Parameters
-        ----------
-        training : int
-            Number of the training.
-        strategy : str
-            Which.
-        y_true : np.ndarray [shape=(clips, labels), dtype=bool]
-            Labels of each clip.
-        clips : sequence of np.ndarray [shape=(patches, labels)]
-            Outputs for each clip.
-        """
-        averages = np.stack([metrics.averages(strategy, clip) for clip in clips])
-        self._averages[strategy, training] = averages, y_true
-
-    def calibration(self) -> dict[str, tuple[float, float]]:
-        """Calibrate each strategy on what was kept of all trainings.
-
-        Returns
-        -------
-        dict of (float, float)
-            Of `metrics.calibrate`; without those that have nothing to calibrate by.
-        """
-        found = {}
-        for strategy in dict.fromkeys(strategy for strategy, _ in self._averages):
-            pairs = [pair for key, pair in self._averages.items() if key[0] == strategy]
-            averages, y_true = (np.concatenate(part) for part in zip(*pairs, strict=True))
-            if (both := metrics.calibrate(averages, y_true)) is not None:
-                found[strategy] = both
-        return found
-
     def table(self) -> "pd.DataFrame":
         """Return the scores, with the columns `COLUMNS`.
 
@@ -135,8 +80,17 @@ class Found:
 
         return pd.DataFrame([*itertools.chain(*self._rows.values())], columns=list(COLUMNS))
 
-    def ranking(self) -> "pd.DataFrame":
-        """Return the rankings, with the columns `RANKING_COLUMNS`.
+    def ranking(
+        self, y_true: np.ndarray, scores: Mapping[str, Sequence[np.ndarray]]
+    ) -> "pd.DataFrame":
+        """Rank: return a table with the columns `RANKING_COLUMNS`.
+
+        Parameters
+        ----------
+        y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+            Labels of each clip.
+        scores : mapping of sequence of np.ndarray [shape=(clips, labels)]
+            By strategy, one a training.
 
         Returns
         -------
@@ -144,7 +98,12 @@ class Found:
         """
         import pandas as pd
 
-        return pd.DataFrame([*self._ranking.values()], columns=list(RANKING_COLUMNS))
+        rows = []
+        for training, of_training in enumerate(zip(*scores.values(), strict=True)):
+            for strategy, found in zip(scores, of_training, strict=True):
+                values = (measure(y_true, found) for measure in metrics.RANKING.values())
+                rows.append((*self.keys, training, strategy, *values))
+        return pd.DataFrame(rows, columns=list(RANKING_COLUMNS))
 
 
 def save(path: Path, record: dict, table: "pd.DataFrame", ranking: "pd.DataFrame") -> None:
@@ -196,14 +155,9 @@ def load(path: Path, remedy: str) -> tuple[dict, "pd.DataFrame"]:
     with storage.parsing(path, remedy):
         if not set(record["absent"]) <= set(record["recipe"]["labels"]):
             raise ValueError(f"unexpected labels {record['absent']}")
-        tables = []
-        for name, columns in (("scores", COLUMNS), ("ranking", RANKING_COLUMNS)):
-            content = record.pop(name)
-            if tuple(content["columns"]) != columns:
-                raise ValueError(f"unexpected columns {content['columns']}")
-            tables.append(pd.DataFrame(content["data"], columns=list(columns)))
+        table = pd.DataFrame(record.pop("scores")["data"], columns=list(COLUMNS))
+        ranking = pd.DataFrame(record.pop("ranking")["data"], columns=list(RANKING_COLUMNS))
         numbers = ["threshold", *MEASURES]
-        table, ranking = tables
         table[numbers] = table[numbers].astype(float)
         if not table[list(MEASURES)].stack().between(0, 1).all():
             raise ValueError("scores that are no shares of 1")
