@@ -21,9 +21,9 @@ one model with --ensemble; its results lie under ensemble_<model name>.
 import collections
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 import train
 from instrec.common import command, storage
@@ -34,6 +34,9 @@ from instrec.figures import launchers
 from instrec.learning import model_files, outputs, trained, variants
 from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics, optima, scores
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONFUSION_SPLIT = 0.5  # share that trains for confusion matrices (documentation, section 4.1.2)
 
@@ -360,7 +363,7 @@ class Evaluator:
             self._found.add(iteration, strategy, "global_classwise", average, None, found)
 
     @property
-    def results(self) -> pd.DataFrame:
+    def results(self) -> "pd.DataFrame":
         """What was found in modes 2 and 3: a tidy table, with the columns `scores.COLUMNS`."""
         return self._found.table()
 

@@ -14,9 +14,9 @@ What was stopped goes on; networks lie in <MODEL_PATH>/<model_name>/fold_<k>_of_
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 import train
 from instrec.common import command, storage
@@ -24,6 +24,9 @@ from instrec.config import Config
 from instrec.data import tensors
 from instrec.errors import InputError
 from instrec.learning import model_files, outputs, trained
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHOWN = 20  # clips on the screen; the CSV file has all
 
@@ -63,7 +66,7 @@ def out_of_fold(config: Config, folds: int, *, overwrite: bool = False) -> np.nd
 
 def rank(
     files: Sequence[str], class_id: np.ndarray, shares: np.ndarray, labels: Sequence[str]
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Rank clips by how far predictions contradict their labels.
 
     Parameters
@@ -82,6 +85,7 @@ def rank(
     pandas.DataFrame
         Columns filename, label, predicted, score (0 to 1) and error; the lowest score first.
     """
+    import pandas as pd
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 

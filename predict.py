@@ -19,9 +19,9 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from instrec.common import command, storage
 from instrec.common.parallel import ordered_map
@@ -33,6 +33,9 @@ from instrec.reporting import page, recordings
 from instrec.scoring import metrics, recognition
 from instrec.scoring.recognition import Recogniser, Recognition
 from settings import NOTHING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MANY = 32  # recordings from which on a process a core is faster than one with all cores
 EACH = ("jams", "audacity", "regions", "npz", "html", "figures")  # what is written a recording
@@ -46,7 +49,7 @@ def predict(
     *,
     config: Config | None = None,
     strategy: str = recognition.STRATEGY,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Recognise the instruments of one recording.
 
     Parameters

@@ -1,14 +1,17 @@
 """Weights of the classes, so that each counts alike whatever its number of patches."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from instrec.errors import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def distribution(class_id: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
+
+def distribution(class_id: np.ndarray, labels: Sequence[str]) -> "pd.DataFrame":
     """Count the patches of each label.
 
     Parameters
@@ -23,11 +26,15 @@ def distribution(class_id: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
     pandas.DataFrame
         Index `label`, column `patches`.
     """
+    import pandas as pd
+
     counts = np.bincount(class_id, minlength=len(labels))
     return pd.DataFrame({"patches": counts}, index=pd.Index(labels, name="label"))
 
 
-def class_weights(data_dist: pd.DataFrame | None, labels: Sequence[str]) -> dict[int, float] | None:
+def class_weights(
+    data_dist: "pd.DataFrame | None", labels: Sequence[str]
+) -> dict[int, float] | None:
     """Weight classes by the inverse of their number of patches; the mean over patches is 1.
 
     Parameters

@@ -4,10 +4,9 @@ import functools
 import tempfile
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from instrec.common import command, storage
 from instrec.config import FeatureParameters
@@ -17,6 +16,9 @@ from instrec.learning import trained
 from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics, optima, scores
 from settings import NOTHING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT_THRESHOLD = 0.5  # where a model has no thresholds of its own
 STRATEGY = "s2"
@@ -56,7 +58,7 @@ class Recognition(NamedTuple):
         What is wrong with the file, if it is used all the same.
     """
 
-    table: pd.DataFrame
+    table: "pd.DataFrame"
     predictions: np.ndarray
     spectrogram: np.ndarray
     edges: np.ndarray
@@ -329,8 +331,10 @@ class Recogniser:
             return np.zeros(len(predictions))
         return predictions[:, self.labels.index(NOTHING)]
 
-    def _table(self, predictions: np.ndarray, seconds: float, loud: np.ndarray) -> pd.DataFrame:
+    def _table(self, predictions: np.ndarray, seconds: float, loud: np.ndarray) -> "pd.DataFrame":
         """Return the table of outputs by patch; strengths are of those that are loud."""
+        import pandas as pd
+
         instruments = np.flatnonzero(np.array(self.labels) != NOTHING)
         none, thresholds = self._none(predictions), self.thresholds[instruments]
         predictions = predictions[:, instruments]
