@@ -50,10 +50,10 @@ def check_audio(config: Config) -> Path:
         if not path.is_dir():
             remedy = (
                 f"separate it from {data_set.source} first: "
-                f"python3 separate_sources.py -d {config.dataset}"
+                f"python3 separate_sources.py {config.options}"
                 if data_set.source
                 else f"put the audio there ({HOW_TO}), set INSTREC_DATA_PATH, or render a trial "
-                f"with python3 render_dataset.py -d {config.dataset}"
+                f"with python3 render_dataset.py {config.options}"
             )
             raise InputError(f"expected the audio of {data_set.title} in {path}: {remedy}")
     source = config.data_path / data_set.root

@@ -212,10 +212,16 @@ class Evaluator:
         return f" -s {self.split:g}" if self.split != self._default_split else ""
 
     def _training_command(self, files: ModelFiles) -> str:
-        options = f"-d {self.config.dataset} -i {self.iter_num}{self._split_option()}"
+        options = f"{self.config.options} -i {self.iter_num}{self._split_option()}"
         if self.held_out:
-            return f"python3 evaluate.py -m {files.model} -o {files.optimizer} {options} -O 1"
+            return f"python3 evaluate.py {self._named(files)}{options} -O 1"
+        if self.config.experiments:
+            return f"python3 train.py {options}"
         return outputs.training_command(files, options)
+
+    def _named(self, files: ModelFiles) -> str:
+        """Name a model on the command line, where no experiment does."""
+        return "" if self.config.experiments else f"-m {files.model} -o {files.optimizer} "
 
     def _check_record(self, files: ModelFiles, iteration: int) -> dict:
         """Load the record of a training; refuse one that does not fit what is evaluated."""
@@ -413,13 +419,13 @@ class Evaluator:
             print("next: plot_perf_metrics.py, which finds the best thresholds for mode 3")
 
     def _load_optima(self) -> None:
-        files = self.files
-        chosen = f"-o {files.optimizer} -d {self.config.dataset}"
-        named = f"-m {files.model} {chosen}"
-        place = f"--folder {files.folder}" if self._split_option() else named
+        files, chosen = self.files, self.config.options
+        named = self._named(dataclasses.replace(files, model=self.model)) + chosen
+        plotted = self._named(files) + chosen
+        place = f"--folder {files.folder}" if self._split_option() else plotted
         ensemble = " --ensemble" if self.ensemble and len(self.members) == 1 else ""
         remedy = (
-            f"python3 evaluate.py -m {self.model} {chosen}{ensemble} -O 2 -i {self.iter_num}"
+            f"python3 evaluate.py {named}{ensemble} -O 2 -i {self.iter_num}"
             f"{self._split_option()}, then python3 plot_perf_metrics.py {place}"
         )
         recipe, self.optima, _ = optima.load(files.optima, self.data_set.labels, remedy)

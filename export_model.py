@@ -7,9 +7,8 @@
 Writes one network, <model>.onnx or <model>.tflite, that averages all finished trainings and takes
 log-mel patches as they are: standardisation is in it. Beside it <model>.json (labels, parameters of
 the features, thresholds) and example.py, which recognises a recording with librosa and the network
-alone. Needs, by format: pip install onnx tf2onnx onnxruntime, or pip install ai-edge-litert. The
-outputs for patches drawn at random are compared with Keras'; more than 1e-5 between them is an
-error.
+alone. Needs: pip install -r requirements-export.txt. The outputs for patches drawn at random are
+compared with Keras'; more than 1e-5 between them is an error.
 """
 
 import dataclasses
@@ -163,8 +162,9 @@ def export(recogniser: Recogniser, kind: str, folder: Path) -> tuple[Path, float
         write(network, kind, path)
         difference = float(np.abs(outputs_of(path, inputs) - wanted).max())
     except ImportError as error:
-        what = error.name or error
-        raise InputError(f"{what} is missing: see --help for what to install") from None
+        path.unlink(missing_ok=True)  # what was written, could not be compared
+        what, how = error.name or error, "pip install -r requirements-export.txt"
+        raise InputError(f"{what} is missing: run {how}") from None
     if not difference <= TOLERANCE:
         path.unlink()
         raise InputError(f"outputs of {path} differ by {difference:.1e} from Keras': not kept")

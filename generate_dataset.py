@@ -194,7 +194,7 @@ class GenerateDataset:
         InputError
             If it is missing or damaged, or no data set is chosen.
         """
-        remedy = f"python3 create_encoding.py -d {self.config.dataset}"
+        remedy = f"python3 create_encoding.py {self.config.options}"
         clips = metadata.read_metadata(Path(path_metadata), self.config.labels, remedy)
         single = all(len(clip.labels) == 1 for clip in clips)
         return (
@@ -420,7 +420,7 @@ class GenerateDataset:
             raise InputError(
                 f"none of {len(filenames)} files in {self.config.data_path} could be used; the "
                 f"first, {first['file']}: {first['reason']}. Mend them and run "
-                f"python3 generate_dataset.py -d {self.config.dataset}"
+                f"python3 generate_dataset.py {self.config.options}"
             )
         carried = [[label] if isinstance(label, str) else label for label in labels]
         multi_hot = [[name in names for name in self.config.labels] for names in carried]

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANY = 32  # recordings from which on a process a core is faster than one with all cores
+TABLES = ("csv", "json", "summary")  # what is written of all recordings
 EACH = ("jams", "audacity", "regions", "npz", "html", "figures")  # what is written a recording
 NAME_BYTES = 180  # of a file's name, which may have 255 with all that is added
 
@@ -83,7 +84,11 @@ def predict(
         files = model_files.pretrained_files()
     else:
         files = model_files.model_files(config or read(), model, optimizer or "adam")
-    return Recogniser(files, strategy).predict(path).table
+    recogniser = Recogniser(files, strategy)
+    try:
+        return recogniser.predict(path).table
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def audio_files(paths: Sequence[Path]) -> list[Path]:
@@ -183,6 +188,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         help=f"order of the summary: {', '.join(recordings.SORTS)}, or a label (file)",
     )
     arguments, config = command.parse(parser, argv)
+    for name in (*TABLES, *EACH):
+        target, kind = getattr(arguments, name), "folder" if name in EACH else "file"
+        if target and target.exists() and target.is_dir() != (name in EACH):
+            raise InputError(f"expected --{name} to name a {kind}, found another thing: {target}")
     files = model_files.to_recognise_with(config, arguments.model)
     paths = audio_files(arguments.paths)
     model = (files, arguments.strategy, recognition.contents(files))
@@ -209,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     _ = recogniser.networks  # what is wrong with the model is no fault of the recordings
     recogniser.warn_of_untrained()
-    tables = [path for path in (arguments.csv, arguments.json, arguments.summary) if path]
+    tables = [path for name in TABLES if (path := getattr(arguments, name))]
     made_with = [*model[2], arguments.strategy, *(str(getattr(arguments, x)) for x in EACH)]
     journal = recordings.Journal(tables[0] if tables else None, made_with)
     everything = recognise_all(arguments, config, model, paths, journal)
@@ -285,6 +294,8 @@ def recognise_all(
         if path not in known:
             if not many:
                 recordings.print_recognition(str(path), found)
+            elif found.note:
+                print(f"note: {path}: {found.note}")
             _write_each(arguments, recogniser, names[path], path, found)
             # Tables are kept for the end; what figures are drawn of would grow with every file.
             small = np.empty((0, 0))

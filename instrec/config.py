@@ -144,6 +144,7 @@ class Config:
     models_root: Path
     scheduler: str | None
     row: DataSet | None  # of DATA_SETS: other processes may know other data sets
+    experiments: tuple[str, ...] = ()  # names that -x gave, for the commands in messages
 
     def changed(self, values: Mapping[str, Any], source: str) -> "Config":
         """Return a copy with other parameters.
@@ -191,8 +192,13 @@ class Config:
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in (*PLACES, "row")
+            if field.name not in (*PLACES, "row", "experiments")
         }
+
+    @property
+    def options(self) -> str:
+        """The options of a command that is to use the same data, as a message names it."""
+        return " ".join(f"-x {name}" for name in self.experiments) or f"-d {self.dataset}"
 
     @property
     def data_set(self) -> DataSet:
@@ -340,7 +346,7 @@ def read(**changes: Any) -> Config:  # noqa: ANN401
     InputError
         If a parameter is out of range.
     """
-    names = {field.name for field in dataclasses.fields(Config)} - {"row"}
+    names = {field.name for field in dataclasses.fields(Config)} - {"row", "experiments"}
     places = {name: getattr(settings, name.upper()) for name in PLACES}
     config = Config(**{n: getattr(settings, n) for n in names - set(PLACES)}, **places, row=None)
     return config.changed(config.parameters() | changes, "settings.py")

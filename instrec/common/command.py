@@ -1,6 +1,7 @@
 """What the scripts share on the command line: options, the menu of data sets, and plain errors."""
 
 import argparse
+import dataclasses
 import errno
 import importlib
 import os
@@ -179,6 +180,7 @@ def parse(
 
         experiment = experiments.load(name)
         config = config.changed(experiment.parameters, experiment.source)
+    config = dataclasses.replace(config, experiments=tuple(arguments.experiment))
     known = config.parameters()
     options = {n: v for n, v in vars(arguments).items() if n in known and v is not None}
     return arguments, config.changed(options, "on the command line")

@@ -446,7 +446,7 @@ def read(config: Config, part: str) -> list[Clip]:
     -------
     list of Clip
     """
-    remedy = f"python3 create_encoding.py -d {config.dataset}"
+    remedy = f"python3 create_encoding.py {config.options}"
     return read_metadata(path_of(config, part), config.labels, remedy)
 
 

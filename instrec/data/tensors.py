@@ -411,7 +411,7 @@ def load(config: Config, part: str) -> Tensors:
         If they are missing or damaged, or were made with other settings than today's.
     """
     path, parameters = folder(config, part), config.features
-    remedy = f"python3 generate_dataset.py -d {config.dataset}"
+    remedy = f"python3 generate_dataset.py {config.options}"
     expected = {"recipe": dict, "fingerprint": str, "patches": int, "files": int}
     record = storage.load_json(path / RECORD, remedy, expected=expected)
     wanted = asdict(parameters) | {"step": config.step(part), "labels": list(config.labels)}
@@ -422,7 +422,7 @@ def load(config: Config, part: str) -> Tensors:
             f"({'; '.join(different)}): run {remedy}"
         )
     table = metadata.path_of(config, part)
-    with storage.parsing(table, f"python3 create_encoding.py -d {config.dataset}, then {remedy}"):
+    with storage.parsing(table, f"python3 create_encoding.py {config.options}, then {remedy}"):
         digest = storage.digest_of_file(table)
     if record["recipe"].get("metadata") != digest:
         raise InputError(f"{table} has changed since {path} was made: run {remedy}")

@@ -55,7 +55,7 @@ def run(
     )
     arguments, config = command.parse(parser, argv)
     for files in _find_results(config, arguments, ending, remedy):
-        plot(files, _remedy(remedy, files.folder, files.model, files.optimizer))
+        plot(files, _remedy(remedy, config, files.folder, files.model, files.optimizer))
 
 
 def _find_results(
@@ -84,7 +84,8 @@ def _find_results(
     found = sorted({name.groups() for name in names if name})
     if not found:
         wanted = f"{model or folder.name}.{optimizer or '<optimizer>'}*.{ending}"
-        missing = _remedy(remedy, folder, model or folder.name, optimizer or "<adam|sgd>")
+        names = (model or folder.name, optimizer or "<adam|sgd>")
+        missing = _remedy(remedy, config, folder, *names)
         raise InputError(f"expected {folder / wanted}, found nothing: run {missing}")
     for names in found:
         yield ModelFiles(folder, *names)
@@ -156,7 +157,9 @@ def save_all(files: ModelFiles, drawn: Mapping[str, "Figure"]) -> None:
             print(f"figure: {png} (and {pdf.suffix})")
 
 
-def _remedy(script: str, folder: Path, model: str, optimizer: str) -> str:
+def _remedy(script: str, config: Config, folder: Path, model: str, optimizer: str) -> str:
+    if config.experiments:
+        return f"python3 {script} {config.options}"
     id_, _ = _data_set_of(folder.parent.name)
     return f"python3 {script} -m {model} -o {optimizer} -d {id_}"
 

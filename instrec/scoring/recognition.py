@@ -118,7 +118,8 @@ class Recogniser:
         ]
         if not self.records:
             raise InputError(
-                f"expected a trained model in {files.folder}, found none: run train.py"
+                f"expected a trained model in {files.folder}, found none: run python3 train.py "
+                f"-m {files.model} -o {files.optimizer} with its data set"
             )
         path = files.run_record(0)
         with storage.parsing(path, "train.py"):
