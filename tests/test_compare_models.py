@@ -39,41 +39,38 @@ def three_models():
     write_scores(2, "model_leaky", micro=((0.6, 0.8, 0.5),), gain=0.1)
 
 
+EMPTY = (
+    b'{"recipe": {"data_set": "irmas_1024", "model": "model_leaky", "optimizer": "adam"}, '
+    b'"half": "", "clips": 1, "iterations": 1, "absent": [], "scores": {"columns": []}}'
+)
+
+
 @pytest.mark.filterwarnings("error")
 def test_means_and_deviations(three_models):
     found = compare_models.load_results()
     row = found.global_res.loc["irmas_1024"].loc["model_baseline"].loc["s2"].loc["micro"]
     assert list(row.index) == ["precision", "recall", "f-score"]
     np.testing.assert_allclose(row, [0.6, 0.7, 0.5])
-    deviation = found.global_dev.loc["irmas_1024", "model_baseline", "s2", "micro"]
-    np.testing.assert_allclose(deviation, [0.1 * 2**0.5] * 3)
-    np.testing.assert_allclose(
-        found.class_dev.loc["irmas_1024", "model_baseline", "s1", "voi"], 0.1 * 2**0.5
-    )
-    sgd = found.global_res.loc["irmas_1024"].loc["model_baseline.sgd"].loc["s1"].loc["macro"]
-    np.testing.assert_allclose(sgd, [0.05, 0.1, 0.15])
+    deviation = 0.1 * 2**0.5
+    of_baseline = ("irmas_1024", "model_baseline", "s2")
+    np.testing.assert_allclose(found.global_dev.loc[*of_baseline, "micro"], deviation)
+    np.testing.assert_allclose(found.class_dev.loc[*of_baseline, "voi"], deviation)
+    np.testing.assert_allclose(found.ranking_dev.loc[of_baseline], deviation)
     ranking = found.ranking_res.loc["irmas_1024"].loc["model_baseline"].loc["s1"]
     assert dict(ranking) == pytest.approx({"lrap": 0.6, "map": 0.7})
-    assert found.ranking_dev.loc["irmas_1024", "model_baseline", "s2"]["map"] == pytest.approx(
-        0.1 * 2**0.5
-    )
-
-
-@pytest.mark.filterwarnings("error")
-def test_printed_examples(three_models):
-    found = compare_models.load_results()
+    sgd = found.global_res.loc["irmas_1024"].loc["model_baseline.sgd"].loc["s1"].loc["macro"]
+    np.testing.assert_allclose(sgd, [0.05, 0.1, 0.15])
     missing = found.class_res.loc["jazz_db_1024"].loc["model_baseline"].loc["s1"].loc["voi"]
-    assert list(missing.index) == ["precision", "recall", "f-score"]
     assert missing.isna().all()
     row = found.global_class_res.loc["youtube_1024"].loc["model_leaky"].loc["s1"].loc["macro"]
     np.testing.assert_allclose(row, [0.4, 0.5, 0.35])
 
 
-def test_frames_have_one_shape_and_a_sorted_index(three_models):
-    found = compare_models.load_results()
+def test_frames_have_one_shape_and_a_sorted_index(three_models, tmp_path):
+    settings.MODELS_ROOT.rename(tmp_path / "elsewhere")
+    found = compare_models.load_results(tmp_path / "elsewhere")
     for frame, deviation in zip(found[:3], found[4:7], strict=True):
-        assert frame.index.is_monotonic_increasing
-        assert frame.index.is_unique
+        assert frame.index.is_monotonic_increasing and frame.index.is_unique
         assert frame.index.names[:3] == ["data set", "model", "strategy"]
         pd.testing.assert_index_equal(frame.index, deviation.index)
         assert list(frame.columns) == list(deviation.columns) == ["precision", "recall", "f-score"]
@@ -83,27 +80,15 @@ def test_frames_have_one_shape_and_a_sorted_index(three_models):
     assert set(of_jazz.dropna().index) == set(settings.JAZZ)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b'{"recipe": ',
-        b"[1, 2]",
-        b'{"recipe": {}}',
-        b"\xff\xfe",
-        b'{"recipe": {"data_set": "irmas_1024", "model": "model_leaky", "optimizer": "adam"}, '
-        b'"half": "", "clips": 1, "iterations": 1, "absent": [], "scores": {"columns": []}}',
-    ],
-)
+@pytest.mark.parametrize("content", [b"", b"[1, 2]", b'{"recipe": {}}', b"\xff\xfe", EMPTY])
 def test_damaged_files_are_named_and_left_out(three_models, content, capsys):
     damaged = settings.MODELS_ROOT / "irmas_1024" / "model_leaky" / "model_leaky.adam.scores.json"
     damaged.parent.mkdir()
     damaged.write_bytes(content)
     found = compare_models.load_results()
     assert "model_leaky" not in found.global_res.loc["irmas_1024"].index.get_level_values("model")
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("left out: ") and str(damaged) in lines[0]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("left out: ") and str(damaged) in line
 
 
 def test_scores_in_the_folder_of_another_model_are_left_out(three_models, capsys):
@@ -117,26 +102,19 @@ def test_scores_in_the_folder_of_another_model_are_left_out(three_models, capsys
     assert "jazz_old" in capsys.readouterr().err
 
 
-def test_another_root(three_models, tmp_path):
-    settings.MODELS_ROOT.rename(tmp_path / "elsewhere")
-    assert len(compare_models.load_results(tmp_path / "elsewhere").global_res) == 4 * 2 * 3
-
-
-def test_nothing_found_says_what_to_run(run_script):
-    run = run_script("compare_models.py", check=False)
-    assert run.returncode == 1
-    assert len(run.stderr.splitlines()) == 1
+def test_nothing_found_says_what_to_run(refused):
+    message = refused("compare_models.py")
     for script in ("train.py", "evaluate.py -O 2", "plot_perf_metrics.py", "evaluate.py -O 3"):
-        assert script in run.stderr
+        assert script in message
 
 
-def test_script_prints_the_frames(three_models, run_script):
-    for script, folder in (("compare_models.py", ROOT), ("compare_models.py", ROOT / "models")):
-        run = run_script(script, cwd=folder)
-        assert not run.stderr
-        for name in ("global_res", "class_res", "global_class_res", "ranking_res"):
-            assert f"\n{name}\n" in run.stdout
-        assert "NaN" not in run.stdout
+@pytest.mark.parametrize("folder", [ROOT, ROOT / "models"])
+def test_script_prints_the_frames(three_models, run_script, folder):
+    run = run_script("compare_models.py", cwd=folder)
+    assert not run.stderr
+    for name in ("global_res", "class_res", "global_class_res", "ranking_res"):
+        assert f"\n{name}\n" in run.stdout
+    assert "NaN" not in run.stdout
 
 
 def bars(monkeypatch, *arguments, **options):
@@ -165,64 +143,46 @@ def test_improvement_in_points(three_models, monkeypatch):
     np.testing.assert_allclose(panels[single]["s2"]["f-score"][0], 20)
 
 
-def test_rendered_audio_is_named_wherever_scores_are(three_models, run_script):
-    half = "pure half of the rendered test data"
-    write_scores(1, "model_leaky", "sgd", half=half)
+def test_rendered_audio_is_named_wherever_scores_are(three_models, call, capsys):
+    write_scores(1, "model_leaky", "sgd", half="pure half of the rendered test data")
     _, _, rendered = comparison.load_tables(settings.MODELS_ROOT)
     assert rendered == {("irmas_1024", "model_leaky.sgd")}
     sides = [comparison.Side("irmas_1024", f"model_leaky{end}", "one") for end in ("", ".sgd")]
     assert ["rendered" in side.title(rendered) for side in sides] == [False, True]
-    shown = run_script("compare_models.py").stdout
-    assert "note: rendered audio, not the data set of that name: irmas_1024" in shown
+    call("compare_models.py")
+    assert "note: rendered audio" in capsys.readouterr().out
 
 
-def test_improvement_by_classwise_thresholds(three_models, monkeypatch):
-    panels, _ = bars(
-        monkeypatch,
-        *("model_leaky", "model_leaky"),
-        data_set="youtube_1024",
-        thresholds="classwise",
-    )
+def test_improvement_by_classwise_thresholds_or_over_another_data_set(three_models, monkeypatch):
+    names = ("model_leaky", "model_leaky")
+    options = {"data_set": "youtube_1024"}
+    panels, _ = bars(monkeypatch, *names, **options, thresholds="classwise")
     assert list(panels) == ["all labels"]  # single labels have the same scores on both sides
     np.testing.assert_allclose(panels["all labels"]["s2"]["f-score"][0], [10, 10])
-
-
-def test_improvement_over_another_data_set_takes_common_labels(three_models, monkeypatch):
-    _, names = bars(
-        monkeypatch,
-        *("model_leaky", "model_baseline"),
-        data_set="youtube_1024",
-        baseline_data_set="irmas_1024",
-    )
+    names = ("model_leaky", "model_baseline")
+    _, names = bars(monkeypatch, *names, **options, baseline_data_set="irmas_1024")
     (single,) = (panel for panel in names if panel != "all labels")
-    assert names[single] == ["cla", "flu", "pia", "sax", "tru", "vio"]
+    assert names[single] == ["cla", "flu", "pia", "sax", "tru", "vio"]  # of both
 
 
 @pytest.mark.parametrize(
-    ("model", "options", "message"),
+    ("names", "options", "message"),
     [
-        ("model_leeky", {}, "model among model_baseline, model_baseline.sgd, found 'model_leeky'"),
-        (
-            "model_baseline.sgd",
-            {"data_set": "irmas"},
-            "data set among irmas_1024, .* found 'irmas'",
-        ),
-        ("model_baseline.sgd", {"thresholds": "two"}, "thresholds among one, classwise"),
-        ("model_baseline", {}, "two different things"),
+        (("leeky", "irmas_1024"), {}, "model among model_baseline, model_baseline.sgd"),
+        (("model_baseline.sgd", "irmas"), {}, "data set among irmas_1024, .* found 'irmas'"),
+        (("model_baseline.sgd", "irmas_1024"), {"thresholds": "two"}, "thresholds among one"),
+        (("model_baseline", "irmas_1024"), {}, "two different things"),
     ],
 )
-def test_wrong_names_are_refused(three_models, model, options, message):
+def test_wrong_names_are_refused(three_models, names, options, message):
+    model, data_set = names
     with pytest.raises(InputError, match=message):
-        compare_models.plot_improvement(
-            model, "model_baseline", **({"data_set": "irmas_1024"} | options)
-        )
+        compare_models.plot_improvement(model, "model_baseline", data_set=data_set, **options)
 
 
-def test_improvement_from_the_command_line(three_models, run_script):
-    run = run_script(
-        *("compare_models.py", "--improvement", "model_baseline", "model_baseline.sgd", "-d", "1")
-    )
-    assert run.stdout.startswith("figure: ")
+def test_improvement_from_the_command_line(three_models, call, capsys):
+    call("compare_models.py", "--improvement", "model_baseline", "model_baseline.sgd", "-d", "1")
+    assert capsys.readouterr().out.startswith("figure: ")
     assert len(list((settings.MODELS_ROOT / "irmas_1024" / "figures").glob("*.png"))) == 1
 
 

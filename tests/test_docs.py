@@ -8,7 +8,6 @@ import re
 import shlex
 
 import pytest
-import yaml
 from conftest import ROOT, make_irmas
 
 import compare_models
@@ -142,14 +141,6 @@ def check_names(arguments):
         experiments.load(name)
 
 
-def test_a_wrong_command_would_be_found(parse):
-    printed = [words for page in PAGES for words in commands(page)]
-    assert sum(words[0] == "python3" for words in printed) > 50
-    with pytest.raises(pytest.fail.Exception, match="unrecognized arguments: --optimiser"):
-        parse("train.py", ["--optimiser", "adam"])
-    assert parse("train.py", ["-m", "model_leaky", "-d", "7"]).dataset == 7
-
-
 def test_the_readme_s_commands_run_in_their_order(paths, call, monkeypatch):
     make_irmas(paths, train=4, test=22)
     monkeypatch.setattr(settings, "nb_epochs", 1)
@@ -210,15 +201,6 @@ def test_the_data_set_network_and_experiment_of_one_s_own(tmp_path):
 
 
 # --- facts that are said twice --------------------------------------------------------------------
-def test_defaults_are_those_of_the_settings():
-    pattern = r"^(\w+)\n: .*\(default: ([\d.]+)\)\.$"
-    found = dict(re.findall(pattern, text_of("docs/getting_started.md"), re.M))
-    assert len(found) == 9
-    assert {name: float(value) for name, value in found.items()} == {
-        name: read().parameters()[name] for name in found
-    }
-
-
 def test_data_sets_are_those_of_the_settings():
     rows = re.findall(
         r"^\| (-?\d+) \| ([^|]+) \|.*\| (`.*`) \|$", text_of("docs/getting_started.md"), re.M
@@ -249,31 +231,3 @@ def test_the_tutorial_s_table_is_the_readme_s():
 
 
 # --- files for machines ---------------------------------------------------------------------------
-def test_the_citation_names_the_papers():
-    citation = yaml.safe_load(text_of("CITATION.cff"))
-    assert citation["cff-version"] == "1.2.0"
-    assert {"title", "message", "authors"} <= set(citation)
-    papers = [citation["preferred-citation"], *citation["references"]]
-    found = {(paper["authors"][0]["family-names"], paper["year"]) for paper in papers}
-    assert found == {
-        *(("Gómez", 2018), ("Gómez Cañón", 2018), ("Han", 2017)),
-        *(("Cano", 2014), ("Bosch", 2012)),
-    }
-    references = " ".join(text_of("docs/references.md").split())
-    for paper in papers:
-        assert paper["title"].removeprefix("Master thesis, ") in references
-
-
-def test_the_forms_ask_for_versions_and_the_record():
-    forms = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
-    fields = {
-        path.stem: {e["id"] for e in yaml.safe_load(path.read_text())["body"]} for path in forms
-    }
-    assert {"versions", "record", "command"} <= fields["fault"]
-    assert {"scores", "record"} <= fields["results"]
-
-
-def test_commits_are_linted_as_by_make_lint():
-    hooks = yaml.safe_load(text_of(".pre-commit-config.yaml"))["repos"][0]["hooks"]
-    lint = text_of("Makefile").partition("\nlint:")[2].partition("\n\n")[0]
-    assert [hook["entry"] for hook in hooks] == re.findall(r"\$\(BIN\)/(.*)", lint)

@@ -3,50 +3,57 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import make_folders, make_irmas
+from conftest import SINGLE, TINY, extract, make_folders, make_irmas, train_twice
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from test_train import TINY, tiny_network
 
 import evaluate
 import settings
-import train
 from instrec.config import read
 from instrec.errors import InputError
 from instrec.learning import model_files, outputs
 from instrec.scoring import metrics, scores
 
-SINGLE = settings.DataSet("single", "Single", ("cel", "cla", "flu"), ("single",), "folders")
+
+def make_multi_label(root):
+    make_irmas(root, TINY.labels, train=6, test=12)
+    extract(20)
+    train_twice(20)
+
+
+def make_single_label(root):
+    make_folders(root, SINGLE.labels, files=8, folder="single")
+    extract(21)
+    train_twice(21)
 
 
 @pytest.fixture
-def trained(paths, monkeypatch, call):
-    """A tiny network, trained twice on IRMAS-like data (id 20) or single-label data (id 21)."""
+def data_sets(monkeypatch):
     monkeypatch.setitem(settings.DATA_SETS, 20, TINY)
     monkeypatch.setitem(settings.DATA_SETS, 21, SINGLE)
-    settings.learning_rate = 0.01
 
-    def train_on(dataset, overwrite=False, **options):
-        settings.dataset = dataset
-        if dataset == 20:
-            make_irmas(paths, TINY.labels, train=6, test=12)
-        else:
-            make_folders(paths, SINGLE.labels, files=8, folder="single")
-        if not read().feature_folder.exists():
-            call("create_encoding.py", "-d", dataset)
-            call("generate_dataset.py", "-d", dataset)
-        trainer = train.Trainer(tiny_network(), "adam", None, **options)
-        trainer.load_data()
-        trainer.train(epochs=10, batch=8, iter_num=2, overwrite=overwrite)
-        return model_files.model_files(read(), "model_tiny", "adam")
 
-    return train_on
+@pytest.fixture
+def files(data_sets, paths, made_once):
+    """A tiny network, trained twice on IRMAS-like data (id 20)."""
+    settings.dataset = 20
+    made_once(paths, make_multi_label)
+    return model_files.model_files(read(), "model_tiny", "adam")
+
+
+@pytest.fixture
+def single_files(data_sets, paths, made_once):
+    """A tiny network, trained twice on single-label data (id 21)."""
+    settings.dataset = 21
+    made_once(paths, make_single_label)
+    return model_files.model_files(read(), "model_tiny", "adam")
 
 
 def evaluator(op_mode, **options):
     return evaluate.Evaluator("model_tiny", "adam", 3, 2, op_mode, **options)
 
 
-def store_optima(files, threshold=0.5, classwise=0.7):
+def sweep_and_store_optima(files, threshold=0.5, classwise=0.7):
+    evaluator(2).run()
     sweep = json.loads(files.sweep.read_text())
     thresholds = {
         "global": dict.fromkeys(metrics.AVERAGES, threshold),
@@ -56,131 +63,115 @@ def store_optima(files, threshold=0.5, classwise=0.7):
     files.optima.write_text(json.dumps(optima))
 
 
-def test_the_sweep_agrees_with_scikit_learn(trained):
-    files = trained(20)
+def table_of(path, *columns):
+    """The measures of a file of scores, by training, strategy, kind, name and other columns."""
+    _, table = scores.load(path, "")
+    keys = ["training", "strategy", "kind", "name", *columns]
+    return table.set_index(keys).sort_index()[list(scores.MEASURES)]
+
+
+def by_sklearn(y_true, decisions, average):
+    found = precision_recall_fscore_support(y_true, decisions, average=average, zero_division=0)
+    return np.array(found[:3])
+
+
+def test_the_sweep_agrees_with_scikit_learn(files):
     mode_2 = evaluator(2)
     mode_2.run()
-    record, table = scores.load(files.sweep, "")
-    assert sorted(set(table["threshold"])) == metrics.THRESHOLDS.tolist()
-    assert record["clips"] == 6
-    table = table.set_index(["training", "strategy", "kind", "name", "threshold"]).sort_index()
-    table = table[list(scores.MEASURES)]
-
-    predictions = mode_2.load_model("model_tiny", "adam")
-    for iteration in range(2):
-        clips = np.split(predictions[iteration], mode_2.clip_starts)
-        of_clips = np.stack([metrics.s1(clip) for clip in clips])
+    table = table_of(files.sweep, "threshold")
+    assert sorted(set(table.index.get_level_values(-1))) == metrics.THRESHOLDS.tolist()
+    assert json.loads(files.sweep.read_text())["clips"] == 6
+    for iteration, predictions in enumerate(mode_2.load_model("model_tiny", "adam")):
+        clips = np.stack([metrics.s1(clip) for clip in np.split(predictions, mode_2.clip_starts)])
+        found = table.loc[iteration, "s1"]
         for threshold in metrics.THRESHOLDS:
+            decided = mode_2.y_true, clips >= threshold
             for average, name_of_sklearn in (("micro", "micro"), ("macro_sklearn", "macro")):
-                expected = precision_recall_fscore_support(
-                    mode_2.y_true, of_clips >= threshold, average=name_of_sklearn, zero_division=0
-                )
-                found = table.loc[iteration, "s1", "global", average, threshold]
-                np.testing.assert_allclose(found, expected[:3], atol=1e-12)
-            expected = precision_recall_fscore_support(
-                mode_2.y_true, of_clips >= threshold, average=None, zero_division=0
-            )
-            for k, label in enumerate(TINY.labels):
-                found = table.loc[iteration, "s1", "classwise", label, threshold]
-                np.testing.assert_allclose(found, [v[k] for v in expected[:3]], atol=1e-12)
+                expected = by_sklearn(*decided, name_of_sklearn)
+                np.testing.assert_allclose(found.loc["global", average, threshold], expected)
+            for label, expected in zip(TINY.labels, by_sklearn(*decided, None).T, strict=True):
+                np.testing.assert_allclose(found.loc["classwise", label, threshold], expected)
 
 
-def test_halves_share_no_clip_and_cover_all(trained):
-    trained(20)
-    clips = {}
-    for op_mode in (2, 3):
-        half = evaluator(op_mode)
-        half.load_test_data()
-        clips[op_mode] = set(half.clips.tolist())
-    assert clips[2] | clips[3] == set(range(12))
-    assert not clips[2] & clips[3]
+def test_halves_share_no_clip_and_cover_all_but_by_patch(files):
+    halves = {}
+    for by in ("clip", "patch"):
+        settings.halve_by = by
+        halves[by] = evaluator(2), evaluator(3)
+        for half in halves[by]:
+            half.load_test_data()
+            assert half.rows.tolist() == sorted(half.rows)  # in time order
+    first, second = (half.clips.tolist() for half in halves["clip"])
+    assert sorted(first + second) == list(range(12))
+    first, second = halves["patch"]
+    assert first.clips.tolist() == second.clips.tolist() == list(range(12))
+    assert sorted([*first.rows, *second.rows]) == list(range(12 * 9))
+    assert abs(len(first.rows) - len(second.rows)) <= 1
 
 
-def test_final_scores_use_the_stored_thresholds_on_the_pure_half(trained):
-    files = trained(20)
-    evaluator(2).run()
-    store_optima(files)
+def test_final_scores_use_the_stored_thresholds_on_the_pure_half(files):
+    sweep_and_store_optima(files)
     mode_3 = evaluator(3)
     mode_3.run()
-    _, table = scores.load(files.scores, "")
-    table = table.set_index(["training", "strategy", "kind", "name"])[list(scores.MEASURES)]
-    predictions = mode_3.load_model("model_tiny", "adam")
-    for iteration in range(2):
-        clips = np.split(predictions[iteration], mode_3.clip_starts)
-        of_clips = np.stack([metrics.s2(clip) for clip in clips])
+    table = table_of(files.scores)
+    for iteration, predictions in enumerate(mode_3.load_model("model_tiny", "adam")):
+        clips = np.stack([metrics.s2(clip) for clip in np.split(predictions, mode_3.clip_starts)])
+        found = table.loc[iteration, "s2"]
         for kind, threshold in (("global", 0.5), ("global_classwise", 0.7)):
-            expected = precision_recall_fscore_support(
-                mode_3.y_true, of_clips >= threshold, average="micro", zero_division=0
-            )
-            found = table.loc[iteration, "s2", kind, "micro"]
-            np.testing.assert_allclose(found, expected[:3], atol=1e-12)
-        expected = precision_recall_fscore_support(
-            mode_3.y_true, of_clips >= 0.7, average=None, zero_division=0
-        )
-        for k, label in enumerate(TINY.labels):
-            found = table.loc[iteration, "s2", "classwise", label]
-            np.testing.assert_allclose(found, [values[k] for values in expected[:3]], atol=1e-12)
+            expected = by_sklearn(mode_3.y_true, clips >= threshold, "micro")
+            np.testing.assert_allclose(found.loc[kind, "micro"], expected)
+        each = by_sklearn(mode_3.y_true, clips >= 0.7, None).T
+        for label, expected in zip(TINY.labels, each, strict=True):
+            np.testing.assert_allclose(found.loc["classwise", label], expected)
 
 
-def test_final_scores_without_optima_say_what_to_run(trained):
-    trained(20)
+def test_final_scores_without_optima_say_what_to_run(files):
     with pytest.raises(InputError, match=r"-O 2 .*then python3 plot_perf_metrics\.py"):
         evaluator(3).run()
 
 
-def test_optima_of_other_models_are_refused(trained, tmp_path):
-    files = trained(20)
-    evaluator(2).run()
-    store_optima(files)
-    settings.seed = 5
-    trained(20, overwrite=True)
+@pytest.mark.parametrize("trained_anew", [True, False])
+def test_optima_of_other_models_or_another_split_are_refused(files, trained_anew):
+    sweep_and_store_optima(files)
+    settings.seed = 5  # other clips are pure now: some of them have chosen the thresholds
+    if trained_anew:
+        train_twice(20, overwrite=True)
     with pytest.raises(InputError, match="other models or data"):
         evaluator(3).run()
 
 
-def test_optima_of_another_split_are_refused(trained):
-    files = trained(20)
-    evaluator(2).run()
-    store_optima(files)
-    settings.seed = 1  # other clips are pure now: some of them have chosen the thresholds
-    with pytest.raises(InputError, match="other models or data"):
-        evaluator(3).run()
-
-
-def test_a_model_of_other_training_data_is_refused(trained, call):
-    trained(21)
+def test_a_model_of_other_training_data_is_refused(single_files, call):
     settings.seed = 1  # files that were trained on are test files now
     call("create_encoding.py", "-d", 21)
-    with pytest.raises(
-        InputError, match=r"test\.csv has changed since|train\.csv has changed since"
-    ):
+    with pytest.raises(InputError, match=r"(test|train)\.csv has changed since"):
         evaluator(2).run()
     call("generate_dataset.py", "-d", 21)
     with pytest.raises(InputError, match="trained with other settings or data"):
         evaluator(2).run()
 
 
-def test_a_held_out_half_of_another_seed_is_refused(trained):
-    trained(20, split=0.5, held_out=True)
+def test_a_held_out_half_of_another_seed_is_refused(files):
+    train_twice(20, split=0.5, held_out=True)
     settings.seed = 1
     with pytest.raises(InputError, match="split_seed: 0, not 1"):
         evaluator(1).run()
 
 
-def test_results_of_another_split_lie_apart(trained):
-    files = trained(20)
+def test_results_of_another_split_lie_apart(files):
     evaluator(2).run()
     before = files.sweep.read_bytes()
-    trained(20, split=0.7)
+    train_twice(20, split=0.7)
     evaluator(2, split=0.7).run()
     assert files.sweep.read_bytes() == before
     assert (files.folder / "split_0.7" / files.sweep.name).exists()
 
 
-def test_the_remedy_for_missing_iterations_trains_with_the_same_options(trained):
-    trained(20)
+def test_missing_iterations_are_counted_and_how_to_train_them_is_said(files):
     with pytest.raises(InputError, match=r"-i 3 -e 10 -b 8 -c n, or choose fewer"):
         evaluate.Evaluator("model_tiny", "adam", 3, 3, 2).run()
+    files.run_record(1).unlink()
+    with pytest.raises(InputError, match="expected 2 trained iterations .* found 1"):
+        evaluator(2).run()
 
 
 @pytest.mark.parametrize("option", [("-e", 3), ("-b", 3), ("-c", "y"), ("--overwrite",)])
@@ -189,8 +180,8 @@ def test_options_of_training_are_for_mode_1(call, option):
         call("evaluate.py", "-m", "model_leaky", "-o", "adam", "-d", 1, "-O", 2, *option)
 
 
-def test_confusion_matrices_of_multi_label_data_are_of_held_out_training_data(trained):
-    files = trained(20, split=0.5, held_out=True)
+def test_confusion_matrices_of_multi_label_data_are_of_held_out_training_data(files):
+    train_twice(20, split=0.5, held_out=True)
     mode_1 = evaluator(1)
     mode_1.run()
     found = json.loads(files.confusion.read_text())
@@ -202,35 +193,27 @@ def test_confusion_matrices_of_multi_label_data_are_of_held_out_training_data(tr
     assert found["half"] == "held-out 50% of the incomplete training data"
 
 
-def test_confusion_matrices_of_single_label_data_are_of_the_pure_half(trained):
-    files = trained(21)
+def test_confusion_matrices_of_single_label_data_are_of_the_pure_half(single_files):
     mode_1 = evaluator(1)
     mode_1.run()
     assert mode_1.tensors.part == "test"
-    found = json.loads(files.confusion.read_text())
+    found = json.loads(single_files.confusion.read_text())
     assert found["half"] == "pure half of the test data" and found["clips"] == 6
     predictions = mode_1.load_model("model_tiny", "adam")[1]
     clips = np.split(predictions, mode_1.clip_starts)
-    predicted = np.array([metrics.s1(clip).argmax() for clip in clips])
-    expected = confusion_matrix(
-        mode_1.y_true.argmax(axis=1), predicted, labels=[0, 1, 2], normalize="true"
-    )
-    np.testing.assert_allclose(found["matrices"]["s1"][1], expected)
-    # As published, each patch decides for itself.
-    true = mode_1.tensors.class_id[mode_1.rows]
-    expected = confusion_matrix(
-        true, predictions.argmax(axis=1), labels=[0, 1, 2], normalize="true"
-    )
-    np.testing.assert_allclose(found["matrices"]["patch"][1], expected)
-    assert found["patches"] == len(true) > found["clips"]
+    # As published, each patch decides for itself; and each clip.
+    patches = mode_1.tensors.class_id[mode_1.rows], predictions.argmax(axis=1)
+    of_clips = mode_1.y_true.argmax(axis=1), [metrics.s1(clip).argmax() for clip in clips]
+    for name, decided in (("patch", patches), ("s1", of_clips)):
+        expected = confusion_matrix(*decided, labels=[0, 1, 2], normalize="true")
+        np.testing.assert_allclose(found["matrices"][name][1], expected)
+    assert found["patches"] == len(patches[0]) > found["clips"]
 
 
-def test_predictions_are_computed_once(trained, monkeypatch):
-    files = trained(20)
+def test_predictions_are_computed_once(files, monkeypatch):
     evaluator(2).run()
     monkeypatch.setattr(outputs, "predict", lambda *_: pytest.fail("predicted again"))
-    evaluator(2).run()
-    store_optima(files)
+    sweep_and_store_optima(files)
     evaluator(3).run()
     for content in (b"damaged", files.predictions(0).read_bytes()[:500]):
         files.predictions(0).write_bytes(content)
@@ -238,62 +221,34 @@ def test_predictions_are_computed_once(trained, monkeypatch):
             evaluator(2).run()
 
 
-@pytest.mark.parametrize(
-    "content", ["{}", '{"recipe": null, "optima": {}}', '{"recipe": {}, "optima": []}', "["]
-)
-def test_damaged_optima_are_refused(trained, content):
-    files = trained(20)
-    files.optima.write_text(content)
-    with pytest.raises(InputError, match=r"optima\.json is .*-O 2"):
-        evaluator(3).run()
+def test_damaged_optima_and_records_are_refused(files):
+    for content in ("{}", '{"recipe": null, "optima": {}}', '{"recipe": {}, "optima": []}', "["):
+        files.optima.write_text(content)
+        with pytest.raises(InputError, match=r"optima\.json is .*-O 2"):
+            evaluator(3).run()
+    for content in ("{}", '{"recipe": [], "weights": ""}', "\x00"):
+        files.run_record(1).write_text(content)
+        with pytest.raises(InputError, match=r"adam1\.run\.json is damaged.*--overwrite"):
+            evaluator(2).run()
 
 
-@pytest.mark.parametrize("content", ["{}", '{"recipe": [], "weights": ""}', "\x00"])
-def test_damaged_run_records_are_refused(trained, content):
-    files = trained(20)
-    files.run_record(1).write_text(content)
-    with pytest.raises(InputError, match=r"adam1\.run\.json is damaged.*--overwrite"):
-        evaluator(2).run()
-
-
-@pytest.mark.parametrize("split", [0, 1, -1, 1.5])
-def test_a_split_out_of_range_is_refused(split):
-    with pytest.raises(InputError, match="between 0 and 1"):
-        evaluate.Evaluator("model_leaky", "adam", 11, 1, 2, split=split)
-
-
-def test_a_model_of_other_features_is_refused(trained, monkeypatch, call):
-    files = trained(20)
+def test_a_model_of_other_features_is_refused(files, monkeypatch, call):
     settings.hop_length = 256
     with pytest.raises(InputError, match=r"hop_length: 512, not 256.*generate_dataset"):
         evaluator(2).run()
     call("generate_dataset.py", "-d", 20)
-    with pytest.raises(
-        InputError,
-        match=r"adam0\.best\.hdf5 was trained with other settings.*hop_length: 512, not 256",
-    ):
+    with pytest.raises(InputError, match="trained with other settings.*hop_length: 512, not 256"):
         evaluator(2).run()
     assert files.best(0).exists()
 
 
-def test_missing_iterations_are_counted(trained):
-    files = trained(20)
-    files.run_record(1).unlink()
-    with pytest.raises(
-        InputError, match="expected 2 trained iterations .* found 1: run python3 tr"
-    ):
-        evaluator(2).run()
-
-
-def test_foreign_weights_are_refused(trained):
-    files = trained(20)
+def test_foreign_weights_are_refused(files):
     shutil.copy(files.best(1), files.best(0))
     with pytest.raises(InputError, match=r"adam0\.best\.hdf5 .* not what training wrote"):
         evaluator(2).run()
 
 
-def test_labels_absent_from_a_half_are_named_and_count_as_zero(trained, paths, capsys, call):
-    files = trained(20)
+def test_labels_absent_from_a_half_are_named_and_count_as_zero(files, paths, capsys, call):
     for path in (paths / "data").rglob("*.txt"):
         path.write_text("cel\n")
     call("create_encoding.py", "-d", 20)
@@ -312,33 +267,9 @@ def test_labels_absent_from_a_half_are_named_and_count_as_zero(trained, paths, c
         (("model_leaky", "adam", 4, 1, 2), "num_classes to be 11 for IRMAS, found 4"),
         (("model_leaky", "adam", 11, 0, 2), "iter_num to be 1 or more, found 0"),
         (("model_two_branch", "adam", 11, 1, 2), "model_two_branch does not fit IRMAS"),
+        (("model_lekay", "adam", 11, 1, 2), "model_leaky.*or a trained one.*'model_lekay'"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         evaluate.Evaluator(*arguments)
-
-
-def test_clips_of_any_length_are_aggregated():
-    evaluator_ = evaluate.Evaluator("model_leaky", "adam", 11, 1, 2)
-    predictions = [np.random.default_rng(n).random((n, 11)) for n in (1, 5, 6, 240)]
-    for strategy in ("s1", "s2"):
-        found = evaluator_.aggregate_predictions(strategy, predictions)
-        assert found.shape == (4, 11)
-        np.testing.assert_allclose(found.max(axis=1), 1)
-    with pytest.raises(InputError, match="'s1' or 's2', found 's3'"):
-        evaluator_.aggregate_predictions("s3", predictions)
-
-
-def test_halves_by_patch_score_a_clip_in_both_halves(trained):
-    trained(20)
-    settings.halve_by = "patch"
-    clips, rows = {}, {}
-    for op_mode in (2, 3):
-        half = evaluator(op_mode)
-        half.load_test_data()
-        clips[op_mode], rows[op_mode] = half.clips.tolist(), half.rows.tolist()
-        assert half.rows.tolist() == sorted(half.rows)  # in time order
-    assert clips[2] == clips[3] == list(range(12))
-    assert sorted(rows[2] + rows[3]) == list(range(12 * 9))
-    assert abs(len(rows[2]) - len(rows[3])) <= 1

@@ -7,8 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
-from conftest import RATE, tone
-from test_train import tiny_network
+from conftest import RATE, tiny_network, tone
 
 import export_model
 from instrec.config import FeatureParameters

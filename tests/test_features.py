@@ -44,13 +44,16 @@ def test_spectrogram_equals_the_literal_recipe(tmp_path, generator, seconds):
     assert found.dtype == np.float32
 
 
-def test_multi_spectrogram_stacks_three_windows(tmp_path, generator):
+def test_multi_spectrogram_stacks_three_windows(tmp_path):
     write_tone(tmp_path / "a.wav", 3)
+    generator = GenerateDataset(43, 11, 0.85, config=read(dataset=0))
     found = generator.create_multi_spectrogram(tmp_path / "a.wav")
     assert found.shape == (128, 130, 3)
     for channel, window in enumerate((1024, 2048, 4096)):
         expected = literal_recipe(tmp_path / "a.wav", window)
         np.testing.assert_allclose(found[..., channel], expected, atol=1e-4)
+    patches = generator.patches(tmp_path / "a.wav", 21)
+    np.testing.assert_array_equal(patches[1], found[:, 21:64])
 
 
 def test_spectrogram_has_not_changed_since_it_was_stored():
@@ -81,16 +84,10 @@ def test_long_audio_is_computed_in_blocks_without_seams(monkeypatch):
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
-@pytest.mark.parametrize(
-    "format_", ["WAV/PCM_16", "WAV/PCM_24", "WAV/FLOAT", "FLAC/PCM_16", "OGG/VORBIS"]
-)
-def test_audio_of_any_rate_and_format_is_mono_and_has_a_peak_of_one(tmp_path, rate, format_):
-    file_format, subtype = format_.split("/")
-    path = tmp_path / f"a.{file_format.lower()}"
-    soundfile.write(path, tone(2, rate=rate), rate, format=file_format, subtype=subtype)
-    y = audio.load_audio(path)
-    assert y.shape == (3 * 22050,)
-    assert y.dtype == np.float32
+def test_audio_of_any_rate_is_mono_and_has_a_peak_of_one(tmp_path, rate):
+    soundfile.write(tmp_path / "a.wav", tone(2, rate=rate), rate)
+    y = audio.load_audio(tmp_path / "a.wav")
+    assert y.shape == (3 * 22050,) and y.dtype == np.float32
     assert np.max(np.abs(y)) == 1
     # The pitch of label 2, 110 * 2 ** (2 / 3) Hz within 3 %, whatever the rate.
     peak = np.argmax(np.abs(np.fft.rfft(y))) / 3
@@ -113,18 +110,13 @@ def test_a_patch_is_43_frames():
     assert read(dataset=0).features.patch_shape == (128, 43, 3)
 
 
-@pytest.mark.parametrize(
-    ("frames", "step", "patches"), [(130, 43, 3), (130, 21, 5), (43, 43, 1), (42, 43, 0), (0, 1, 0)]
-)
-def test_number_of_patches(frames, step, patches):
-    assert features.cut_patches(np.zeros((128, frames, 1)), 43, step).shape == (patches, 128, 43, 1)
-
-
 def test_patches_are_cut_where_they_should_be():
-    spectrogram = np.arange(5 * 100 * 2).reshape(5, 100, 2)
-    patches = features.cut_patches(spectrogram, 43, 21)
-    for i, patch in enumerate(patches):
-        np.testing.assert_array_equal(patch, spectrogram[:, 21 * i : 21 * i + 43])
+    for frames, step, count in ((130, 43, 3), (130, 21, 5), (43, 43, 1), (42, 43, 0), (0, 1, 0)):
+        spectrogram = np.arange(5 * frames * 2).reshape(5, frames, 2)
+        patches = features.cut_patches(spectrogram, 43, step)
+        assert patches.shape == (count, 5, 43, 2)
+        for i, patch in enumerate(patches):
+            np.testing.assert_array_equal(patch, spectrogram[:, step * i : step * i + 43])
 
 
 def test_a_clip_of_irmas_has_three_training_patches(tmp_path, generator):
@@ -135,50 +127,13 @@ def test_a_clip_of_irmas_has_three_training_patches(tmp_path, generator):
     np.testing.assert_array_equal(patches[2, ..., 0], spectrogram[:, 86:129])
 
 
-def test_patches_of_three_resolutions(tmp_path):
-    write_tone(tmp_path / "a.wav", 0)
-    generator = GenerateDataset(43, 11, 0.85, config=read(dataset=0))
-    spectrogram = generator.create_multi_spectrogram(tmp_path / "a.wav")
-    patches = generator.patches(tmp_path / "a.wav", 21)
-    np.testing.assert_array_equal(patches[1], spectrogram[:, 21:64])
-
-
-def test_the_file_is_named_when_a_spectrogram_cannot_be_made(tmp_path, generator):
-    with pytest.raises(InputError, match=r"nothing\.wav: no such file"):
-        generator.create_spectrogram(tmp_path / "nothing.wav")
-
-
-@pytest.mark.parametrize(
-    ("y", "message"),
-    [
-        (np.zeros(44100), "silent"),
-        (np.zeros(0), "no audio"),
-        (np.ones(9000), "too short: 0.39 s"),
-        (np.full(44100, np.nan), "NaN"),
-    ],
-)
-def test_unusable_audio_is_refused(tmp_path, generator, y, message):
-    soundfile.write(tmp_path / "a.wav", y, 22050, subtype="FLOAT")
-    with pytest.raises(InputError, match=rf"a\.wav: .*{message}"):
-        generator.patches(tmp_path / "a.wav", 21)
-
-
 def test_documented_methods_need_no_data_set_where_none_is_needed(tmp_path):
     settings.dataset = None
     generator = GenerateDataset(43, 11, 0.85)
     write_tone(tmp_path / "a.wav", 3)
     assert generator.create_spectrogram(tmp_path / "a.wav").shape == (128, 130)
     y = np.repeat(np.arange(11), 20)
-    X_train, y_train, _, X_val, _, fid_val = generator.validation_split(
-        np.arange(220), y, np.arange(220), 11, 0.85
-    )
-    assert len(X_train) == 11 * 17 and len(X_val) == 11 * 3
-    np.testing.assert_array_equal(X_train // 20, y_train)
-    assert X_val.tolist() == fid_val
-    for needy in (
-        lambda: generator.run("train"),
-        lambda: generator.load_metadata("train.csv"),
-        lambda: generator.pure_development_split([], []),
-    ):
-        with pytest.raises(InputError, match="-d ID"):
-            needy()
+    X_train, y_train, *_ = generator.validation_split(np.arange(220), y, np.arange(220), 11, 0.85)
+    assert np.bincount(y_train).tolist() == [17] * 11 and len(X_train) == 11 * 17
+    with pytest.raises(InputError, match="-d ID"):
+        generator.run("train")

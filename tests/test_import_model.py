@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import ROOT, config_of, make_folders, write_tone
+from conftest import ROOT, config_of, extract, make_folders, write_tone
 
 import settings
 from instrec.learning import keras2, model_files, trained
@@ -30,12 +30,18 @@ def copies(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["channels_last", "channels_first"])
-def test_outputs_are_those_of_keras_2(paths, call, name):
+@pytest.mark.parametrize("order", [1, -1])
+def test_outputs_are_those_of_keras_2_with_labels_in_order(paths, call, name, order):
     patches, outputs = made_by_keras_2(name)
     assert np.ptp(outputs, axis=1).min() > 0.3  # they tell something
-    call("import_model.py", FILES / f"{name}.json", FILES / f"{name}.hdf5", *OPTIONS)
+    labels = ",".join(settings.JAZZ[::order])
+    options = ("--labels", labels, "--name", "authors", "-d", -1)
+    call("import_model.py", FILES / f"{name}.json", FILES / f"{name}.hdf5", *options)
     files = model_files.model_files(config_of(DATA), "authors", "adam")
-    network = trained.load_network(files, 0, "")
+    assert_outputs(trained.load_network(files, 0, ""), patches, outputs[:, ::order])
+
+
+def assert_outputs(network, patches, outputs):
     np.testing.assert_allclose(network.predict(patches, verbose=0), outputs, atol=1e-5)
 
 
@@ -44,43 +50,27 @@ def test_files_of_the_authors_time_are_read(copies):
     structure, weights = copies
     content = json.loads(structure.read_text())
     for layer in content["config"]["layers"]:
-        for key in ("module", "registered_name", "build_config"):
-            layer.pop(key, None)
-        for option in layer["config"].values():
-            if isinstance(option, dict):
-                option.pop("module", None)
-                option.pop("registered_name", None)
+        for entries in (layer, *filter(lambda x: isinstance(x, dict), layer["config"].values())):
+            for key in ("module", "registered_name", "build_config"):
+                entries.pop(key, None)
     structure.write_text(json.dumps(content | {"keras_version": "2.0.8"}))
-    patches, outputs = made_by_keras_2("channels_first")
     network = keras2.read_network(structure, weights)
-    np.testing.assert_allclose(network.predict(patches, verbose=0), outputs, atol=1e-5)
+    assert_outputs(network, *made_by_keras_2("channels_first"))
 
 
 def test_a_sequential_network_of_before_keras_2_2_3(copies):
     structure, weights = copies
-    content = json.loads(structure.read_text())
-    layers = content["config"]["layers"]
+    layers = json.loads(structure.read_text())["config"]["layers"]
     first, *others = [{k: layer[k] for k in ("class_name", "config")} for layer in layers]
     others[0]["config"]["batch_input_shape"] = first["config"]["batch_input_shape"]
     structure.write_text(json.dumps({"class_name": "Sequential", "config": others}))
-    patches, outputs = made_by_keras_2("channels_first")
     network = keras2.read_network(structure, weights)
-    np.testing.assert_allclose(network.predict(patches, verbose=0), outputs, atol=1e-5)
-
-
-def test_labels_are_brought_into_order(paths, call, copies):
-    patches, outputs = made_by_keras_2("channels_first")
-    turned = ",".join(reversed(settings.JAZZ))
-    call("import_model.py", *copies, "--labels", turned, "--name", "authors", "-d", -1)
-    files = model_files.model_files(config_of(DATA), "authors", "adam")
-    predicted = trained.load_network(files, 0, "").predict(patches, verbose=0)
-    np.testing.assert_allclose(predicted, outputs[:, ::-1], atol=1e-5)
+    assert_outputs(network, *made_by_keras_2("channels_first"))
 
 
 def test_it_is_taken_like_any_other_model(paths, call, copies, capsys):
     make_folders(paths, settings.JAZZ, files=8, folder="jazz_db")
-    for script in ("create_encoding.py", "generate_dataset.py"):
-        call(script, "-d", -1)
+    extract(-1)
     call("import_model.py", *copies, *OPTIONS)
     model = ("-m", "authors", "-o", "adam", "-d", -1)
     for mode in (1, 2):
@@ -96,35 +86,31 @@ def test_it_is_taken_like_any_other_model(paths, call, copies, capsys):
     assert "authors" in capsys.readouterr().out
 
 
-def change(structure, edit):
+def change_layer(structure, number, class_name=None, **options):
     content = json.loads(structure.read_text())
-    edit(content["config"]["layers"])
+    layer = content["config"]["layers"][number]
+    layer["class_name"] = class_name or layer["class_name"]
+    layer["config"].update(options)
     structure.write_text(json.dumps(content))
 
 
-def test_what_cannot_be_imported_is_one_line(paths, call, copies):
+def test_what_cannot_be_imported_is_one_line(paths, call, refused, copies):
     structure, weights = copies
-
-    def refused(message, *options):
-        with pytest.raises(SystemExit) as error:
-            call("import_model.py", structure, weights, *(options or OPTIONS))
-        assert message in str(error.value) and "\n" not in str(error.value)
-
-    refused("in the order of the outputs", "--labels", "as,cl", "--name", "x", "-d", -1)
     content, data = structure.read_bytes(), weights.read_bytes()
-    change(structure, lambda layers: layers[1].update(class_name="Lambda"))
-    refused("expected layers among InputLayer")
-    structure.write_bytes(content[:500])
-    refused("channels_first.json is damaged")
-    structure.write_bytes(content)
-    weights.write_bytes(data[:5000])
-    refused("channels_first.hdf5 is damaged")
-    weights.write_bytes(data)
-    change(structure, lambda layers: layers[2]["config"].update(filters=9))
-    refused("channels_first.hdf5 is damaged")
-    structure.write_bytes(content)
-    call("import_model.py", structure, weights, *OPTIONS)
-    refused("is there already: take another --name")
+    imported = ("import_model.py", structure, weights, *OPTIONS)
+    for change, message in (
+        (lambda: change_layer(structure, 1, "Lambda"), "expected layers among InputLayer"),
+        (lambda: structure.write_bytes(content[:500]), "channels_first.json is damaged"),
+        (lambda: weights.write_bytes(data[:5000]), "channels_first.hdf5 is damaged"),
+        (lambda: change_layer(structure, 2, filters=9), "channels_first.hdf5 is damaged"),
+    ):
+        change()
+        assert message in refused(*imported)
+        structure.write_bytes(content)
+        weights.write_bytes(data)
+    assert "in the order of the outputs" in refused(*imported, "--labels", "as,cl")
+    call(*imported)
+    assert "is there already: take another --name" in refused(*imported)
 
 
 def test_a_row_of_solos_is_drawn(paths, call, copies, tmp_path):

@@ -5,8 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import make_irmas
-from test_train import TINY, tiny_network
+from conftest import TINY, make_irmas, tiny_network
 
 import find_label_errors
 import models

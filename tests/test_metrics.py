@@ -6,8 +6,6 @@ from sklearn import metrics as sklearn_metrics
 
 from instrec.scoring import metrics
 
-SKLEARN_AVERAGES = {"micro": "micro", "macro_sklearn": "macro"}
-
 
 def random_decisions(seed, labels=7, clips=40):
     rng = np.random.default_rng(seed)
@@ -22,20 +20,15 @@ def random_decisions(seed, labels=7, clips=40):
 def test_scores_agree_with_scikit_learn(seed):
     y_true, scores = random_decisions(seed)
     swept = metrics.decide_at_each(scores)
+    functions = {None: metrics.classwise, "micro": metrics.micro, "macro": metrics.macro_sklearn}
     for i, threshold in enumerate(metrics.THRESHOLDS):
-        y_pred = scores >= threshold
-        expected = sklearn_metrics.precision_recall_fscore_support(
-            y_true, y_pred, average=None, zero_division=0
-        )
-        found = metrics.classwise(y_true, swept)
-        for one, other in zip(found, expected, strict=False):
-            np.testing.assert_allclose(one[i], other, atol=1e-12)
-        for name, average in SKLEARN_AVERAGES.items():
+        for average, function in functions.items():
             expected = sklearn_metrics.precision_recall_fscore_support(
-                y_true, y_pred, average=average, zero_division=0
+                y_true, scores >= threshold, average=average, zero_division=0
             )
-            found = metrics.AVERAGES[name](y_true, swept)
-            np.testing.assert_allclose([v[i] for v in found], expected[:3], atol=1e-12)
+            found = function(y_true, swept)
+            for one, other in zip(found, expected[:3], strict=True):
+                np.testing.assert_allclose(one[i], other, atol=1e-12)
 
 
 def test_by_hand():
@@ -69,12 +62,6 @@ def test_nothing_true_and_nothing_predicted_gives_zeros_in_silence():
                 assert np.all(values == 0)
 
 
-def test_perfect_answers_score_one():
-    y_true = np.eye(5, dtype=bool)
-    for score in metrics.AVERAGES.values():
-        assert score(y_true, y_true) == pytest.approx((1, 1, 1))
-
-
 def test_thresholds_are_21_steps_of_a_twentieth():
     assert metrics.THRESHOLDS.tolist() == [
         *(0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5),
@@ -94,10 +81,6 @@ def test_s1_is_the_mean_divided_by_its_maximum():
     np.testing.assert_allclose(metrics.s1(predictions), [0.5, 1, 0])
 
 
-def test_s1_of_zeros_is_zero():
-    assert metrics.s1(np.zeros((3, 4))).tolist() == [0, 0, 0, 0]
-
-
 def test_s2_is_the_mean_of_window_maxima():
     predictions = np.zeros((9, 2))
     predictions[:, 1] = 1
@@ -108,16 +91,7 @@ def test_s2_is_the_mean_of_window_maxima():
 
 
 @pytest.mark.parametrize(
-    "windows",
-    [
-        [(0, 1)],
-        [(0, 5)],
-        [(0, 6)],
-        [(0, 6), (3, 7)],
-        [(0, 6), (3, 9)],
-        [(0, 6), (3, 9), (6, 10)],
-        [(0, 6), (3, 9), (6, 12), (9, 13)],
-    ],
+    "windows", [[(0, 1)], [(0, 6)], [(0, 6), (3, 7)], [(0, 6), (3, 9), (6, 12), (9, 13)]]
 )
 def test_s2_windows_of_6_by_a_hop_of_3_cover_every_patch(windows):
     """A lit patch lights the windows that hold it: its score is their share."""
@@ -167,29 +141,20 @@ def test_ranking_by_hand():
     assert metrics.mean_average_precision(y_true, scores) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    ("y_true", "y_pred"),
-    [
-        (np.ones((1, 3)), np.ones((4, 3))),
+def test_what_does_not_fit_or_is_out_of_range_is_refused():
+    for y_true, y_pred in (
         (np.ones((4, 3)), np.ones((4, 2))),
         (np.ones(3), np.ones(3)),
         (np.full((2, 3), np.nan), np.ones((2, 3))),
         (np.ones((2, 3)), np.full((2, 3), 0.5)),
-    ],
-)
-def test_what_does_not_fit_is_refused(y_true, y_pred):
-    for score in metrics.AVERAGES.values():
-        with pytest.raises(ValueError, match="expected y_true"):
-            score(y_true, y_pred)
-
-
-@pytest.mark.parametrize("wrong", [np.nan, -0.1, 1.1, np.inf])
-def test_scores_out_of_range_are_refused(wrong):
-    scores = np.array([[0.5, wrong]])
-    with pytest.raises(ValueError, match="from 0 to 1"):
-        metrics.decide(scores, 0.5)
-    with pytest.raises(ValueError, match="from 0 to 1"):
-        metrics.decide_at_each(scores)
+    ):
+        for score in metrics.AVERAGES.values():
+            with pytest.raises(ValueError, match="expected y_true"):
+                score(y_true, y_pred)
+    for wrong in (np.nan, -0.1, 1.1):
+        for decide in (metrics.decide_at_each, lambda scores: metrics.decide(scores, 0.5)):
+            with pytest.raises(ValueError, match="from 0 to 1"):
+                decide(np.array([[0.5, wrong]]))
 
 
 def test_calibrated_probabilities_are_as_often_right_as_they_say():

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import make_folders, make_irmas
+from conftest import extract, make_folders, make_irmas
 
 import settings
 from generate_dataset import GenerateDataset
@@ -30,19 +30,23 @@ def make_audio(root, dataset, call):
         call("separate_sources.py", "-d", dataset)
 
 
-# One of each kind: three channels; many labels a test clip; one label; separated; two inputs.
-@pytest.mark.parametrize("dataset", [0, 1, 2, 6, 9])
-def test_data_sets_of_every_kind_run_through_all_scripts(paths, call, dataset):
+OWN = settings.DataSet("own", "My own", ("bass guitar", "kazoo"), ("own",), "folders")
+
+
+# One of each kind: three channels; one label a test clip; separated; two inputs; and one's own,
+# which takes one entry. The plain one with many labels runs in test_docs.py.
+@pytest.mark.parametrize("dataset", [0, 2, 6, 9, 100])
+def test_data_sets_of_every_kind_run_through_all_scripts(paths, call, monkeypatch, dataset):
+    monkeypatch.setitem(settings.DATA_SETS, 100, OWN)
     settings.num_mel_bands = 32  # a quarter of the work
     data_set = settings.DATA_SETS[dataset]
     make_audio(paths, dataset, call)
     model = FITTING.get(dataset, "model_leaky")
     named = ("-m", model, "-o", "adam", "-d", dataset)
     short = ("-e", 1, "-b", 32, "-i", 1)
-    call("create_encoding.py", "-d", dataset)
-    call("generate_dataset.py", "-d", dataset)
+    extract(dataset)
     call("train.py", *named, *short, "-c", "y")
-    if dataset in (1, 2):  # mode 1 of both kinds; it trains again where test clips have many labels
+    if dataset == 2:
         call("evaluate.py", *named, *short, "-O", 1)
         call("plot_conf_mat.py", *named)
     call("evaluate.py", *named, "-i", 1, "-O", 2)
@@ -59,27 +63,6 @@ def test_data_sets_of_every_kind_run_through_all_scripts(paths, call, dataset):
     assert table[list(scores.MEASURES)].stack().between(0, 1).all()
 
 
-def test_a_data_set_of_ones_own_takes_one_entry(paths, monkeypatch, call):
-    labels = ("bass guitar", "kazoo")
-    own = settings.DataSet("own", "My own", labels, ("own",), "folders")
-    monkeypatch.setitem(settings.DATA_SETS, 100, own)
-    make_folders(paths, labels, files=8, folder="own")
-    named = ("-m", "model_leaky", "-o", "sgd", "-d", 100)
-    call("create_encoding.py", "-d", 100)
-    call("generate_dataset.py", "-d", 100)
-    call("train.py", *named, "-e", 1, "-i", 1)
-    call("evaluate.py", *named, "-i", 1, "-O", 2)
-    call("plot_perf_metrics.py", *named)
-    call("evaluate.py", *named, "-i", 1, "-O", 3)
-    assert (paths / "models" / "own_1024" / "model_leaky" / "model_leaky.sgd.scores.json").exists()
-
-
-def encode(call, *datasets):
-    for dataset in datasets:
-        settings.dataset = dataset
-        call("create_encoding.py", "-d", dataset)
-
-
 @pytest.mark.parametrize(("source", "separated"), [(1, 8), (2, 5), (-1, -2), (7, 6)])
 def test_separated_sets_keep_the_split_of_their_source(paths, call, source, separated):
     make_audio(paths, separated, call)
@@ -88,39 +71,23 @@ def test_separated_sets_keep_the_split_of_their_source(paths, call, source, sepa
     label = settings.DATA_SETS[separated].labels[-1]
     missing = sorted(folder.rglob(f"{label}/*.wav"))[0]
     missing.unlink()
-    parts = {}
-    for dataset in (source, separated):
-        encode(call, dataset)
-        call("generate_dataset.py", "-d", dataset)
-        for part in ("train", "test"):
-            parts[dataset, part] = tensors.load(read(dataset=dataset), part)
-    for part in ("train", "test"):
-        assert parts[source, part].files == parts[separated, part].files
+    trains, tests, validating = [], [], []
+    for settings.dataset in (source, separated):
+        extract(settings.dataset)
+        train, test = (tensors.load(read(), part) for part in ("train", "test"))
+        place = np.concatenate([np.arange(n) for n in np.bincount(train.file_id) if n])
+        mask = train.validation_mask(read(), 0.85)
+        validating.append(set(zip(train.file_id[mask], place[mask], strict=True)))
+        trains.append(train)
+        tests.append(test)
+    for whole, part in (trains, tests):
+        assert whole.files == part.files
     # The same clips validate, but for a patch where the missing clip moves the boundary.
-    validating = []
-    for dataset in (source, separated):
-        part = parts[dataset, "train"]
-        place = np.concatenate([np.arange(n) for n in np.bincount(part.file_id) if n])
-        mask = part.validation_mask(read(), 0.85)
-        validating.append(set(zip(part.file_id[mask], place[mask], strict=True)))
-    left = {pair for pair in validating[0] if pair[0] in parts[separated, "train"].file_id}
+    left = {pair for pair in validating[0] if pair[0] in trains[1].file_id}
     assert len(left ^ validating[1]) <= 1
-    pure = [parts[dataset, "test"].pure_mask(read()) for dataset in (source, separated)]
-    np.testing.assert_array_equal(*pure)
-    left_out = [
-        name for part in ("train", "test") for name in parts[separated, part].record["left_out"]
-    ]
+    np.testing.assert_array_equal(*(test.pure_mask(read()) for test in tests))
+    left_out = [*trains[1].record["left_out"], *tests[1].record["left_out"]]
     assert left_out == [missing.relative_to(folder).as_posix()]
-
-
-def test_separated_audio_that_is_missing_says_what_to_run(paths, call):
-    make_irmas(paths, train=1)
-    with pytest.raises(
-        SystemExit,
-        match=r"expected the audio of IRMAS Harm in .*irmas_harm.*"
-        r"python3 separate_sources\.py -d 3",
-    ):
-        call("create_encoding.py", "-d", 3)
 
 
 def test_counts_and_labels_of_irmas(paths, call, capsys):
@@ -137,7 +104,7 @@ def test_counts_and_labels_of_irmas(paths, call, capsys):
 
 def test_wind_keeps_test_clips_with_one_of_its_labels(paths, call):
     make_irmas(paths, train=2, test=22)
-    encode(call, 7)
+    call("create_encoding.py", "-d", 7)
     generator = GenerateDataset(43, 4, 0.85)
     folder = read().feature_folder
     names, labels = generator.load_metadata(folder / "train.csv")
@@ -150,22 +117,15 @@ def test_wind_keeps_test_clips_with_one_of_its_labels(paths, call):
     )
 
 
-def test_single_label_sets_are_halved_per_label(paths, call):
-    make_folders(paths, settings.JAZZ, files=6, folder="jazz_db")
-    encode(call, -1)
-    generator = GenerateDataset(43, 6, 0.85)
-    folder = read().feature_folder
-    halves = [generator.load_metadata(folder / f"{part}.csv") for part in ("train", "test")]
-    for _, labels in halves:
-        assert sorted(labels) == sorted(3 * settings.JAZZ)
-    assert not set(halves[0][0]) & set(halves[1][0])
+def make_tensors(root):
+    make_irmas(root, train=4, test=22)
+    extract(1)
 
 
 @pytest.fixture
-def generated(paths, call):
-    make_irmas(paths, train=4, test=22)
-    encode(call, 1)
-    call("generate_dataset.py", "-d", 1)
+def generated(paths, made_once):
+    made_once(paths, make_tensors)
+    settings.dataset = 1
     return tensors.load(read(), "train"), tensors.load(read(), "test")
 
 
@@ -183,13 +143,9 @@ def test_tensors_are_memory_maps_of_plain_npy(generated):
 def test_documented_methods_return_what_they_say(generated):
     train, test = generated
     generator = GenerateDataset(43, 11, 0.85)
-    patches, class_id, file_id = (
-        list(train.inputs[0]),
-        train.class_id.tolist(),
-        train.file_id.tolist(),
-    )
+    patches, file_id = list(train.inputs[0]), train.file_id.tolist()
     X_train, y_train, fid_train, X_val, y_val, fid_val = generator.validation_split(
-        patches, class_id, file_id, 11, 0.85
+        patches, train.class_id.tolist(), file_id, 11, 0.85
     )
     assert X_train.shape == (11 * 10, 128, 43, 1) and X_val.shape == (11 * 2, 128, 43, 1)
     assert np.bincount(y_train).tolist() == [10] * 11 and np.bincount(y_val).tolist() == [2] * 11
@@ -212,17 +168,16 @@ def test_documented_methods_return_what_they_say(generated):
 
 def test_two_inputs_split_in_step(paths, call):
     make_audio(paths, 8, call)
-    encode(call, 8)
-    call("generate_dataset.py", "-d", 8)
+    extract(8)
+    settings.dataset = 8
     train = tensors.load(read(), "train")
-    harm, perc = train.inputs
-    perc = -harm  # tell the inputs apart
+    harm = np.asarray(train.inputs[0])
     generator = GenerateDataset(43, 11, 0.85)
     X_train, _, _, X_val, _, _ = generator.validation_split(
-        [list(harm), list(perc)], train.class_id, train.file_id, 11, 0.85
+        [list(harm), list(-harm)], train.class_id, train.file_id, 11, 0.85
     )
     for first, second in (X_train, X_val):
-        np.testing.assert_array_equal(first, -second)
+        np.testing.assert_array_equal(first, -np.asarray(second))
     with pytest.raises(InputError, match=r"2 input\(s\): call run_multi"):
         generator.run("train")
 

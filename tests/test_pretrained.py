@@ -25,13 +25,8 @@ def test_it_is_small_and_says_how_it_was_made():
     assert record["trained_on"] == "rendered training data"
     recipe = experiments.load(str(model_files.PRETRAINED_ROOT / "recipe.toml"))
     assert {name: record["settings"][name] for name in recipe.parameters} == recipe.parameters
-
-
-def test_it_has_thresholds_and_scores_of_its_own():
-    recogniser = recognition.Recogniser(FILES)
-    assert recogniser.has_thresholds
-    scores = json.loads(FILES.scores.read_text())
-    assert scores["half"] == "pure half of the rendered test data"
+    assert recognition.Recogniser(FILES).has_thresholds
+    assert json.loads(FILES.scores.read_text())["half"] == "pure half of the rendered test data"
 
 
 def test_it_knows_most_solos_that_it_has_not_met(tmp_path):

@@ -70,13 +70,9 @@ def test_the_report_counts_what_is_shown(capsys):
 
 def test_a_clip_is_heard_over_a_band_that_is_the_same_each_time(tmp_path):
     clip = tmp_path / "clip.wav"
-    y = 0.1 * np.sin(2 * np.pi * 440 * np.arange(2 * 44100) / 44100)
-    soundfile.write(clip, y, 44100)
-    mixed = []
-    for _ in range(2):
-        path = real.over_band(clip, "jazz", 3, tmp_path)
-        mixed.append(soundfile.read(path)[0])
+    soundfile.write(clip, 0.1 * np.sin(2 * np.pi * 440 * np.arange(2 * 44100) / 44100), 44100)
+    mixed = [soundfile.read(real.over_band(clip, "jazz", 3, tmp_path))[0] for _ in range(2)]
     assert mixed[0].shape == (2 * 44100, 2) and np.array_equal(*mixed)
     spectrum = np.abs(np.fft.rfft(mixed[0].mean(axis=1)))
-    assert np.abs(spectrum.argmax() / 2 - 440) < 1 or spectrum[880] > np.median(spectrum) * 100
+    assert spectrum[880] > np.median(spectrum) * 100
     assert np.sum(spectrum**2) > 1.05 * np.sum(spectrum[870:891] ** 2)  # and there is a band

@@ -1,5 +1,4 @@
 import sys
-import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -50,6 +49,11 @@ def mixture(sr=RATE, seconds=2, channels=2):
     return np.stack([parts * gain for gain in rng.uniform(0.3, 1, channels)])
 
 
+def backing():
+    """Chords and clicks of 4 s."""
+    return sum(sine(frequency=f, seconds=4) for f in (131, 196, 247)) / 8 + clicks(seconds=4)
+
+
 def energy(y):
     return float((np.asarray(y, float) ** 2).sum())
 
@@ -65,20 +69,21 @@ def si_sdr(estimate, reference):
 
 # --- what holds for every separation ----------------------------------------------------------
 @every_separation
-@pytest.mark.parametrize("sr", [8000, 11025, 22050, 44100, 48000, 96000])
-def test_parts_add_up_at_any_rate(separate, sr):
+@pytest.mark.parametrize("sr", [8000, 11025, 44100, 96000])
+def test_parts_add_up_at_any_rate_and_nothing_else_changes(separate, sr):
     y = mixture(sr, seconds=1).astype(np.float32)
+    before = y.copy()
     first, second = separate(y, sr)
+    np.testing.assert_array_equal(y, before)
+    np.testing.assert_array_equal(separate(y, sr), (first, second))
     for part in first, second:
-        assert part.shape == y.shape
-        assert part.dtype == y.dtype
+        assert part.shape == y.shape and part.dtype == y.dtype
+        assert energy(part) > 1e-3 * energy(y)
     np.testing.assert_allclose(first + second, y, atol=1e-6)
-    assert energy(first) > 1e-3 * energy(y)
-    assert energy(second) > 1e-3 * energy(y)
 
 
 @every_separation
-@pytest.mark.parametrize("lead", [(), (1,), (2,), (6,), (2, 3)])
+@pytest.mark.parametrize("lead", [(), (1,), (6,), (2, 3)])
 def test_any_channel_count(separate, lead):
     y = np.broadcast_to(mixture(8000, 1, channels=1)[0], (*lead, 8000)).copy()
     first, second = separate(y, 8000)
@@ -88,19 +93,13 @@ def test_any_channel_count(separate, lead):
 
 @every_separation
 @pytest.mark.filterwarnings("ignore:n_fft=.* is too large:UserWarning")  # librosa's, of 'median'
-@pytest.mark.parametrize("n", [0, 1, 2, 7, 100, 2047, 2048, 2049, 5000])
-def test_short_audio(separate, n):
+@pytest.mark.parametrize("n", [0, 1, 7, 2047, 2048, 2049, 5000])
+def test_short_audio_and_silence(separate, n):
     y = np.random.default_rng(n).normal(size=(2, n)) / 10
     first, second = separate(y, RATE)
     assert first.shape == second.shape == y.shape
     np.testing.assert_allclose(first + second, y, atol=1e-12)
-
-
-@every_separation
-def test_silence_gives_silence(separate):
-    first, second = separate(np.zeros((2, RATE)), RATE)
-    assert not first.any()
-    assert not second.any()
+    assert not np.any(separate(0 * y, RATE))
 
 
 @every_separation
@@ -112,25 +111,12 @@ def test_scaling_the_input_scales_the_output(separate, scale):
 
 
 @every_separation
-def test_input_is_not_touched_and_result_is_repeatable(separate):
-    y = mixture()
-    before = y.copy()
-    results = separate(y, RATE), separate(y, RATE)
-    np.testing.assert_array_equal(y, before)
-    np.testing.assert_array_equal(*results)
-
-
-@every_separation
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_refuses_what_is_not_finite(separate, bad):
-    y = mixture()
-    y[1, 500] = bad
-    with pytest.raises(ValueError, match="found 1 samples that are NaN or infinite"):
-        separate(y, RATE)
-
-
-@every_separation
-def test_refuses_integers_and_impossible_rates(separate):
+def test_audio_that_cannot_be_separated_is_refused(separate):
+    for bad in (np.nan, np.inf):
+        y = mixture()
+        y[1, 500] = bad
+        with pytest.raises(ValueError, match="found 1 samples that are NaN or infinite"):
+            separate(y, RATE)
     with pytest.raises(ValueError, match=r"floating-point audio .* found .* int16"):
         separate(np.zeros(100, np.int16), RATE)
     with pytest.raises(ValueError, match="sampling rate in Hz above 0, found 0"):
@@ -152,21 +138,6 @@ def test_blocks_equal_the_whole(monkeypatch, function, module, lowest):
         assert decibels(energy(expected) / energy(part - expected)) > lowest
 
 
-def test_memory_does_not_depend_on_the_length():
-    def peak(seconds):
-        y = np.resize(mixture(8000, 2, 1)[0].astype(np.float32), 8000 * seconds)
-        tracemalloc.start()
-        blocks = in_blocks(
-            lambda block, _: harmonic_percussive(block, 8000), y, block=2**16, overlap=2**13
-        )
-        assert sum(first.size for first, _ in blocks) == y.size
-        used = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return used
-
-    assert peak(120) < 1.1 * peak(30)
-
-
 @pytest.mark.parametrize("n", [0, 5, 100, 101, 140, 141, 1000])
 def test_in_blocks_gives_every_sample_once(n):
     y = np.arange(n, dtype=float)
@@ -185,17 +156,13 @@ def test_in_blocks_gives_every_sample_once(n):
 
 # --- harmonic/percussive ----------------------------------------------------------------------
 @pytest.mark.parametrize("sr", [8000, 44100, 48000, 96000])
-@pytest.mark.parametrize("frequency", [60, 440.3, 3000])
-def test_sine_is_harmonic(sr, frequency):
-    harmonic, percussive = harmonic_percussive(sine(sr, frequency), sr)
-    assert decibels(energy(harmonic) / energy(percussive)) > 20
-
-
-@pytest.mark.parametrize("sr", [8000, 44100, 48000, 96000])
-@pytest.mark.parametrize("every", [0.25, 0.5])
-def test_click_train_is_percussive(sr, every):
-    harmonic, percussive = harmonic_percussive(clicks(sr, every=every), sr)
-    assert decibels(energy(percussive) / energy(harmonic)) > 20
+def test_sines_are_harmonic_and_clicks_percussive(sr):
+    for frequency in (60, 440.3, 3000):
+        harmonic, percussive = harmonic_percussive(sine(sr, frequency), sr)
+        assert decibels(energy(harmonic) / energy(percussive)) > 20
+    for every in (0.25, 0.5):
+        harmonic, percussive = harmonic_percussive(clicks(sr, every=every), sr)
+        assert decibels(energy(percussive) / energy(harmonic)) > 20
 
 
 def test_sine_and_clicks_come_apart():
@@ -214,44 +181,23 @@ def test_harmonic_part_is_empty_above_8_khz():
     assert energy(percussive) > 0.9 * energy(sine(frequency=9000) + sine(frequency=12000))
 
 
-def test_an_offset_is_harmonic():
-    harmonic, _ = harmonic_percussive(np.ones(RATE) + clicks(seconds=1), RATE)
-    np.testing.assert_allclose(np.median(harmonic), 1, atol=0.01)
-
-
-def test_channels_do_not_disturb_each_other():
-    y = np.stack([sine(), clicks()])
-    harmonic, _ = harmonic_percussive(y, RATE)
-    np.testing.assert_allclose(harmonic[0], harmonic_percussive(y[0], RATE)[0], atol=1e-6)
-    np.testing.assert_allclose(harmonic[1], harmonic_percussive(y[1], RATE)[0], atol=1e-6)
-
-
-def test_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="expected method 'phase' or 'median', found 'mean'"):
-        harmonic_percussive(sine(), RATE, method="mean")
-    with pytest.raises(ValueError, match="found 'crepe'"):
-        melody(sine(), RATE, method="crepe")
-
-
 # --- melody -----------------------------------------------------------------------------------
+def errors_of(found, pitch, sr=RATE):
+    """Errors of a melody where there is a pitch: in cents, infinite where none was found."""
+    at = np.round(np.arange(len(found)) * STEP * sr).astype(int)
+    expected = pitch[np.minimum(at, len(pitch) - 1)]
+    cents = 1200 * np.abs(np.log2(np.maximum(found, 1) / np.maximum(expected, 1)))
+    return np.where(found > 0, cents, np.inf)[expected > 0]
+
+
 @pytest.mark.parametrize("sr", [8000, 22050, 44100, 96000])
 def test_melody_of_a_clean_tune(sr):
     y, pitch = tune(sr)
     found = melody(y, sr)
     assert len(found) == 1 + int(len(y) / sr / STEP)
-    expected = pitch[
-        np.minimum(np.round(np.arange(len(found)) * STEP * sr).astype(int), len(y) - 1)
-    ]
-    both = (found > 0) & (expected > 0)
-    cents = 1200 * np.abs(np.log2(found[both] / expected[both]))
-    assert both.sum() > 0.85 * (expected > 0).sum()
-    assert np.mean(cents < 50) > 0.9
-
-
-@pytest.mark.parametrize("frequency", [100, 440, 1200])
-def test_melody_of_a_sine(frequency):
-    found = melody(sine(frequency=frequency), RATE)
-    assert np.abs(1200 * np.log2(np.median(found) / frequency)) < 30
+    cents = errors_of(found, pitch, sr)
+    assert np.mean(np.isfinite(cents)) > 0.85
+    assert np.mean(cents[np.isfinite(cents)] < 50) > 0.9
 
 
 def test_melody_knows_silence():
@@ -265,27 +211,18 @@ def test_melody_knows_silence():
 
 def test_melody_stands_out_from_chords_and_clicks():
     y, pitch = tune()
-    chords = sum(sine(frequency=f, seconds=4) for f in (131, 196, 247)) / 8
-    found = melody(y + chords + clicks(seconds=4), RATE)[:-1]
-    expected = pitch[np.round(np.arange(len(found)) * STEP * RATE).astype(int)]
-    cents = np.abs(1200 * np.log2(np.maximum(found, 1) / np.maximum(expected, 1)))
-    assert np.mean(cents[expected > 0] < 50) > 0.8
+    found = melody(y + backing(), RATE)
+    assert np.mean(errors_of(found, pitch) < 50) > 0.8
 
 
 # --- solo/accompaniment -----------------------------------------------------------------------
-@pytest.mark.parametrize("sr", [22050, 44100, 48000])
-def test_clean_melody_is_solo(sr):
-    y, _ = tune(sr)
-    assert si_sdr(solo_accompaniment(y, sr)[0], y) > 15
-
-
 def contour(pitch, sr=RATE):
     return pitch[np.minimum((np.arange(0, len(pitch) + 1, STEP * sr)).astype(int), len(pitch) - 1)]
 
 
 def test_solo_over_accompaniment():
     y, pitch = tune()
-    rest = sum(sine(frequency=f, seconds=4) for f in (131, 196, 247)) / 8 + clicks(seconds=4)
+    rest = backing()
     rest *= np.sqrt(energy(y) / energy(rest))
     for given in None, contour(pitch):
         solo, accompaniment = solo_accompaniment(y + rest, RATE, pitch=given)
@@ -310,8 +247,9 @@ def test_no_pitch_means_no_solo():
     half = contour(tune(seconds=2)[1])
     half[100:] = 0
     solo, _ = solo_accompaniment(y, RATE, pitch=half)
-    assert solo[:RATE].any()
-    assert not solo[int(1.2 * RATE) :].any()
+    assert solo[:RATE].any() and not solo[int(1.2 * RATE) :].any()
+    as_nan = solo_accompaniment(y, RATE, pitch=np.where(half > 0, half, np.nan))
+    np.testing.assert_array_equal(as_nan[0], solo)
 
 
 def test_stereo_image_is_kept():
@@ -322,56 +260,22 @@ def test_stereo_image_is_kept():
     assert energy(swapped) > 0.1 * energy(y)  # channels out of phase do not cancel
 
 
-def test_nan_in_a_contour_means_no_pitch():
-    y, pitch = tune(seconds=2)
-    zeros = contour(pitch)
-    nans = np.where(zeros > 0, zeros, np.nan)
-    results = [solo_accompaniment(y, RATE, pitch=given) for given in (zeros, nans)]
-    np.testing.assert_array_equal(*results)
-
-
-@pytest.mark.parametrize("separate", [harmonic_percussive, solo_accompaniment])
-def test_a_hop_that_does_not_divide_the_window_is_refused(separate):
-    with pytest.raises(ValueError, match="divides the window of 2048 samples .* found 300"):
-        separate(sine(), RATE, hop_length=300)
-
-
-def test_a_contour_of_another_length_is_refused():
-    with pytest.raises(
-        ValueError, match=r"pitch contour of 201 values.* found one of shape \(9,\)"
-    ):
-        solo_accompaniment(sine(), RATE, pitch=np.zeros(9))
-
-
 @pytest.mark.parametrize(
-    ("separate", "options"),
+    ("function", "options"),
     [
         *((harmonic_percussive, {name: 0}) for name in ("tolerance", "max_frequency", "n_fft")),
-        (harmonic_percussive, {"hop_length": 2048}),
-        (solo_accompaniment, {"num_partials": 0}),
-        (solo_accompaniment, {"hop_length": 2048}),
-        (solo_accompaniment, {"deviation": -1}),
-        (solo_accompaniment, {"release": -0.1}),
-        (solo_accompaniment, {"pitch": np.full(201, -1.0)}),
-        (solo_accompaniment, {"pitch": np.full(201, np.inf)}),
+        (harmonic_percussive, {"method": "mean"}),
+        (melody, {"method": "crepe"}),
+        *((solo_accompaniment, {name: -1}) for name in ("num_partials", "deviation", "release")),
+        *((each, {"hop_length": 2048}) for each in (harmonic_percussive, solo_accompaniment)),
+        *((each, {"hop_length": 300}) for each in (harmonic_percussive, solo_accompaniment)),
+        *((solo_accompaniment, {"pitch": np.full(201, value)}) for value in (-1.0, np.inf)),
+        (solo_accompaniment, {"pitch": np.zeros(9)}),
     ],
 )
-def test_impossible_parameters_are_refused(separate, options):
+def test_impossible_parameters_are_refused(function, options):
     with pytest.raises(ValueError, match="expected"):
-        separate(sine(), RATE, **options)
-
-
-@pytest.mark.parametrize(
-    ("bins_off", "passes"), [(0, True), (0.9, True), (-0.9, True), (1.5, False)]
-)
-def test_a_peak_passes_if_its_phase_advances_as_its_bin_predicts(bins_off, passes):
-    hop, peak = 1 / 16, 20  # windows, bin
-    magnitude = np.tile(np.interp(np.arange(40), [0, peak, 39], [0.1, 1, 0.1]), (8, 1))
-    phase = 2 * np.pi * hop * (np.arange(40) + bins_off) * np.arange(8)[:, None]
-    spectrum = (magnitude * np.exp(1j * phase)).astype(np.complex64)
-    steady = HARMONIC_PERCUSSIVE.steady_peaks(spectrum, magnitude, hop, 1.0)
-    assert np.all(steady[1:, peak] == passes)
-    assert not steady[:, :peak].any() and not steady[:, peak + 1 :].any()
+        function(sine(), RATE, **options)
 
 
 def test_partials_may_deviate_from_multiples_of_the_pitch():

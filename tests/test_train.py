@@ -5,12 +5,10 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
-import pandas as pd
 import pytest
-from conftest import ROOT, changed, config_of, make_irmas, script_environment
+from conftest import ROOT, TINY, changed, config_of, contents, script_environment, tiny_network
 
 import settings
 import train
@@ -18,93 +16,46 @@ from instrec.data import splits, tensors
 from instrec.errors import InputError
 from instrec.learning import balance, model_files, trained
 
-TINY = settings.DataSet("tiny", "Tiny", ("cel", "cla", "flu"), ("irmas",), "irmas")
 
-
-@pytest.fixture
-def tiny(paths, monkeypatch, call):
-    """Tensors of three labels: 54 patches, of which 45 train and 9 validate."""
-    monkeypatch.setitem(settings.DATA_SETS, 20, TINY)
-    settings.dataset = 20
-    make_irmas(paths, TINY.labels, train=6, test=6)
-    call("create_encoding.py", "-d", 20)
-    call("generate_dataset.py", "-d", 20)
-
-
-def tiny_network(inputs=1, name="model_tiny"):
-    from instrec.learning.backend import keras
-
-    tensors = [keras.Input((128, 43, 1)) for _ in range(inputs)]
-    x = keras.layers.Concatenate()(tensors) if inputs > 1 else tensors[0]
-    x = keras.layers.AveragePooling2D((4, 43))(x)
-    x = keras.layers.Dropout(0.2)(keras.layers.Flatten()(x))
-    return keras.Model(tensors, keras.layers.Dense(3, activation="sigmoid")(x), name=name)
-
-
-def train_tiny(
-    epochs=3, iter_num=1, batch=8, data_dist=None, optimizer="adam", overwrite=False, **options
-):
-    trainer = train.Trainer(tiny_network(), optimizer, data_dist, **options)
+def new_trainer(network=None, optimizer="adam", data_dist=None, **options):
+    """A trainer that has its data."""
+    trainer = train.Trainer(network or tiny_network(), optimizer, data_dist, **options)
     trainer.load_data()
+    return trainer
+
+
+def train_tiny(epochs=3, iter_num=1, batch=8, overwrite=False, **options):
+    trainer = new_trainer(**options)
     trainer.train(epochs, batch, iter_num, overwrite=overwrite)
     return trainer.files
 
 
-def test_the_documented_files_and_no_others_are_written(tiny, capsys):
+def history_of(files, iteration=0):
+    return np.load(files.history(iteration), allow_pickle=False)
+
+
+def record_of(files):
+    return json.loads(files.run_record(0).read_text())
+
+
+def test_what_a_training_leaves(tiny, capsys):
     files = train_tiny(iter_num=2)
-    written = sorted(path.name for path in files.folder.iterdir() if path.name[0] != ".")
     assert files.folder == settings.MODEL_PATH / "model_tiny"
-    assert written == sorted(
+    assert sorted(contents(files.folder)) == sorted(
         f"model_tiny.adam{i}.{ending}"
         for i in (0, 1)
         for ending in ("history.npy", "best.hdf5", "json", "run.json")
     )
     assert "epoch 3: loss" in capsys.readouterr().out
-
-
-def test_files_do_not_tell_what_was_trained_before_in_the_same_process(tiny):
-    files = train_tiny(epochs=1, iter_num=2)
+    # A structure does not tell what was trained before in the same process.
     assert files.structure(0).read_bytes() == files.structure(1).read_bytes()
 
-
-def test_a_state_that_a_kill_left_behind_is_removed(tiny):
-    files = train_tiny(epochs=1)
-    files.state(0).write_bytes(b"of a training that has finished since")
-    train_tiny(epochs=1)
-    assert not files.state(0).exists()
-
-
-def test_the_history_is_a_plain_structured_array(tiny):
-    history = np.load(train_tiny().history(0), allow_pickle=False)
-    assert history.dtype.names == (
-        *("loss", "accuracy", "val_loss", "val_accuracy"),
-        "training_pass",
-    )
-    assert set(history["training_pass"]) == {1}
-    assert len(history) == 3
+    history = history_of(files)
+    assert history.dtype.names == model_files.HISTORY_TYPE.names
+    assert set(history["training_pass"]) == {1} and len(history) == 3
     assert all(np.isfinite(history[name]).all() for name in history.dtype.names)
 
-
-def test_the_best_weights_are_those_of_the_best_epoch(tiny):
-    from instrec.learning.backend import keras
-
-    files = train_tiny(epochs=6)
-    record = json.loads(files.run_record(0).read_text())
-    history = np.load(files.history(0), allow_pickle=False)
-    network = keras.models.model_from_json(files.structure(0).read_text())
-    network.load_weights(files.best(0))
-    trainer = train.Trainer(network, "adam", None)
-    trainer.load_data()
-    rows = trainer.validation_rows
-    predicted = network.predict(trainer.tensors.inputs[0][rows], verbose=0).argmax(axis=1)
-    accuracy = np.mean(predicted == trainer.tensors.class_id[rows])
-    assert accuracy == pytest.approx(history["val_accuracy"].max())
-    assert record["best_accuracy"] == pytest.approx(accuracy)
-    assert record["best_epoch"] == history["val_accuracy"].argmax() + 1
-
-
-def test_the_run_record_tells_everything(tiny):
-    record = json.loads(train_tiny(epochs=1).run_record(0).read_text())
+    record = record_of(files)
     recipe = record["recipe"]
     assert recipe["labels"] == list(TINY.labels)
     assert recipe["windows"] == [1024] and recipe["hop_length"] == 512
@@ -112,16 +63,41 @@ def test_the_run_record_tells_everything(tiny):
     assert record["settings"]["learning_rate"] == 0.001
     assert set(record["made_with"]) == {"git_commit", "python", "packages"}
     assert record["training_patches"] == 45 and record["validation_patches"] == 9
-    assert len(recipe["tensors"]) == 64
+
+
+def test_a_finished_training_is_kept_and_what_a_kill_left_beside_it_removed(tiny, capsys):
+    files = train_tiny(epochs=1)
+    times = files.best(0).stat().st_mtime_ns
+    files.state(0).write_bytes(b"of a training that has finished since")
+    for overwrite in (False, True):
+        capsys.readouterr()
+        train_tiny(epochs=1, overwrite=overwrite)
+        assert files.best(0).stat().st_mtime_ns == times and not files.state(0).exists()
+        assert "trained before" in capsys.readouterr().out
+
+
+def test_the_best_weights_are_those_of_the_best_epoch(tiny):
+    from instrec.learning.backend import keras
+
+    files = train_tiny(epochs=6)
+    record, accuracies = record_of(files), history_of(files)["val_accuracy"]
+    network = keras.models.model_from_json(files.structure(0).read_text())
+    network.load_weights(files.best(0))
+    trainer = new_trainer(network)
+    rows = trainer.validation_rows
+    predicted = network.predict(trainer.tensors.inputs[0][rows], verbose=0).argmax(axis=1)
+    accuracy = np.mean(predicted == trainer.tensors.class_id[rows])
+    assert accuracy == pytest.approx(accuracies.max())
+    assert record["best_accuracy"] == pytest.approx(accuracy)
+    assert record["best_epoch"] == accuracies.argmax() + 1
 
 
 def test_same_seed_same_history_and_iterations_differ(tiny, tmp_path):
     files = train_tiny(iter_num=2)
-    first, second = (np.load(files.history(i), allow_pickle=False) for i in (0, 1))
+    first, second = history_of(files), history_of(files, 1)
     assert not np.array_equal(first, second)
     files.folder.rename(tmp_path / "elsewhere")
-    again = np.load(train_tiny().history(0), allow_pickle=False)
-    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, history_of(train_tiny()))
 
 
 CODE = """
@@ -148,12 +124,11 @@ def weights_of(path):
     return keras.models.load_model(path).get_weights()
 
 
-@pytest.mark.parametrize(("epoch", "seconds"), [(3, 0.05), (1, 0.0), (6, 0.02)])
-def test_killed_training_goes_on_to_the_same_history(tiny, tmp_path, epoch, seconds):
+def test_killed_training_goes_on_to_the_same_history_and_weights(tiny, tmp_path):
+    """More kills, at any moment, in tests/faults/test_killed.py."""
     process = start_training(tmp_path)
     for line in process.stdout:
-        if line.startswith(f"epoch {epoch}:"):
-            time.sleep(seconds)  # before, in the middle of or after saving
+        if line.startswith("epoch 3:"):
             break
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -163,14 +138,13 @@ def test_killed_training_goes_on_to_the_same_history(tiny, tmp_path, epoch, seco
     resumed = start_training(tmp_path)
     output = resumed.communicate(timeout=120)[0]
     assert resumed.returncode == 0, output
-    assert epoch == 1 or ("going on after epoch" in output and "epoch 1:" not in output)
-    history = np.load(files.history(0), allow_pickle=False)
-    weights = weights_of(files.best(0))
+    assert "going on after epoch" in output and "epoch 1:" not in output
+    history, weights = history_of(files), weights_of(files.best(0))
     assert not files.state(0).exists()
 
     files.folder.rename(tmp_path / "killed")
     undisturbed = train_tiny(epochs=8)
-    np.testing.assert_array_equal(history, np.load(undisturbed.history(0), allow_pickle=False))
+    np.testing.assert_array_equal(history, history_of(undisturbed))
     for first, second in zip(weights, weights_of(undisturbed.best(0)), strict=True):
         np.testing.assert_array_equal(first, second)
 
@@ -191,26 +165,25 @@ def test_an_interrupted_training_with_all_variants_goes_on_alike(
         if epoch == 2:
             raise KeyboardInterrupt
 
-    with changed(VARIED):
-        with monkeypatch.context() as patch:
-            patch.setattr(callbacks.StateSaver, "on_epoch_end", interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                train_tiny(epochs=5, optimizer=optimizer)
-        files = train_tiny(epochs=5, optimizer=optimizer)
-        resumed = np.load(files.history(0), allow_pickle=False)
-        files.folder.rename(tmp_path / "resumed")
-        whole = np.load(train_tiny(epochs=5, optimizer=optimizer).history(0), allow_pickle=False)
-    np.testing.assert_array_equal(resumed, whole)
+    for name, value in VARIED.items():
+        monkeypatch.setattr(settings, name, value)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(callbacks.StateSaver, "on_epoch_end", interrupted)
+        train_tiny(epochs=5, optimizer=optimizer)
+    files = train_tiny(epochs=5, optimizer=optimizer)
+    resumed = history_of(files)
+    files.folder.rename(tmp_path / "resumed")
+    whole = train_tiny(epochs=5, optimizer=optimizer)
+    np.testing.assert_array_equal(resumed, history_of(whole))
 
 
 @pytest.mark.parametrize("name", VARIED)
 def test_each_variant_changes_the_training_and_is_in_its_record(tiny, name):
-    plain = np.load(train_tiny(epochs=2).history(0), allow_pickle=False)
-    values = {name: "noise" if name == "augmentation" else VARIED[name]}
-    with changed(values | {"name": "varied"}):
+    plain = history_of(train_tiny(epochs=2))
+    with changed({name: VARIED[name], "name": "varied"}):
         files = train_tiny(epochs=2)
-        assert not np.array_equal(plain, np.load(files.history(0), allow_pickle=False))
-    assert json.loads(files.run_record(0).read_text())["recipe"][name] == values[name]
+    assert not np.array_equal(plain, history_of(files))
+    assert record_of(files)["recipe"][name] == VARIED[name]
     with pytest.raises(InputError, match=f"{name}: .*--overwrite"):
         train_tiny(epochs=2, name="varied")
 
@@ -227,28 +200,12 @@ def test_the_cosine_schedule_rises_and_falls_over_all_steps():
     assert optimizers.course("constant", 0.01, 60) == 0.01
 
 
-def test_finished_training_is_kept(tiny, capsys):
-    files = train_tiny()
-    times = files.best(0).stat().st_mtime_ns
-    capsys.readouterr()
-    train_tiny()
-    assert files.best(0).stat().st_mtime_ns == times
-    assert "trained before" in capsys.readouterr().out
-
-
 def test_other_settings_are_refused_until_told_to_overwrite(tiny):
     train_tiny(epochs=1)
     with pytest.raises(InputError, match="batch_size: 8, not 4.*--overwrite"):
         train_tiny(epochs=1, batch=4)
     files = train_tiny(epochs=1, batch=4, overwrite=True)
-    assert json.loads(files.run_record(0).read_text())["recipe"]["batch_size"] == 4
-
-
-def test_overwriting_keeps_what_matches(tiny, capsys):
-    train_tiny(epochs=1)
-    capsys.readouterr()
-    train_tiny(epochs=1, overwrite=True)
-    assert "trained before" in capsys.readouterr().out
+    assert record_of(files)["recipe"]["batch_size"] == 4
 
 
 def test_lost_weights_are_noticed(tiny):
@@ -268,15 +225,6 @@ def test_overwriting_is_refused_while_another_run_trains(tiny):
     assert files.best(0).exists()
 
 
-def test_training_stops_early(tiny):
-    settings.patience = 1
-    settings.learning_rate = 100.0  # the loss soon rises
-    history = np.load(train_tiny(epochs=50).history(0), allow_pickle=False)
-    assert len(history) < 50
-    best = history["val_loss"].argmin()
-    assert len(history) == best + 2
-
-
 def test_a_run_that_has_not_learnt_says_so(tiny, capsys):
     settings.learning_rate = 0.0
     train_tiny(epochs=1)
@@ -288,49 +236,38 @@ def test_a_run_that_has_not_learnt_says_so(tiny, capsys):
     assert "not learnt" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("accuracy", "patches", "learnt"),
-    [
+def test_clearly_above_chance(capsys):
+    for accuracy, patches, learnt in (
         *((1 / 11, 300, False), (0.12, 300, False), (0.2, 300, True), (0.2, 20, False)),
-        (1.0, 1, True),  # it cannot be told
-    ],
-)
-def test_clearly_above_chance(accuracy, patches, learnt):
-    record = {"best_accuracy": accuracy, "chance": 1 / 11, "validation_patches": patches}
-    assert trained.has_learnt(record) == learnt
-
-
-def test_what_cannot_be_told_is_no_warning(capsys):
-    for chance, patches in ((1 / 3, 2), (1.0, 500)):
-        record = {"best_accuracy": 1.0, "chance": chance, "validation_patches": patches}
-        trained.warn_unless_learnt(record)
-        shown = capsys.readouterr().out
-        assert "too few to tell" in shown and "warning" not in shown
+        (1.0, 1, True),  # it cannot be told, which is no warning
+    ):
+        record = {"best_accuracy": accuracy, "chance": 1 / 11, "validation_patches": patches}
+        assert trained.has_learnt(record) == learnt
+    trained.warn_unless_learnt(record)
+    shown = capsys.readouterr().out
+    assert "too few to tell" in shown and "warning" not in shown
 
 
 def test_class_weights_are_inverse_to_the_number_of_patches(tiny):
-    data_dist = pd.DataFrame({"patches": [10, 20, 30]}, index=["cel", "cla", "flu"])
-    assert balance.class_weights(data_dist, TINY.labels) == pytest.approx({0: 2, 1: 1, 2: 2 / 3})
-    files = train_tiny(epochs=1, data_dist=data_dist, optimizer="sgd")
-    weights = json.loads(files.run_record(0).read_text())["class_weights"]
-    assert list(weights.values()) == pytest.approx([2.0, 1.0, 2 / 3])
-    lacking = pd.DataFrame({"patches": [10, 30]}, index=["cel", "flu"])
-    with pytest.raises(InputError, match="label cla"):
-        balance.class_weights(lacking, TINY.labels)
-
-
-def test_distribution_counts_training_patches(tiny):
-    trainer = train.Trainer(tiny_network(), "adam", None)
-    trainer.load_data()
+    trainer = new_trainer()
     class_id = trainer.tensors.class_id[trainer.train_rows]
     distribution = balance.distribution(class_id, TINY.labels)
     assert distribution["patches"].to_dict() == {"cel": 15, "cla": 15, "flu": 15}
+    distribution["patches"] = [10, 20, 30]
+    expected = [2, 1, 2 / 3]
+    assert balance.class_weights(distribution, TINY.labels) == pytest.approx(
+        dict(enumerate(expected))
+    )
+    record = record_of(train_tiny(epochs=1, data_dist=distribution, optimizer="sgd"))
+    assert list(record["class_weights"].values()) == pytest.approx(expected)
+    with pytest.raises(InputError, match="label cla"):
+        balance.class_weights(distribution.drop("cla"), TINY.labels)
 
 
 def test_the_half_split_lies_apart_and_holds_out_what_it_should(tiny):
     files = train_tiny(epochs=1, split=0.5)
     assert files.folder == settings.MODEL_PATH / "model_tiny" / "split_0.5"
-    record = json.loads(files.run_record(0).read_text())
+    record = record_of(files)
     assert record["training_patches"] == record["validation_patches"] == 27
 
 
@@ -344,7 +281,7 @@ def test_what_is_held_out_validates_nothing(tiny):
     # Of the 9 patches of a label that are not held out, int(0.85 * 9) = 7 train.
     assert np.bincount(part.class_id[trains]).tolist() == [7, 7, 7]
     assert np.bincount(part.class_id[validates]).tolist() == [2, 2, 2]
-    record = json.loads(files.run_record(0).read_text())
+    record = record_of(files)
     assert (record["training_patches"], record["validation_patches"]) == (21, 6)
 
 
@@ -365,27 +302,8 @@ def test_shuffling_takes_every_patch_once_and_differs_by_epoch(tiny):
     assert next(later.batches())[1][:, 0].tolist() == epochs[1]
 
 
-def test_keras_opens_one_stream_for_all_epochs_and_tunes_none(monkeypatch):
-    """Or TensorFlow waits at the end of every epoch, until its tuner wakes."""
-    from instrec.learning.backend import keras
-    from instrec.learning.patches import Patches
-
-    opened, batches = [], Patches.batches
-    monkeypatch.setattr(Patches, "batches", lambda data: opened.append(1) or batches(data))
-    x, y = np.zeros((6, 2), np.float32), np.eye(6, dtype=np.float32)
-    data = Patches([x], np.arange(6), 2, targets=y, shuffle_seed=(0,))
-    dataset = data.stream()
-    assert dataset.options().autotune.enabled is False
-    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(6)])
-    network.compile("sgd", "mse")
-    opened.clear()
-    network.fit(dataset, epochs=3, steps_per_epoch=len(data), shuffle=False, verbose=0)
-    assert len(opened) == 1
-
-
 def test_what_ends_while_it_is_read_is_named(tiny):
-    trainer = train.Trainer(tiny_network(), "adam", None)
-    trainer.load_data()
+    trainer = new_trainer()
     path = tensors.folder(config_of(TINY), "train") / "X_irmas.npy"
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size - 10)
@@ -396,9 +314,7 @@ def test_what_ends_while_it_is_read_is_named(tiny):
 def test_no_patches_are_refused():
     from instrec.learning.patches import Patches
 
-    with pytest.raises(
-        InputError, match=r"^expected at least a patch for each device \(1\), found 0$"
-    ):
+    with pytest.raises(InputError, match="expected at least a patch .* found 0"):
         Patches([np.zeros((1, 1))], np.arange(0), 4)
 
 
@@ -419,21 +335,15 @@ def test_documented_optimizers():
 @pytest.mark.parametrize(
     ("model", "dataset", "message"),
     [
-        (
-            "model_two_branch",
-            1,
-            "does not fit IRMAS: use it with data set 8 .IRMAS Harm-Perc. or 9",
-        ),
-        ("model_leaky", 8, "IRMAS Harm-Perc must be used with model_two_branch, not model_leaky"),
+        ("model_two_branch", 1, "does not fit IRMAS: use it with data set 8"),
+        ("model_leaky", 8, "must be used with model_two_branch, not model_leaky"),
         ("model_baseline", 0, "IRMAS Multires must be used with model_multi_res"),
         ("model_multi_res", 2, "does not fit Monotimbral: use it with data set 0"),
         ("model_deep", 1, "expected a model among model_baseline"),
-        ("../model_leaky", 1, "expected a model among model_baseline"),
     ],
 )
-def test_wrong_pairs_are_refused_by_name(paths, call, model, dataset, message):
-    with pytest.raises(SystemExit, match=f"^error: .*{message}"):
-        call("train.py", "-m", model, "-o", "adam", "-d", dataset)
+def test_wrong_pairs_are_refused_by_name(refused, model, dataset, message):
+    assert message in refused("train.py", "-m", model, "-o", "adam", "-d", dataset)
 
 
 def test_one_and_two_inputs_have_their_own_methods(tiny):
@@ -442,22 +352,17 @@ def test_one_and_two_inputs_have_their_own_methods(tiny):
         trainer.load_multi_data()
 
 
-@pytest.mark.parametrize("option", ["-e", "-b", "-i"])
-def test_options_of_zero_are_refused(tiny, call, option):
+def test_counts_below_one_are_refused(tiny, call):
+    for counts in ({"epochs": 0}, {"batch": 0}, {"iter_num": 0}):
+        with pytest.raises(InputError, match="1 or more, found 0"):
+            train_tiny(**counts)
     with pytest.raises(SystemExit, match="above 0, found 0"):
-        call("train.py", "-m", "model_leaky", "-o", "adam", "-d", 20, option, 0)
-
-
-@pytest.mark.parametrize(("epochs", "batch", "iter_num"), [(0, 8, 1), (1, 0, 1), (1, 8, 0)])
-def test_counts_below_one_are_refused(tiny, epochs, batch, iter_num):
-    with pytest.raises(InputError, match="1 or more, found 0"):
-        train_tiny(epochs=epochs, batch=batch, iter_num=iter_num)
+        call("train.py", "-m", "model_leaky", "-o", "adam", "-d", 20, "-e", 0)
 
 
 def test_training_by_recording_leaks_nothing(tiny):
     settings.split_by = "recording"
-    trainer = train.Trainer(tiny_network(), "adam", None)
-    trainer.load_data()
+    trainer = new_trainer()
     names = np.array(trainer.tensors.files)[trainer.tensors.file_id]
     sides = [
         {splits.recording_of(name) for name in names[rows]}
@@ -470,8 +375,7 @@ def test_without_patience_training_stops_at_the_first_worse_epoch(tiny):
     settings.learning_rate, settings.seed = 100.0, 3  # the loss soon rises
     lengths = {}
     for settings.patience in (0, 2):
-        history = np.load(train_tiny(epochs=40, overwrite=True).history(0))
-        losses = history["val_loss"]
+        losses = history_of(train_tiny(epochs=40, overwrite=True))["val_loss"]
         best = losses.argmin()
         lengths[settings.patience] = len(losses) - 1 - best
         assert len(losses) < 40
@@ -487,16 +391,15 @@ def test_augmentations_are_those_that_settings_name():
 def test_a_loss_that_is_no_number_ends_training_resumed_or_not(tiny, monkeypatch):
     from instrec.learning import callbacks
 
-    def nan_in_epoch_2(self, epoch, logs):
-        if epoch == 1:
-            logs["loss"] = float("nan")
-        return on_epoch_end(self, epoch, logs)
+    check = callbacks.StateSaver.on_epoch_end
 
-    on_epoch_end = callbacks.StateSaver.on_epoch_end
-    monkeypatch.setattr(callbacks.StateSaver, "on_epoch_end", nan_in_epoch_2)
-    for _ in range(2):
-        with pytest.raises(InputError, match="the loss of epoch 2 is no number any more"):
-            train_tiny(epochs=3)
-    monkeypatch.setattr(callbacks.StateSaver, "on_epoch_end", on_epoch_end)
-    files = train_tiny(epochs=3)
-    assert np.isfinite(np.load(files.history(0))["loss"]).all()
+    def nan_in_epoch_2(self, epoch, logs):
+        logs["loss"] = float("nan") if epoch == 1 else logs["loss"]
+        return check(self, epoch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.StateSaver, "on_epoch_end", nan_in_epoch_2)
+        for _ in range(2):
+            with pytest.raises(InputError, match="the loss of epoch 2 is no number any more"):
+                train_tiny()
+    assert np.isfinite(history_of(train_tiny())["loss"]).all()

@@ -6,12 +6,11 @@ import re
 
 import numpy as np
 import pytest
-from conftest import changed, config_of, make_folders
+from conftest import SINGLE, TINY, changed, config_of, contents, extract, make_folders, tiny_network
 from sklearn.preprocessing import StandardScaler
-from test_evaluate import SINGLE
-from test_train import TINY, tiny_network
 
 import evaluate
+import models
 import settings
 import train
 from instrec.config import read
@@ -37,21 +36,30 @@ def deep(name="model_tiny"):
     return keras.Model(inputs, outputs, name=name)
 
 
+def make_source(root):
+    for id_, data_set in ((21, SINGLE), (22, TARGET)):
+        make_folders(root, data_set.labels, files=6, folder=data_set.name)
+        extract(id_)
+    settings.dataset, settings.learning_rate = 21, 0.01
+    train_on_single(deep(), iter_num=2)
+
+
+def train_on_single(network, iter_num=1, **options):
+    settings.dataset = 21
+    trainer = train.Trainer(network, "adam", None)
+    trainer.load_data()
+    trainer.train(3, 8, iter_num, **options)
+    return trainer
+
+
 @pytest.fixture
-def source(paths, monkeypatch, call):
+def source(paths, monkeypatch, made_once):
     """A tiny network trained twice on `single` (id 21), and tensors of `target` (id 22)."""
     for id_, data_set in ((21, SINGLE), (22, TARGET)):
         monkeypatch.setitem(settings.DATA_SETS, id_, data_set)
-        make_folders(paths, data_set.labels, files=6, folder=data_set.name)
-        call("create_encoding.py", "-d", id_)
-        call("generate_dataset.py", "-d", id_)
-    settings.learning_rate = 0.01
-    settings.dataset = 21
-    trainer = train.Trainer(deep(), "adam", None)
-    trainer.load_data()
-    trainer.train(3, 8, 2)
-    settings.dataset = 22
-    return trainer.files
+    made_once(paths, make_source)
+    settings.learning_rate, settings.dataset = 0.01, 22
+    return model_files.model_files(config_of(SINGLE), "model_tiny", "adam")
 
 
 def transferred(optimizer="adam", **overrides):
@@ -70,6 +78,10 @@ def weights(files, iteration):
     """Weights of each layer that has some, from the first to the last."""
     network = trained.load_network(files, iteration, "")
     return [layer.get_weights() for layer in network.layers if layer.get_weights()]
+
+
+def recipe_of(files, iteration=0):
+    return json.loads(files.run_record(iteration).read_text())["recipe"]
 
 
 @pytest.mark.parametrize("optimizer", ("adam", "sgd"))
@@ -94,31 +106,23 @@ def test_the_second_pass_moves_weights_of_the_body(source, monkeypatch):
     monkeypatch.setattr(train.Trainer, "_finish", keep)
     files = transferred(transfer_passes=2, iter_num=1)
     assert set(np.load(files.history(0))["training_pass"]) == {1, 2}
-    passes = json.loads(files.run_record(0).read_text())["recipe"]["passes"]
-    assert passes == [
+    assert recipe_of(files)["passes"] == [
         {"learning_rate": settings.transfer_learning_rate, "frozen": True},
         {"learning_rate": settings.learning_rate, "frozen": False},
     ]
     assert not np.array_equal(ends[0][0][0], weights(source, 0)[0][0])
 
 
-def test_the_output_layer_is_new_and_its_activation_is_chosen(source):
+def test_the_output_layer_is_new_and_the_source_is_not_touched(source):
+    before = contents(source.folder)
     files = transferred(transfer_output="softmax")
     network = trained.load_network(files, 0, "")
     assert network.layers[-1].activation.__name__ == "softmax"
     assert network.output_shape == (None, 2)
     assert files.model == "model_tiny_from_single_1024_one_pass_softmax"
-
-
-def test_the_source_is_never_touched(source):
-    before = {path: path.read_bytes() for path in source.folder.iterdir() if path.is_file()}
-    files = transferred()
-    assert files.folder != source.folder
-    after = {path: path.read_bytes() for path in source.folder.iterdir() if path.is_file()}
-    assert before == after
-    recipe = json.loads(files.run_record(1).read_text())["recipe"]
+    assert contents(source.folder) == before and files.folder != source.folder
     weights_of_source = json.loads(source.run_record(1).read_text())["weights"]
-    assert recipe["transfer_from"] == [SOURCE, weights_of_source]
+    assert recipe_of(files, 1)["transfer_from"] == [SOURCE, weights_of_source]
 
 
 def test_a_transferred_model_is_evaluated_like_any(source, call):
@@ -134,12 +138,10 @@ def test_a_transferred_model_is_evaluated_like_any(source, call):
 
 def test_a_killed_transfer_goes_on_to_the_same_weights(source, monkeypatch):
     whole = transferred(transfer_passes=2, iter_num=1, name="whole")
-    expected = weights(whole, 0)
     from instrec.learning import callbacks
 
     save = callbacks.StateSaver.on_epoch_end
     for last in (1, 3, 4):  # in the first pass, at its end, in the second pass
-        name = f"cut{last}"
 
         def stop(self, epoch, logs, last=last):
             save(self, epoch, logs)
@@ -148,12 +150,15 @@ def test_a_killed_transfer_goes_on_to_the_same_weights(source, monkeypatch):
 
         monkeypatch.setattr(callbacks.StateSaver, "on_epoch_end", stop)
         with pytest.raises(KeyboardInterrupt):
-            transferred(transfer_passes=2, iter_num=1, name=name)
+            transferred(transfer_passes=2, iter_num=1, name=f"cut{last}")
         monkeypatch.setattr(callbacks.StateSaver, "on_epoch_end", save)
-        files = transferred(transfer_passes=2, iter_num=1, name=name)
-        found = weights(files, 0)
-        assert all(np.array_equal(a, b) for a, b in zip(expected[-1], found[-1], strict=True))
-        assert np.array_equal(np.load(whole.history(0)), np.load(files.history(0)))
+        assert_same(whole, transferred(transfer_passes=2, iter_num=1, name=f"cut{last}"))
+
+
+def assert_same(whole, resumed):
+    assert np.array_equal(np.load(whole.history(0)), np.load(resumed.history(0)))
+    for expected, found in zip(weights(whole, 0), weights(resumed, 0), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
 
 
 def test_a_kill_between_checkpoint_and_state_of_the_second_pass_changes_nothing(
@@ -175,10 +180,7 @@ def test_a_kill_between_checkpoint_and_state_of_the_second_pass_changes_nothing(
     with pytest.raises(KeyboardInterrupt):
         transferred(transfer_passes=2, iter_num=1, name="cut")
     monkeypatch.setattr(callbacks.StateSaver, "save_best", save)
-    files = transferred(transfer_passes=2, iter_num=1, name="cut")
-    assert np.array_equal(np.load(whole.history(0)), np.load(files.history(0)))
-    for expected, found in zip(weights(whole, 0), weights(files, 0), strict=True):
-        assert all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
+    assert_same(whole, transferred(transfer_passes=2, iter_num=1, name="cut"))
 
 
 def test_the_model_that_comes_along_is_a_source_for_every_training(source, monkeypatch):
@@ -191,20 +193,16 @@ def test_the_model_that_comes_along_is_a_source_for_every_training(source, monke
     assert all(map(np.array_equal, body, same))  # both from its first training
 
 
-def test_a_transfer_never_replaces_its_source(source, monkeypatch):
+def test_a_transfer_never_replaces_its_source(source):
     settings.dataset = 21
-    with changed({"transfer_from": SOURCE, "iter_num": 1}):
-        start = TransferSource(read())
-        with pytest.raises(InputError, match="cannot replace itself"):
-            train.Trainer(start.new_network(3), "adam", None, source=start, name="model_tiny")
+    start = TransferSource(read(transfer_from=SOURCE, iter_num=1))
+    with pytest.raises(InputError, match="cannot replace itself"):
+        train.Trainer(start.new_network(3), "adam", None, source=start, name="model_tiny")
 
 
 def test_iterations_trained_otherwise_are_not_mixed(source):
-    settings.dataset = 21
     with changed({"learning_rate": 0.5}):
-        trainer = train.Trainer(deep(), "adam", None)
-        trainer.load_data()
-        trainer.train(3, 8, 1, overwrite=True)
+        train_on_single(deep(), overwrite=True)
     message = "iteration 1 was trained otherwise than iteration 0 .*passes"
     with pytest.raises(InputError, match=message):
         evaluate.Evaluator("model_tiny", "adam", 3, 2, 2).run()
@@ -213,12 +211,9 @@ def test_iterations_trained_otherwise_are_not_mixed(source):
 
 
 def test_standardising_what_starts_from_a_plain_model_is_refused(source):
-    values = {"transfer_from": SOURCE, "standardise": True, "iter_num": 1}
-    with (
-        changed(values),
-        pytest.raises(InputError, match="was not standardised"),
-    ):
-        train.train_model(read(optimizer="adam"), "model_tiny")
+    config = read(optimizer="adam", transfer_from=SOURCE, standardise=True, iter_num=1)
+    with pytest.raises(InputError, match="was not standardised"):
+        train.train_model(config, "model_tiny")
 
 
 @pytest.mark.parametrize(
@@ -231,11 +226,8 @@ def test_standardising_what_starts_from_a_plain_model_is_refused(source):
     ],
 )
 def test_a_source_that_does_not_fit_is_refused(source, values, message):
-    with (
-        changed({"transfer_from": SOURCE, "iter_num": 2, **values}),
-        pytest.raises(InputError, match=message),
-    ):
-        TransferSource(read())
+    with pytest.raises(InputError, match=message):
+        TransferSource(read(**{"transfer_from": SOURCE, "iter_num": 2} | values))
 
 
 def test_a_changed_source_is_refused(source):
@@ -246,15 +238,11 @@ def test_a_changed_source_is_refused(source):
 
 # --- variants -------------------------------------------------------------------------------------
 def standardised(name="", **options):
-    settings.dataset = 21
     with changed({"standardise": True, "name": name}):
-        trainer = train.Trainer(tiny_network(), "adam", None, **options)
-        trainer.load_data()
-        trainer.train(3, 8, 1)
-    return trainer
+        return train_on_single(tiny_network(), **options)
 
 
-def test_standardisation_takes_the_training_patches_alone(source, monkeypatch):
+def test_standardisation_takes_the_training_patches_alone(source, call, monkeypatch):
     monkeypatch.setattr(tensors, "BLOCK", 7)
     trainer = standardised("std")
     patches = trainer.tensors.inputs[0][trainer.train_rows].astype(np.float64)
@@ -267,12 +255,11 @@ def test_standardisation_takes_the_training_patches_alone(source, monkeypatch):
     record = json.loads(trainer.files.run_record(0).read_text())
     ((saved_mean, saved_std),) = trained.load_means_and_stds(trainer.files, 0, record, "")
     assert np.array_equal(saved_mean, mean) and np.array_equal(saved_std, std)
-
-
-def test_what_patches_are_standardised_by_is_drawn(source, call):
-    trainer = standardised("std")
     call("plot_history.py", "-m", "std", "-o", "adam", "-d", 21)
     assert trainer.files.figure("standardisation.png").exists()
+    settings.dataset = 22  # a transfer keeps those of its source
+    found = TransferSource(read(transfer_from="single_1024/std.adam", iter_num=1))
+    np.testing.assert_array_equal(found.means_and_stds, trainer.means_and_stds)
 
 
 def test_cells_that_are_always_the_same_do_not_explode(source, monkeypatch):
@@ -312,14 +299,6 @@ def test_evaluation_standardises_as_training_did(source):
     np.testing.assert_allclose(predicted, network.predict(patches, verbose=0), atol=1e-6)
 
 
-def test_a_transfer_keeps_the_standardisation_of_its_source(source):
-    trainer = standardised("std")
-    settings.dataset = 22
-    with changed({"transfer_from": "single_1024/std.adam", "iter_num": 1}):
-        found = TransferSource(read())
-        np.testing.assert_array_equal(found.means_and_stds, trainer.means_and_stds)
-
-
 def test_a_variant_does_not_pass_for_the_plain_model(source):
     with pytest.raises(InputError, match="standardise: False, not True"):
         standardised()
@@ -337,10 +316,11 @@ def test_an_ensemble_averages_outputs(source):
     np.testing.assert_allclose(mean, (runs[0] + runs[1]) / 2)
     assert ensemble.files.sweep.name == "ensemble_model_tiny.adam.sweep.json"
     assert json.loads(ensemble.files.sweep.read_text())["iterations"] == 1
-    assert json.loads(single.files.sweep.read_text())["iterations"] == 2
 
 
 def test_several_models_are_an_ensemble_from_its_thresholds_to_its_figures(source, call):
+    import compare_models
+
     standardised("std")
     both = ("-m", "model_tiny+std", "-o", "adam", "-d", 21, "-i", 1)
     call("evaluate.py", *both, "-O", 2)
@@ -349,49 +329,29 @@ def test_several_models_are_an_ensemble_from_its_thresholds_to_its_figures(sourc
     files = model_files.model_files(config_of(SINGLE), "ensemble_model_tiny+std", "adam")
     scores = json.loads(files.scores.read_text())
     assert len(scores["recipe"]["weights"]) == 2 and scores["iterations"] == 1
-    import compare_models
-
-    assert (
-        "ensemble_model_tiny+std"
-        in compare_models.load_results().global_res.loc["single_1024"].index
-    )
+    found = compare_models.load_results().global_res.loc["single_1024"]
+    assert "ensemble_model_tiny+std" in found.index
 
 
 @pytest.mark.parametrize("name", ["ensemble_x", "a/b", "a.b", "a b", "model_baseline"])
 def test_names_that_files_cannot_have_are_refused(name):
-    with (
-        changed({"name": name}),
-        pytest.raises(InputError, match=re.escape(name)),
-    ):
-        model_files.trained_name(read(), "model_leaky")
-
-
-def test_an_untrained_model_is_named(source):
-    with pytest.raises(InputError, match="model_leaky.*or a trained one.*'model_lekay'"):
-        evaluate.Evaluator("model_lekay", "adam", 2, 1, 2)
+    with pytest.raises(InputError, match=re.escape(name)):
+        model_files.trained_name(read(name=name), "model_leaky")
 
 
 @pytest.mark.parametrize(
     "values", [{"standardise": True}, {"split_by": "recording", "balanced": False, "patience": 2}]
 )
-def test_mode_1_trains_its_half_as_the_same_variant(paths, call, monkeypatch, values):
-    from conftest import make_irmas
-
-    import models
-
-    monkeypatch.setitem(settings.DATA_SETS, 20, TINY)
-    make_irmas(paths, TINY.labels, train=6, test=6)
-    call("create_encoding.py", "-d", 20)
-    call("generate_dataset.py", "-d", 20)
+def test_mode_1_trains_its_half_as_the_same_variant(tiny, call, refused, monkeypatch, values):
     monkeypatch.setattr(models, "model_names", lambda: ["model_tiny"])
     monkeypatch.setattr(models, "get_model", lambda *_: tiny_network())
-    few = ("-e", 1, "-b", 8, "-i", 1)
+    variant = ("-o", "adam", "-d", 20, "-e", 1, "-b", 8, "-i", 1)
     with changed(values):
-        call("train.py", "-m", "model_tiny", "--name", "variant", "-o", "adam", "-d", 20, *few)
-    call("evaluate.py", "-m", "variant", "-o", "adam", "-d", 20, "-O", 1, *few)
+        call("train.py", "-m", "model_tiny", "--name", "variant", *variant)
+    call("evaluate.py", "-m", "variant", "-O", 1, *variant)
     half = model_files.model_files(config_of(TINY), "variant", "adam", 0.5, held_out=True)
-    recipe = json.loads(half.run_record(0).read_text())["recipe"]
+    recipe = recipe_of(half)
     assert {name: recipe[name] for name in values} == values
     assert model_files.model_files(config_of(TINY), "variant", "adam").confusion.exists()
-    with pytest.raises(SystemExit, match="trained with -c n: so is its half"):
-        call("evaluate.py", "-m", "variant", "-o", "adam", "-d", 20, "-O", 1, *few, "-c", "y")
+    message = refused("evaluate.py", "-m", "variant", "-O", 1, *variant, "-c", "y")
+    assert "trained with -c n: so is its half" in message

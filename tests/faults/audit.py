@@ -5,50 +5,34 @@ so and how many packages were looked up: a check that saw nothing has found noth
 """
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
 import tempfile
 
 
-def report() -> list[dict] | None:
-    """Return what pip-audit says of each package; None if it cannot be installed or ask."""
-    with tempfile.TemporaryDirectory() as folder:  # not beside the packages it looks at
-        install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder]
-        if subprocess.run([*install, "pip-audit"], capture_output=True).returncode:
-            return None
-        found = subprocess.run(
-            [sys.executable, "-c", _RUN, folder, sysconfig.get_paths()["purelib"]],
-            capture_output=True,
-            text=True,
-        )
-        try:
-            return json.loads(found.stdout)["dependencies"]
-        except (ValueError, KeyError):
-            return None
-
-
-_RUN = """
-import sys
-folder, packages = sys.argv[1:]
-sys.path.insert(0, folder)
-sys.argv[1:] = ["--path", packages, "--format", "json", "--progress-spinner", "off"]
-from pip_audit._cli import audit
-audit()
-"""
-
-
 def main() -> None:
     """Print what was found, and how much was looked up."""
-    packages = report()
-    if packages is None:
+    with tempfile.TemporaryDirectory() as folder:  # not beside the packages it looks at
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder]
+        subprocess.run([*install, "pip-audit"], capture_output=True)
+        found = subprocess.run(
+            [sys.executable, "-m", "pip_audit", "--path", sysconfig.get_path("purelib")]
+            + ["--format", "json", "--progress-spinner", "off"],
+            env=os.environ | {"PYTHONPATH": folder},
+            capture_output=True,
+            text=True,
+        ).stdout
+    try:
+        packages = json.loads(found)["dependencies"]
+    except (ValueError, KeyError):
         print("audit: not done, as pip-audit or the service that it asks cannot be reached")
         return
     known = [one for one in packages if "vulns" in one]
     vulnerable = [one for one in known if one["vulns"]]
     for one in vulnerable:
-        ids = ", ".join(v["id"] for v in one["vulns"])
-        print(f"audit: {one['name']} {one['version']}: {ids}")
+        print(f"audit: {one['name']} {one['version']}:", *(v["id"] for v in one["vulns"]))
     print(
         f"audit: {len(known)} of {len(packages)} packages looked up, {len(vulnerable)} with known "
         "vulnerabilities" + ("" if known else ": not done, as the service knows none of them here")

@@ -32,11 +32,8 @@ from instrec.errors import InputError
 SECONDS = 120  # more is a hang; far more than any of this takes
 MEMORY = 3 * 2**30  # bytes that reading may take beyond what the libraries have taken
 
-FOLDER = "models/irmas_wind_1024/model_leaky/"
 TRAIN = "features/irmas_wind_1024/train/"
-EVALUATE = ("evaluate.py", *MODEL, "-i", 2, "-O")
-TRAINING = ("train.py", *MODEL, "-i", 2, "-e", 2, "-b", 8)
-PREDICT = ("predict.py", CLIP, *MODEL)
+ADAM = "models/irmas_wind_1024/model_leaky/model_leaky.adam"
 
 
 def script(name: str, *arguments: object) -> Callable[[Path], None]:
@@ -81,89 +78,39 @@ def experiment(path: Path) -> None:
     _ = read().changed(found.parameters, found.source).data_set
 
 
-def weights(path: Path) -> None:
-    """Load weights whose digest somebody has put right."""
-    from instrec.learning import model_files, trained
-
-    files = model_files.model_files(read(), "model_leaky", "adam")
-    trained.load_network(files, 0, "train.py")
-
-
-# By kind: the file that is damaged, what reads it, and after which script it is there.
-UNTRAINED, TRAINED = "generate_dataset", "predict"
-READERS = {
-    "wav": (CLIP, [audio], UNTRAINED),
-    "flac": ("data/clip.flac", [audio], UNTRAINED),
-    "txt": (CLIP.replace(".wav", ".txt"), [script("create_encoding.py", "-d", WIND)], UNTRAINED),
-    "csv": (
-        "features/irmas_wind_1024/train.csv",
-        [script("generate_dataset.py", "-d", WIND)],
-        UNTRAINED,
-    ),
-    "npy_patches": (f"{TRAIN}X_irmas.npy", [read_tensors], UNTRAINED),
-    "npy_file_id": (f"{TRAIN}file_id.npy", [read_tensors], UNTRAINED),
-    "npy_files": (f"{TRAIN}files.npy", [read_tensors], UNTRAINED),
-    "npy_labels": (f"{TRAIN}labels.npy", [read_tensors], UNTRAINED),
-    "npy_split": (f"{TRAIN}split_0.85_patch_0.npy", [read_tensors], UNTRAINED),
-    "json_tensors": (
-        f"{TRAIN}record.json",
-        [read_tensors, script("generate_dataset.py", "-d", WIND)],
-        UNTRAINED,
-    ),
-    "json_separated": (
-        "data/irmas_wind_solo/separated.json",
-        [script("separate_sources.py", "-d", 6)],
-        UNTRAINED,
-    ),
-    "jsonl_separated": (
-        "data/irmas_wind_solo/.separated.jsonl",
-        [script("separate_sources.py", "-d", 6)],
-        UNTRAINED,
-    ),
-    "experiment": ("data/mine.toml", [experiment], UNTRAINED),
-    "npy_history": (
-        f"{FOLDER}model_leaky.adam0.history.npy",
-        [script("plot_history.py", *MODEL)],
-        TRAINED,
-    ),
-    "npz_predictions": (
-        f"{FOLDER}model_leaky.adam0.predictions.npz",
-        [script(*EVALUATE, 2)],
-        TRAINED,
-    ),
-    "npz_state": (f"{FOLDER}model_leaky.adam1.state.npz", [script(*TRAINING)], TRAINED),
-    "json_sweep": (
-        f"{FOLDER}model_leaky.adam.sweep.json",
-        [script("plot_perf_metrics.py", *MODEL)],
-        TRAINED,
-    ),
-    "json_confusion": (
-        f"{FOLDER}model_leaky.adam.confusion.json",
-        [script("plot_conf_mat.py", *MODEL)],
-        TRAINED,
-    ),
-    "json_optima": (
-        f"{FOLDER}model_leaky.adam.optima.json",
-        [script(*EVALUATE, 3), script(*PREDICT)],
-        TRAINED,
-    ),
-    "json_scores": (
-        f"{FOLDER}model_leaky.adam.scores.json",
-        [script("compare_models.py")],
-        TRAINED,
-    ),
-    "json_network": (f"{FOLDER}model_leaky.adam0.json", [script(*PREDICT)], TRAINED),
-    "run_record": (
-        f"{FOLDER}model_leaky.adam0.run.json",
-        [
-            script(*EVALUATE, 2),
-            script("plot_history.py", *MODEL),
-            script(*PREDICT),
-            script(*TRAINING),
-        ],
-        TRAINED,
-    ),
-    "hdf5": (f"{FOLDER}model_leaky.adam0.best.hdf5", [script(*PREDICT)], TRAINED),
+TRAINING = script("train.py", *MODEL, "-i", 2, "-e", 2, "-b", 8)
+HISTORY = script("plot_history.py", *MODEL)
+EVALUATION, FINAL = (script("evaluate.py", *MODEL, "-i", 2, "-O", mode) for mode in (2, 3))
+PREDICTION = script("predict.py", CLIP, *MODEL)
+SEPARATION = script("separate_sources.py", "-d", 6)
+EXTRACTION = script("generate_dataset.py", "-d", WIND)
+# By kind: the file that is damaged, and what reads it; there before and after a training.
+UNTRAINED = {
+    "wav": (CLIP, audio),
+    "flac": ("data/clip.flac", audio),
+    "txt": (CLIP.replace(".wav", ".txt"), script("create_encoding.py", "-d", WIND)),
+    "csv": ("features/irmas_wind_1024/train.csv", EXTRACTION),
+    "npy_patches": (f"{TRAIN}X_irmas.npy", read_tensors),
+    "npy_file_id": (f"{TRAIN}file_id.npy", read_tensors),
+    "npy_files": (f"{TRAIN}files.npy", read_tensors),
+    "npy_labels": (f"{TRAIN}labels.npy", read_tensors),
+    "npy_split": (f"{TRAIN}split_0.85_patch_0.npy", read_tensors),
+    "json_tensors": (f"{TRAIN}record.json", read_tensors, EXTRACTION),
+    "json_separated": ("data/irmas_wind_solo/separated.json", SEPARATION),
+    "jsonl_separated": ("data/irmas_wind_solo/.separated.jsonl", SEPARATION),
+    "experiment": ("data/mine.toml", experiment),
+}
+TRAINED = {
+    "npy_history": (f"{ADAM}0.history.npy", HISTORY),
+    "npz_predictions": (f"{ADAM}0.predictions.npz", EVALUATION),
+    "npz_state": (f"{ADAM}1.state.npz", TRAINING),
+    "json_sweep": (f"{ADAM}.sweep.json", script("plot_perf_metrics.py", *MODEL)),
+    "json_confusion": (f"{ADAM}.confusion.json", script("plot_conf_mat.py", *MODEL)),
+    "json_optima": (f"{ADAM}.optima.json", FINAL, PREDICTION),
+    "json_scores": (f"{ADAM}.scores.json", script("compare_models.py")),
+    "json_network": (f"{ADAM}0.json", PREDICTION),
+    "run_record": (f"{ADAM}0.run.json", EVALUATION, HISTORY, PREDICTION, TRAINING),
+    "hdf5": (f"{ADAM}0.best.hdf5", PREDICTION),
 }
 
 
@@ -186,7 +133,7 @@ def prepare(root: Path, kind: str) -> None:
 def _interrupt_training(root: Path) -> None:
     from instrec.learning import callbacks
 
-    (root / FOLDER / "model_leaky.adam1.run.json").unlink()
+    (root / f"{ADAM}1.run.json").unlink()
     save = callbacks.StateSaver.on_epoch_end
 
     def interrupted(self: callbacks.StateSaver, epoch: int, logs: dict) -> None:
@@ -195,7 +142,7 @@ def _interrupt_training(root: Path) -> None:
 
     callbacks.StateSaver.on_epoch_end = interrupted
     with contextlib.suppress(SystemExit):
-        script(*TRAINING)(root)
+        TRAINING(root)
     callbacks.StateSaver.on_epoch_end = save
 
 
@@ -205,11 +152,10 @@ def outcome_of(readers: list[Callable], path: Path) -> tuple[str, str]:
     for reader in readers:
         try:
             reader(path)
-        except InputError as error:
-            answer, message = "refused", f"error: {error}"
-        except SystemExit as error:
-            answer, message = "refused", str(error.code)
-            if not message.startswith("error: ") or "\n" in message:
+        except (InputError, SystemExit) as error:
+            answer, message = "refused", str(error)
+            is_plain = isinstance(error, InputError) or message.startswith("error: ")
+            if not is_plain or "\n" in message:
                 return "failed", f"ended with {message!r}"
         except BaseException:
             return "failed", traceback.format_exc()
@@ -219,50 +165,37 @@ def outcome_of(readers: list[Callable], path: Path) -> tuple[str, str]:
 def main() -> None:
     """Damage, read, tell; and put everything back for the next file."""
     kind, root, seed, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    told, printed = sys.stdout, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    told, printed = sys.stdout, io.StringIO()
     os.chdir(root)
-    name, readers, _ = READERS[kind]
+    name, *readers = (UNTRAINED | TRAINED)[kind]
     path = root / name
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         prepare(root, kind)
         whole = path.read_bytes()
         others = [array.read_bytes() for array in sorted((root / "features").rglob("*.npy"))]
         others += [b"no audio, no array", (root / CLIP).read_bytes(), b"{}", b"\x89HDF\r\n\x1a\n"]
-        kept = Kept([folder for folder in (root / "features", root / "models") if folder.exists()])
+        kept = shutil.copytree(root, root.with_name("kept"), symlinks=True)
         answer, message = outcome_of(readers, path)
         assert answer == "accepted", message
         _limit_memory()
         for case in range(count):
-            kept.put_back()
+            for folder in ("features", "models"):  # which reading may change
+                if (kept / folder).exists():
+                    shutil.rmtree(root / folder)
+                    shutil.copytree(kept / folder, root / folder, symlinks=True)
             rng = np.random.default_rng([seed, case])
             path.write_bytes(mutations.mutate(whole, others, rng, path.suffix))
             faulthandler.dump_traceback_later(SECONDS, exit=True, file=sys.__stderr__)
             print(json.dumps({"case": case, "outcome": "started"}), file=told, flush=True)
             answer, message = outcome_of(readers, path)
             faulthandler.cancel_dump_traceback_later()
-            printed.seek(0)
-            if "Traceback" in (text := printed.read()):
+            if "Traceback" in (text := printed.getvalue()):
                 answer, message = "failed", text
             printed.seek(0)
             printed.truncate()
             line = {"case": case, "outcome": answer, "message": message}
             print(json.dumps(line), file=told, flush=True)
             path.write_bytes(whole)
-
-
-class Kept:
-    """Copies of folders that reading may change."""
-
-    def __init__(self, folders: list[Path]) -> None:
-        self._copies = {folder: folder.with_name(f"{folder.name}.kept") for folder in folders}
-        for folder, copy in self._copies.items():
-            shutil.copytree(folder, copy, symlinks=True)
-
-    def put_back(self) -> None:
-        """Make the folders what they were."""
-        for folder, copy in self._copies.items():
-            shutil.rmtree(folder)
-            shutil.copytree(copy, folder, symlinks=True)
 
 
 def _limit_memory() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from reading import READERS, UNTRAINED
+from reading import TRAINED, UNTRAINED
 from worlds import copy, shared
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes and mounts of POSIX")
@@ -19,18 +19,20 @@ SHORT = ("wav", "flac", "csv", "npy_file_id", "json_tensors")
 
 
 def short_and_long():
-    """Forty mutations of what takes no trained model; at length, hundreds of everything."""
+    """A few mutations of what takes no trained model; at length, many of everything."""
     for kind in SHORT:
         yield pytest.param(kind, 8, id=f"{kind}-8")
-    for kind, (_, _, world) in READERS.items():
-        count = 30 if world == UNTRAINED else 20
+    for kind in UNTRAINED | TRAINED:
+        count = 30 if kind in UNTRAINED else 20
         yield pytest.param(kind, count, id=f"{kind}-{count}", marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(("kind", "count"), list(short_and_long()))
 def test_damaged_files(tmp_path_factory, tmp_path, kind, count):
     worlds = shared(tmp_path_factory.getbasetemp())
-    world = copy(worlds.after(READERS[kind][2]), tmp_path / "world")
+    world = copy(
+        worlds.after("generate_dataset" if kind in UNTRAINED else "predict"), tmp_path / "world"
+    )
     folder = Path(__file__).parent
     paths = os.pathsep.join(map(str, (ROOT, folder.parent, folder)))
     environment = {**os.environ, "PYTHONPATH": paths, "MPLBACKEND": "agg"}

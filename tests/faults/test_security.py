@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
-from conftest import RATE, make_irmas, write_tone
+from conftest import RATE, contents, extract, make_irmas, write_tone
 
 import settings
 from instrec import experiments
@@ -21,20 +21,6 @@ from instrec.learning import model_files
 
 WIND = 7
 MODEL = ("-m", "model_residual", "-o", "adam")
-
-
-@pytest.fixture
-def refused(call):
-    """Run a script that ends with one plain line; return that line."""
-
-    def call_refused(script, *arguments):
-        with pytest.raises(SystemExit) as error:
-            call(script, *arguments)
-        message = error.value.code
-        assert isinstance(message, str) and message.startswith("error: ") and "\n" not in message
-        return message
-
-    return call_refused
 
 
 @pytest.fixture
@@ -66,64 +52,83 @@ class Code:
         return open, (str(self.path), "w")
 
 
-def test_no_pickle_in_an_archive_is_read(tmp_path):
-    np.savez(tmp_path / "a.npz", x=np.array([Code(tmp_path / "ran")]))
+def test_no_pickle_in_an_archive_or_history_is_read(refused, model, tmp_path):
+    pickled = np.array([Code(tmp_path / "ran")])
+    np.savez(tmp_path / "a.npz", x=pickled)
     with pytest.raises(InputError, match="damaged.*allow_pickle=False"):
         storage.load_arrays(tmp_path / "a.npz", "step one")
+    np.save(model.history(0), pickled, allow_pickle=True)
+    assert "is damaged" in refused("plot_history.py", *MODEL, "-d", 10)
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("name", ["files", "labels", "file_id", "X_irmas", "split_0.85_patch_0"])
-def test_no_pickle_in_tensors_is_read(refused, call, paths, name):
-    make_irmas(paths, settings.IRMAS_WIND, train=2, test=4)
-    for script in ("create_encoding.py", "generate_dataset.py"):
-        call(script, "-d", WIND)
-    path = tensors.folder(read(), "train") / f"{name}.npy"
-    np.save(path, np.array([Code(paths / "ran")]), allow_pickle=True)
-    message = refused("train.py", "-m", "model_leaky", "-o", "adam", "-d", WIND)
-    assert f"{path} is damaged" in message
+@pytest.fixture
+def wind(paths, made_once):
+    made_once(paths, make_wind)
+
+
+def make_wind(root):
+    make_irmas(root, settings.IRMAS_WIND, train=2, test=4)
+    extract(WIND)
+
+
+def test_no_pickle_in_tensors_is_read(refused, wind, paths):
+    settings.dataset = WIND
+    for name in ("files", "labels", "file_id", "X_irmas", "split_0.85_patch_0"):
+        path = tensors.folder(read(), "train") / f"{name}.npy"
+        whole = path.read_bytes()
+        np.save(path, np.array([Code(paths / "ran")]), allow_pickle=True)
+        message = refused("train.py", "-m", "model_leaky", "-o", "adam", "-d", WIND)
+        assert f"{path} is damaged" in message
+        path.write_bytes(whole)
     assert not (paths / "ran").exists()
 
 
-def test_no_pickled_history_is_read(refused, model, paths):
-    np.save(model.history(0), np.array([Code(paths / "ran")]), allow_pickle=True)
-    assert "is damaged" in refused("plot_history.py", *MODEL, "-d", 10)
-    assert not (paths / "ran").exists()
-
-
-# --- structures of networks; more in tests/test_predict.py ----------------------------------------
+# --- structures of networks ----------------------------------------------------------------------
 HIDDEN = [
     {"class_name": "TimeDistributed", "config": {"layer": {"class_name": "Lambda"}}},
     {"class_name": "Bidirectional", "config": {"layer": {"class_name": "Lambda", "config": {}}}},
     {"class_name": "Sequential", "config": {"layers": [{"class_name": "TFSMLayer"}]}},
     {
-        "class_name": "Dense",
-        "module": "keras.layers",
-        "config": {"activation": {"class_name": "x"}},
+        "class_name": "Lambda",
+        "config": {"name": "x", "function": {"class_name": "__lambda__", "config": {}}},
     },
+    {"class_name": "Dense", "config": {"activation": {"class_name": "x"}}},
     {"class_name": "Dense", "module": "kerasx.layers", "config": {}},
+    {"class_name": "Dense", "module": "os", "config": {}},
+    {"class_name": "system", "config": {}},
     {"class_name": "Dense", "config": {"kernel_constraint": {"class_name": "__lambda__"}}},
+]
+FOREIGN = [
+    ("kernel_initializer", {"module": "subprocess", "class_name": "Popen", "config": {}}),
+    ("activation", {"module": "builtins", "class_name": "function", "config": "eval"}),
 ]
 
 
-@pytest.mark.parametrize("layer", HIDDEN, ids=lambda layer: layer["class_name"])
-def test_code_is_refused_wherever_it_hides(refused, model, paths, layer):
+def change_structure(files, change):
+    path = files.structure(0)
+    structure = json.loads(path.read_text())
+    change(structure["config"]["layers"])
+    path.write_text(json.dumps(structure))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layers, layer=layer: layers.insert(
+            1, {"module": "keras.layers", "name": "x", "inbound_nodes": []} | layer
+        )
+        for layer in HIDDEN
+    ]
+    + [lambda layers, entry=entry: layers[-1]["config"].update([entry]) for entry in FOREIGN]
+    + [lambda layers: layers[0].update(module="os")]
+    + [lambda layers: layers[0]["config"]["batch_shape"].insert(1, 256)],  # not of its record
+)
+def test_structures_that_hold_code_or_other_shapes_are_refused(refused, model, paths, change):
     """By Keras' safe mode, from Keras 3.15 on."""
-    path = model.structure(0)
-    structure = json.loads(path.read_text())
-    structure["config"]["layers"].insert(1, layer | {"name": "x", "inbound_nodes": []})
-    path.write_text(json.dumps(structure))
+    change_structure(model, change)
     message = refused("predict.py", paths / "song.wav", *MODEL, "-d", 10)
-    assert f"{path} is damaged" in message
-
-
-def test_a_network_of_other_shapes_is_refused(refused, model, paths):
-    path = model.structure(0)
-    structure = json.loads(path.read_text())
-    structure["config"]["layers"][0]["config"]["batch_shape"][1] = 256
-    path.write_text(json.dumps(structure))
-    message = refused("predict.py", paths / "song.wav", *MODEL, "-d", 10)
-    assert f"{path} is damaged" in message
+    assert f"{model.structure(0)} is damaged" in message
 
 
 # --- weights --------------------------------------------------------------------------------------
@@ -177,9 +182,8 @@ def test_weights_lie_in_their_own_file(refused, model, paths, write):
 
 # --- names that would lead elsewhere --------------------------------------------------------------
 @pytest.mark.parametrize("row", ["../x.wav", "/etc/passwd", "a/../../x.wav", "..", ".", ""])
-def test_rows_of_metadata_stay_below_the_audio_folder(refused, call, paths, row):
-    make_irmas(paths, settings.IRMAS_WIND, train=2, test=4)
-    call("create_encoding.py", "-d", WIND)
+def test_rows_of_metadata_stay_below_the_audio_folder(refused, wind, row):
+    settings.dataset = WIND
     path = read().feature_folder / "train.csv"
     path.write_text(f"filename,label\n{row},cla\n")
     message = refused("generate_dataset.py", "-d", WIND)
@@ -189,39 +193,39 @@ def test_rows_of_metadata_stay_below_the_audio_folder(refused, call, paths, row)
 OUTSIDE = ("../x", "../../x", "/tmp/x", "a/b", "..", "C:x", "a\\b", "a\0b", "a\nb")
 
 
-@pytest.mark.parametrize("name", OUTSIDE)
 @pytest.mark.parametrize(
     ("script", "arguments"),
     [
-        ("train.py", ("-m", "model_leaky", "-o", "adam", "--name", None)),
-        ("train.py", ("-m", None, "-o", "adam")),
-        ("train.py", ("-o", "adam", "--from", "../{}.adam")),
-        ("train.py", ("-o", "adam", "--from", "{}/model_leaky.adam")),
-        ("evaluate.py", ("-m", None, "-o", "adam", "-O", 2)),
-        ("plot_history.py", ("-m", None, "-o", "adam")),
-        ("predict.py", ("song.wav", "-m", None, "-o", "adam")),
-        ("plot_attribution.py", ("song.wav", "-m", None, "-o", "adam")),
+        ("train.py", ("-m", "model_leaky", "--name", "{}")),
+        ("train.py", ("-m", "{}")),
+        ("train.py", ("--from", "../{}.adam")),
+        ("train.py", ("--from", "{}/model_leaky.adam")),
+        ("evaluate.py", ("-m", "{}", "-O", "2")),
+        ("plot_history.py", ("-m", "{}")),
+        ("predict.py", ("song.wav", "-m", "{}")),
+        ("plot_attribution.py", ("song.wav", "-m", "{}")),
     ],
 )
-def test_names_of_models_stay_in_their_folder(refused, call, paths, script, arguments, name):
-    make_irmas(paths, settings.IRMAS_WIND, train=2, test=4)
+def test_names_of_models_stay_in_their_folder(refused, wind, paths, monkeypatch, script, arguments):
+    monkeypatch.chdir(paths)
     write_tone(paths / "song.wav", 0)
-    before = sorted(paths.rglob("*"))
-    given = [name if one is None else str(one).format(name) for one in arguments]
-    given[0] = str(paths / "song.wav") if given[0] == "song.wav" else given[0]
-    refused(script, *given, "-d", WIND)
-    assert [path for path in sorted(paths.rglob("*")) if path.name[0] != "."] == before
+    before = contents(paths)
+    for name in OUTSIDE:
+        given = [argument.format(name) for argument in arguments]
+        refused(script, *given, "-o", "adam", "-d", WIND)
+        assert contents(paths) == before
 
 
 def test_results_of_an_outside_folder_are_not_evaluated(refused, model, paths):
     """A folder that is there is no reason to follow a name to it."""
-    outside = settings.MODELS_ROOT / "elsewhere"
-    model.folder.rename(outside)
-    for script in ("evaluate.py", "plot_history.py", "predict.py"):
-        more = ("-O", 2) if script == "evaluate.py" else ()
-        song = (paths / "song.wav",) if script == "predict.py" else ()
-        message = refused(script, *song, "-m", "../elsewhere", "-o", "adam", "-d", 10, *more)
-        assert "'../elsewhere'" in message
+    model.folder.rename(settings.MODELS_ROOT / "elsewhere")
+    named = ("-m", "../elsewhere", "-o", "adam", "-d", 10)
+    for script in (
+        ("evaluate.py", "-O", 2),
+        ("plot_history.py",),
+        ("predict.py", paths / "song.wav"),
+    ):
+        assert "'../elsewhere'" in refused(*script, *named)
 
 
 EXPERIMENT = """
@@ -235,20 +239,12 @@ optimizer = "adam"
 """
 
 
-@pytest.mark.parametrize("entry", ['name = "../x"', 'transfer_from = "../../x/y.adam"'])
+@pytest.mark.parametrize("entry", ['name = "../x"', 'name = "x"\ntransfer_from = "../../x/y.adam"'])
 def test_experiments_stay_in_their_folders(paths, refused, entry):
     path = paths / "mine.toml"
-    path.write_text(EXPERIMENT + entry + ('\nname = "x"' if "from" in entry else ""))
+    path.write_text(EXPERIMENT + entry)
     refused("train.py", "-x", path)
     assert not settings.MODELS_ROOT.exists()
-
-
-@pytest.mark.parametrize("depth", [500, 100_000])
-def test_experiments_that_are_nested_deeper_than_python_reads(tmp_path, depth):
-    path = tmp_path / "mine.toml"
-    path.write_text("answers = " + "[" * depth + "1" + "]" * depth)
-    with pytest.raises(InputError, match="mine.toml"):
-        experiments.load(str(path))
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
@@ -290,57 +286,50 @@ def test_files_of_predictions_are_named_by_the_recording_alone(paths):
 
 
 # --- claims ---------------------------------------------------------------------------------------
-def test_an_array_that_claims_to_be_huge(tmp_path):
+def test_arrays_that_claim_or_unpack_to_any_size(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, np.zeros(4))
     data = path.read_bytes()
     path.write_bytes(data.replace(b"(4,), }" + b" " * 16, b"(4000000000000000,), }" + b" "))
     with pytest.raises(InputError, match="is damaged"):
         storage.load_array(path, "step one")
-
-
-def test_an_archive_that_unpacks_to_any_size(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(10**6))
     with pytest.raises(InputError, match="is damaged .*compressed"):
         storage.load_arrays(tmp_path / "a.npz", "step one")
 
 
-@pytest.mark.parametrize("depth", [3000, 100_000])
-def test_json_that_is_nested_deeper_than_python_reads(tmp_path, depth):
-    (tmp_path / "a.json").write_text('{"a": ' * depth + "1" + "}" * depth)
-    with pytest.raises(InputError, match="is damaged"):
-        storage.load_json(tmp_path / "a.json", "step one")
+def test_what_is_nested_deeper_than_python_reads(tmp_path):
+    for depth in (500, 3000, 100_000):
+        (tmp_path / "a.toml").write_text("answers = " + "[" * depth + "1" + "]" * depth)
+        with pytest.raises(InputError, match="a.toml"):
+            experiments.load(str(tmp_path / "a.toml"))
+    for depth in (3000, 100_000):
+        (tmp_path / "a.json").write_text('{"a": ' * depth + "1" + "}" * depth)
+        with pytest.raises(InputError, match="is damaged"):
+            storage.load_json(tmp_path / "a.json", "step one")
 
 
-def with_rate(path, rate):
-    """Write a wave whose header names another sampling rate."""
+def with_field(path, at, field):
+    """Write audio whose header says something else at a byte."""
     write_tone(path, 0)
     data = bytearray(path.read_bytes())
-    data[24:28] = struct.pack("<I", rate)
-    path.write_bytes(data)
-
-
-def with_frames(path, frames):
-    """Write FLAC whose header promises a number of samples: 36 bits at the end of byte 21."""
-    write_tone(path, 0)
-    data = bytearray(path.read_bytes())
-    data[21] = data[21] & 0xF0 | frames >> 32
-    data[22:26] = struct.pack(">I", frames & 0xFFFFFFFF)
+    data[at : at + len(field)] = field
     path.write_bytes(data)
 
 
 def test_a_rate_that_makes_hours_of_little(paths):
-    with_rate(paths / "1-Hz.wav", 1)
+    with_field(paths / "1-Hz.wav", 24, struct.pack("<I", 1))
     with pytest.raises(InputError, match="damaged: expected a sampling rate"):
         audio.load_audio(paths / "1-Hz.wav")
 
 
-@pytest.mark.parametrize("claim", [2**36 - 1, 2**22])
+@pytest.mark.parametrize("claim", [2**32 - 1, 2**22])
 def test_audio_that_claims_to_be_long_is_as_long_as_it_is(paths, claim):
-    with_frames(paths / "days.flac", claim)
+    with_field(paths / "days.flac", 22, struct.pack(">I", claim))  # number of samples
     with audio.notes() as notes:
         assert len(audio.load_audio(paths / "days.flac", RATE)) == 3 * RATE
-    assert notes == ["cut off: it promises more audio than the 3.00 s that it holds"]
+    (note,) = notes
+    assert "cut off" in note and "3.00 s" in note
 
 
 def test_mp3_may_end_before_its_estimate(paths):
