@@ -298,15 +298,23 @@ def test_an_interrupted_run_of_many_goes_on(model, paths, call, capsys, monkeypa
     assert table.read_text() == resumed and len(heard) == 9
 
 
-def test_many_recordings_are_shared_among_processes(model, paths, call, monkeypatch):
+def test_many_recordings_are_shared_among_processes(model, paths, call, monkeypatch, capsys):
     for index in range(3):
         write_tone(paths / "many" / f"{index}.wav", index)
     tables = []
+    cut = paths / "many" / "2.wav"
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     for many in (99, 2):
         monkeypatch.setattr(predict, "MANY", many)
         call("predict.py", paths / "many", *MODEL, "-d", 21, "--csv", paths / "out.csv")
         tables.append(pd.read_csv(paths / "out.csv"))
+        assert "note: " in (shown := capsys.readouterr().out) and "cut off" in shown
     pd.testing.assert_frame_equal(*tables, atol=1e-3)
+
+
+def test_the_index_of_pages_is_no_page_of_a_recording():
+    names = predict.output_names([Path("a.wav"), Path("index.wav")])
+    assert names[Path("a.wav")] == "a" and names[Path("index.wav")].startswith("index_")
 
 
 def test_editors_read_times_and_names():
@@ -342,6 +350,8 @@ def test_what_cannot_be_recognised_is_one_line(model, song, refused, paths, monk
         ((".", *MODEL), "expected audio files in"),
         ((paths / "x.wav", *MODEL), "none of 1 files could be used"),
         ((song, "-m", "model_leaky", "-o", "adam"), "expected a trained model in"),
+        ((song, *MODEL, "--csv", paths), "expected --csv to name a file"),
+        ((song, *MODEL, "--html", song), "expected --html to name a folder"),
     ):
         assert message in refused("predict.py", *given, "-d", 21)
 
