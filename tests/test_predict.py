@@ -1,6 +1,7 @@
 """Recognition of recordings, with a tiny network: real ones take minutes."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
