@@ -59,6 +59,8 @@ keras.config.set_epsilon(1e-7)
 logging.getLogger("absl").setLevel(logging.ERROR)
 if ENGINE == "tensorflow":  # same seed, same history; costs nothing on a CPU
     tf.config.experimental.enable_op_determinism()
+    # It warns where batches differ in size, as recordings do in length.
+    tf.get_logger().setLevel("ERROR")
 
 
 def device() -> str:
