@@ -59,6 +59,28 @@ def test_a_linear_network_is_attributed_exactly(steps):
     np.testing.assert_allclose(found, weights[:, 1].reshape(SHAPE) * (x - x0), rtol=1e-5)
 
 
+def convolutional():
+    """A small random network of what could mix the points of the path, or make noise of them."""
+    from instrec.learning.backend import keras
+
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((16, 10, 2)),
+            layers.Conv2D(8, 3, padding="same"),
+            layers.BatchNormalization(),
+            layers.LeakyReLU(negative_slope=0.3),
+            layers.MaxPooling2D(2),
+            layers.Dropout(0.5),
+            layers.Conv2D(8, 3),
+            layers.ReLU(),
+            layers.GlobalMaxPooling2D(),
+            layers.Dense(3, activation="sigmoid"),
+        ]
+    )
+
+
 def test_a_sigmoid_agrees_with_its_closed_form():
     weights, x, x0 = normal(48, 2), patch(1), patch(2)
     z, z0 = (np.sum(weights[:, 0].reshape(SHAPE) * one) + 0.3 for one in (x, x0))
@@ -67,6 +89,19 @@ def test_a_sigmoid_agrees_with_its_closed_form():
     network = dense(weights, "sigmoid")
     found = attribution.integrated_gradients(network, x, 0, baseline=x0, steps=200)
     np.testing.assert_allclose(found, expected, rtol=2e-3)
+
+
+@pytest.mark.parametrize("label", [0, 2])
+def test_attributions_add_up_to_what_the_output_gains(label):
+    network, x = convolutional(), normal(16, 10, 2)
+    x0 = np.full_like(x, -6)
+    outputs = network.predict(np.stack([x, x0]), verbose=0)[:, label]
+    expected = float(outputs[0] - outputs[1])
+    assert abs(expected) > 0.05  # or nothing would be shown
+    found = attribution.integrated_gradients(network, x, label, baseline=x0, steps=256)
+    assert found.sum() == pytest.approx(expected, rel=1e-2)
+    again = attribution.integrated_gradients(network, x, label, baseline=x0, steps=256)
+    np.testing.assert_array_equal(again, found)
 
 
 def test_what_does_not_matter_gets_nothing():

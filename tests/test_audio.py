@@ -164,6 +164,17 @@ def test_mp3_without_the_frame_that_counts_the_others(tmp_path):
     assert abs(len(audio.load_audio(path, RATE)) - len(y)) < 3 * 1152
 
 
+def test_mp3_within_wav(tmp_path):
+    y, mp3, path = signal(1), tmp_path / "x.mp3", tmp_path / "x.wav"
+    soundfile.write(mp3, y, RATE)
+    data = mp3.read_bytes()
+    fmt = struct.pack("<HHIIHHHHIHHH", 0x55, 1, RATE, 16000, 1, 0, 12, 1, 2, 1152, 1, 1393)
+    body = b"WAVEfmt " + struct.pack("<I", len(fmt)) + fmt
+    body += b"data" + struct.pack("<I", len(data)) + data
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    assert_same(path, y)
+
+
 @pytest.mark.parametrize(("kind", "ending"), [("FLAC", "wav"), ("OGG", "mp3"), ("WAV", "m4a")])
 def test_endings_are_not_believed(tmp_path, kind, ending):
     y, path = signal(2), tmp_path / f"x.{ending}"
@@ -243,6 +254,17 @@ def test_opposite_phase_is_named(tmp_path, kind):
         audio.load_audio(tmp_path / "x.wav")
     soundfile.write(tmp_path / "x.wav", 1e-4 * np.hstack([y, y]), RATE, format=kind)
     audio.load_audio(tmp_path / "x.wav")  # soft is not silent
+
+
+def test_tags_that_are_no_text(tmp_path):
+    y = signal()
+    with soundfile.SoundFile(tmp_path / "x.flac", "w", RATE, 1) as file:
+        file.title = "NAMED"
+        file.write(y)
+    content = (tmp_path / "x.flac").read_bytes()
+    assert content.count(b"NAMED") == 1
+    (tmp_path / "x.flac").write_bytes(content.replace(b"NAMED", b"\xff\xfe\xfd\x80x"))
+    assert_same(tmp_path / "x.flac", y)
 
 
 def test_a_disk_that_is_full_is_no_fault_of_the_recording(tmp_path, monkeypatch):

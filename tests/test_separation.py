@@ -1,4 +1,5 @@
 import sys
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -136,6 +137,21 @@ def test_blocks_equal_the_whole(monkeypatch, function, module, lowest):
     monkeypatch.setattr(module, "BLOCK", 3 * module.OVERLAP)
     for part, expected in zip(function(y, 22050), whole, strict=True):
         assert decibels(energy(expected) / energy(part - expected)) > lowest
+
+
+def test_memory_does_not_depend_on_the_length():
+    def peak(seconds):
+        y = np.resize(mixture(8000, 2, 1)[0].astype(np.float32), 8000 * seconds)
+        tracemalloc.start()
+        blocks = in_blocks(
+            lambda block, _: harmonic_percussive(block, 8000), y, block=2**16, overlap=2**13
+        )
+        assert sum(first.size for first, _ in blocks) == y.size
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    assert peak(120) < 1.1 * peak(30)
 
 
 @pytest.mark.parametrize("n", [0, 5, 100, 101, 140, 141, 1000])
