@@ -215,13 +215,14 @@ class Evaluator:
         options = f"{self.config.options} -i {self.iter_num}{self._split_option()}"
         if self.held_out:
             return f"python3 evaluate.py {self._named(files)}{options} -O 1"
-        if self.config.experiments:
-            return f"python3 train.py {options}"
+        if self.config.given:
+            return f"python3 train.py -o {files.optimizer} {options}"
         return outputs.training_command(files, options)
 
     def _named(self, files: ModelFiles) -> str:
         """Name a model on the command line, where no experiment does."""
-        return "" if self.config.experiments else f"-m {files.model} -o {files.optimizer} "
+        model = "" if self.config.given else f"-m {files.model} "
+        return f"{model}-o {files.optimizer} "
 
     def _check_record(self, files: ModelFiles, iteration: int) -> dict:
         """Load the record of a training; refuse one that does not fit what is evaluated."""
@@ -419,7 +420,8 @@ class Evaluator:
             print("next: plot_perf_metrics.py, which finds the best thresholds for mode 3")
 
     def _load_optima(self) -> None:
-        files, chosen = self.files, self.config.options
+        files = self.files
+        chosen = self.config.options
         named = self._named(dataclasses.replace(files, model=self.model)) + chosen
         plotted = self._named(files) + chosen
         place = f"--folder {files.folder}" if self._split_option() else plotted

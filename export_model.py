@@ -48,7 +48,8 @@ def joined(recogniser: Recogniser) -> "keras.Model":
 
     shape = recogniser.parameters.patch_shape
     inputs = [keras.Input(shape, name=f"input_{i}") for i in range(len(recogniser.folders))]
-    x, pairs = inputs, recogniser.means_and_stds
+    x = inputs
+    pairs = recogniser.means_and_stds
     if pairs is not None:
         x = [standardised(y, *pair) for y, pair in zip(inputs, pairs, strict=True)]
     x = x if len(x) > 1 else x[0]
@@ -83,13 +84,15 @@ def standardised(x: "keras.KerasTensor", mean: np.ndarray, std: np.ndarray) -> "
     return keras.layers.Reshape(mean.shape)(y)
 
 
-def outputs_of(path: Path, inputs: Sequence[np.ndarray]) -> np.ndarray:
+def outputs_of(path: Path, kind: str, inputs: Sequence[np.ndarray]) -> np.ndarray:
     """Return what an exported network says of patches, fed by the names of its inputs.
 
     Parameters
     ----------
     path : Path
-        `.onnx` or `.tflite`.
+        The network.
+    kind : {'onnx', 'tflite'}
+        Format.
     inputs : sequence of np.ndarray [shape=(patches, mel bands, frames, channels)]
         In the order of the inputs' names.
 
@@ -97,7 +100,7 @@ def outputs_of(path: Path, inputs: Sequence[np.ndarray]) -> np.ndarray:
     -------
     np.ndarray [shape=(patches, labels)]
     """
-    if path.suffix == ".onnx":
+    if kind == "onnx":
         import onnxruntime
 
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -124,8 +127,7 @@ def write(network: "keras.Model", kind: str, path: Path) -> None:
     path : Path
         Where to.
     """
-    with storage.whole(path) as partial:
-        network.export(partial, format={"tflite": "litert"}.get(kind, kind), verbose=False)
+    network.export(path, format={"tflite": "litert"}.get(kind, kind), verbose=False)
 
 
 def export(recogniser: Recogniser, kind: str, folder: Path) -> tuple[Path, float]:
@@ -159,15 +161,14 @@ def export(recogniser: Recogniser, kind: str, folder: Path) -> tuple[Path, float
     inputs = [rng.normal(-3, 2, shape).astype(np.float32) for _ in network.inputs]
     wanted = network.predict(inputs, verbose=0)  # Keras exports what was called once
     try:
-        write(network, kind, path)
-        difference = float(np.abs(outputs_of(path, inputs) - wanted).max())
+        with storage.whole(path) as partial:
+            write(network, kind, partial)
+            difference = float(np.abs(outputs_of(partial, kind, inputs) - wanted).max())
+            if not difference <= TOLERANCE:
+                raise InputError(f"outputs as {kind} differ by {difference:.1e} from Keras'")
     except ImportError as error:
-        path.unlink(missing_ok=True)  # what was written, could not be compared
         what, how = error.name or error, "pip install -r requirements-export.txt"
         raise InputError(f"{what} is missing: run {how}") from None
-    if not difference <= TOLERANCE:
-        path.unlink()
-        raise InputError(f"outputs of {path} differ by {difference:.1e} from Keras': not kept")
     storage.save_json(
         folder / f"{recogniser.files.model}.json",
         {

@@ -48,7 +48,8 @@ def out_of_fold(config: Config, folds: int, *, overwrite: bool = False) -> np.nd
     np.ndarray [shape=(clips, labels)]
         Mean over trainings and patches of a clip, divided by its sum; NaN where it has no patches.
     """
-    part, name = tensors.load(config, "train"), model_files.trained_name(config, config.model)
+    part = tensors.load(config, "train")
+    name = model_files.trained_name(config, config.model)
     sums = np.zeros((len(part.files), len(part.label_names)))
     for k in range(folds):
         print(f"fold {k + 1} of {folds}")

@@ -125,8 +125,11 @@ class GenerateDataset:
         windows = (win_length, 2 * win_length, 4 * win_length)
         return self._spectrogram(filename, self._parameters(sr, windows, hop_length, num_mel))
 
-    def _parameters(self, *values: int | tuple[int, ...]) -> FeatureParameters:
-        return FeatureParameters(*values, self.duration, self.config.n_fft)
+    def _parameters(
+        self, sr: int, windows: tuple[int, ...], hop_length: int, num_mel: int
+    ) -> FeatureParameters:
+        frames, n_fft = self.duration, self.config.n_fft
+        return FeatureParameters(sr, windows, hop_length, num_mel, frames, n_fft)
 
     def _spectrogram(self, filename: str, parameters: FeatureParameters) -> np.ndarray:
         try:
@@ -164,7 +167,8 @@ class GenerateDataset:
             made_with.hop_length,
             made_with.num_mel_bands,
         )
-        spectrogram = spectrogram.reshape(*spectrogram.shape[:2], -1)  # a channel a window
+        if not several:
+            spectrogram = spectrogram[..., np.newaxis]
         patches = features.cut_patches(spectrogram, self.duration, step)
         if len(patches) == 0:
             found = (spectrogram.shape[1] - 1) * made_with.hop_length / made_with.sample_rate
@@ -273,9 +277,14 @@ class GenerateDataset:
         InputError
             If no data set is chosen, or it has no metadata: the labels of the clips are there.
         """
-        config, clips = self.config, metadata.read(self.config, "test")
-        labels, files = [clip.labels for clip in clips], [clip.filename for clip in clips]
-        pure = splits.pure_mask(labels, files, file_id, halve_by=config.halve_by, seed=config.seed)
+        clips = metadata.read(self.config, "test")
+        pure = splits.pure_mask(
+            [clip.labels for clip in clips],
+            [clip.filename for clip in clips],
+            file_id,
+            halve_by=self.config.halve_by,
+            seed=self.config.seed,
+        )
         found = []
         for half in (pure, ~pure):
             rows = np.flatnonzero(half)

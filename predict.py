@@ -142,10 +142,10 @@ def output_names(paths: Sequence[Path]) -> dict[Path, str]:
         By recording.
     """
     stems = {path: os.fsdecode(os.fsencode(path.stem)[:NAME_BYTES]) for path in paths}
-    counts = Counter([*stems.values(), page.INDEX, page.INDEX])
+    counts = Counter(stems.values())
     return {
         path: stem
-        if counts[stem] == 1 and stem == path.stem
+        if counts[stem] == 1 and stem == path.stem != page.INDEX
         else f"{stem}_{storage.digest_of(str(path.absolute()))[:8]}"
         for path, stem in stems.items()
     }
@@ -200,7 +200,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.sort not in sorts:
         known = ", ".join(sorts)
         raise InputError(f"expected --sort by one of {known}, found {arguments.sort!r}")
-    record, plural = recogniser.records[0], "s" * (len(recogniser.records) != 1)
+    record = recogniser.records[0]
+    plural = "" if len(recogniser.records) == 1 else "s"
     print(
         f"{files.model}.{files.optimizer}: {len(recogniser.records)} training{plural}, on "
         f"{record.get('trained_on', 'training data')} of {record['recipe']['data_set']}"
@@ -219,7 +220,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     _ = recogniser.networks  # what is wrong with the model is no fault of the recordings
     recogniser.warn_of_untrained()
     tables = [path for name in TABLES if (path := getattr(arguments, name))]
-    made_with = [*model[2], arguments.strategy, *(str(getattr(arguments, x)) for x in EACH)]
+    targets = [str(getattr(arguments, name)) for name in EACH]
+    made_with = [recognition.VERSION, *model[2], arguments.strategy, *targets]
     journal = recordings.Journal(tables[0] if tables else None, made_with)
     everything = recognise_all(arguments, config, model, paths, journal)
     if everything and arguments.csv:
@@ -281,7 +283,8 @@ def recognise_all(
     many = len(missing) >= MANY
     if many:
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    workers, bars = os.cpu_count() if many else 1, not (many or config.scheduler)
+    workers = os.cpu_count() if many else 1
+    bars = not (many or config.scheduler)
     tasks = [(path.absolute(), model, bars, arguments.npz is not None) for path in missing]
     results = ordered_map(recognition.recognise, tasks, workers=workers, scheduler=config.scheduler)
     everything: dict[str, Recognition] = {}

@@ -105,7 +105,8 @@ class Runner:
             except Exception as error:
                 traceback.print_exception(error, file=file)
                 code = f"{type(error).__name__}: {error}"
-        *_, last = ["", *path.read_text(encoding="utf-8", errors="replace").splitlines()]
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        last = lines[-1] if lines else ""
         if last.startswith("error: "):
             return last.removeprefix("error: ")
         return f"{script}.py ended with {code}: see {path}"

@@ -144,7 +144,7 @@ class Config:
     models_root: Path
     scheduler: str | None
     row: DataSet | None  # of DATA_SETS: other processes may know other data sets
-    experiments: tuple[str, ...] = ()  # names that -x gave, for the commands in messages
+    given: str = ""  # the options -x, and -d beside it, for the commands in messages
 
     def changed(self, values: Mapping[str, Any], source: str) -> "Config":
         """Return a copy with other parameters.
@@ -192,13 +192,13 @@ class Config:
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in (*PLACES, "row", "experiments")
+            if field.name not in (*PLACES, "row", "given")
         }
 
     @property
     def options(self) -> str:
         """The options of a command that is to use the same data, as a message names it."""
-        return " ".join(f"-x {name}" for name in self.experiments) or f"-d {self.dataset}"
+        return self.given or f"-d {self.dataset}"
 
     @property
     def data_set(self) -> DataSet:
@@ -346,9 +346,10 @@ def read(**changes: Any) -> Config:  # noqa: ANN401
     InputError
         If a parameter is out of range.
     """
-    names = {field.name for field in dataclasses.fields(Config)} - {"row", "experiments"}
+    names = {field.name for field in dataclasses.fields(Config)} - {*PLACES, "row", "given"}
+    parameters = {name: getattr(settings, name) for name in names}
     places = {name: getattr(settings, name.upper()) for name in PLACES}
-    config = Config(**{n: getattr(settings, n) for n in names - set(PLACES)}, **places, row=None)
+    config = Config(**parameters, **places, row=None)
     return config.changed(config.parameters() | changes, "settings.py")
 
 

@@ -164,7 +164,6 @@ def test_several_networks_are_averaged_against_standardised_silence():
     assert explained.baseline == pytest.approx(np.mean(of_silence), abs=1e-5)
 
 
-# --- the picture ----------------------------------------------------------------------------------
 # --- a trained model ------------------------------------------------------------------------------
 @pytest.fixture
 def song(paths):

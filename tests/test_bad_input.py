@@ -371,12 +371,6 @@ def test_damage_to_what_an_interrupted_run_left(interrupted, call, capsys, paths
     assert arrays(interrupted.parent) == uninterrupted(paths)
 
 
-# Kills itself when the patches of the fourth file are half written, the worst moment there is.
-
-
-# Sends itself and its workers what Ctrl-C sends, while these are only just starting.
-
-
 # Sends itself, or itself and its workers, a signal, while these are only just starting.
 STOPPED = """
 import os, signal, sys, threading, time

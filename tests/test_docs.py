@@ -230,4 +230,14 @@ def test_the_tutorial_s_table_is_the_readme_s():
     assert len(readme) == 8 and readme == tutorial
 
 
-# --- files for machines ---------------------------------------------------------------------------
+def test_defaults_are_those_of_the_settings():
+    pattern = r"^(\w+)\n: .*\(default: ([\d.]+)\)\.$"
+    found = dict(re.findall(pattern, text_of("docs/getting_started.md"), re.M))
+    assert len(found) == 9
+    assert {name: float(value) for name, value in found.items()} == {
+        name: read().parameters()[name] for name in found
+    }
+
+
+def test_commands_are_found():
+    assert sum(words[0] == "python3" for page in PAGES for words in commands(page)) > 50

@@ -61,8 +61,8 @@ def test_two_inputs_are_fed_by_name_and_standardised_inside(tmp_path, kind):
     assert network.predict(inputs, verbose=0) == pytest.approx(expected, abs=1e-5)
     path = tmp_path / f"network.{kind}"
     export_model.write(network, kind, path)
-    assert export_model.outputs_of(path, inputs) == pytest.approx(expected, abs=1e-5)
-    assert np.abs(export_model.outputs_of(path, inputs[::-1]) - expected).max() > 1e-4
+    assert export_model.outputs_of(path, kind, inputs) == pytest.approx(expected, abs=1e-5)
+    assert np.abs(export_model.outputs_of(path, kind, inputs[::-1]) - expected).max() > 1e-4
 
 
 def test_a_missing_package_is_one_line(tmp_path, monkeypatch):

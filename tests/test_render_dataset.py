@@ -377,3 +377,29 @@ def test_a_song_has_several_excerpts_whose_names_tell():
     # The first excerpts are named and seeded as if there were no others.
     assert [r.paths[0] for r in single] == [r.paths[0] for r in plan]
     assert [r.key for r in single] == [r.key for r in plan]
+
+
+def test_every_label_of_settings_has_programs():
+    for label in {*settings.IRMAS, *settings.IRMAS_WIND, *settings.MONOTIMBRAL, *settings.JAZZ}:
+        programs = music.INSTRUMENTS[label].programs
+        assert programs
+        assert all(0 <= program < 128 for program in programs)
+
+
+def test_taking_turns_divides_the_time():
+    notes = [music.Note(start, start + 0.5, 60, 90) for start in range(6)]
+    lines = [music.Line(program, notes) for program in (1, 2)]
+    first, second = music.take_turns(lines, 2)
+    assert [note.start for note in first.notes] == [0, 1, 4, 5]
+    assert [note.start for note in second.notes] == [2, 3]
+
+
+def test_a_pedal_holds_notes_to_the_bar_and_a_strum_spreads_a_chord():
+    song = music.Song(0, music.SCALES[0], (0,), 0.5, 8.0)  # bars of 2 s
+    notes = [music.Note(0, 0.4, 60, 90), music.Note(1, 1.4, 60, 90), music.Note(1, 1.4, 64, 90)]
+    assert [n.end for n in music.pedalled(song, notes)] == [1, 2, 2]
+    chord = [music.Note(1, 2, pitch, 90) for pitch in (64, 60, 67)]
+    played = music.strummed(np.random.default_rng(0), chord)
+    gaps = np.diff([n.start for n in played])
+    assert (gaps > 0.004).all() and (gaps < 0.041).all()
+    assert [n.pitch for n in played] in ([60, 64, 67], [67, 64, 60])

@@ -213,3 +213,22 @@ def test_what_is_separated_from_rendered_audio_says_so(jazz, call, paths):
     call("separate_sources.py", "-d", JAZZ)
     shutil.rmtree(jazz)  # the source may be moved away
     assert tensors.is_rendered(read(dataset=JAZZ))
+
+
+def test_clipping_is_said(jazz, call, capsys):
+    t = np.arange(2 * RATE) / RATE
+    square = 0.999 * np.sign(np.sin(2 * np.pi * 100 * t))
+    soundfile.write(jazz / "as" / "square.wav", square[:, None], RATE, subtype="PCM_16")
+    call("separate_sources.py", "-d", JAZZ)
+    assert "a part goes beyond full scale" in capsys.readouterr().out
+
+
+def test_a_name_that_is_no_text_is_a_name_like_others(jazz, call, capsys):
+    path = jazz / "as" / os.fsdecode(b"n\xe9.wav")
+    try:
+        next(path.parent.glob("*.wav")).rename(path)
+    except OSError:
+        pytest.skip("this file system takes text alone")
+    call("separate_sources.py", "-d", JAZZ)
+    assert "left out" not in capsys.readouterr().out
+    assert (jazz.parent / "jazz_solo" / "as" / path.name).exists()

@@ -31,3 +31,13 @@ def test_another_seed_is_another_singer():
     )
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other, atol=0.01)
+
+
+def test_the_spectrum_peaks_at_the_formants():
+    """A cascade of resonances, read at a fine grid of frequencies."""
+    formants = np.array([[730, 1090, 2440, *singing.HIGHER_FORMANTS]], dtype=float)
+    grid = np.arange(50, 3000, 5.0)
+    gains = singing._gain(grid, np.repeat(formants, len(grid), axis=0))
+    peaks = grid[1:-1][(gains[1:-1] > gains[:-2]) & (gains[1:-1] > gains[2:])]
+    np.testing.assert_allclose(peaks[:3], formants[0, :3], rtol=0.02)
+    assert singing._gain(np.array([1e-6]), formants) == pytest.approx(1)

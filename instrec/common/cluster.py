@@ -74,11 +74,15 @@ def workers(address: str) -> Iterator[tuple[Callable, Callable[[], int]]]:
             future = client.submit(_work, _RECIPE, function, task, pure=False)
             return functools.partial(_result, client, future)
 
-        @functools.lru_cache(maxsize=1)
-        def count(_period: float) -> int:  # workers come and go
-            return max(1, len(client.nthreads()))
+        number, counted = 1, -RECOUNT
 
-        yield submit, lambda: count(time.monotonic() // RECOUNT)
+        def size() -> int:
+            nonlocal number, counted
+            if time.monotonic() - counted > RECOUNT:  # workers come and go
+                number, counted = max(1, len(client.nthreads())), time.monotonic()
+            return number
+
+        yield submit, size
     except distributed.KilledWorker as error:
         raise BrokenProcessPool(_first_line(error)) from None
     except (concurrent.futures.CancelledError, CommClosedError) as error:

@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -180,7 +181,10 @@ def parse(
 
         experiment = experiments.load(name)
         config = config.changed(experiment.parameters, experiment.source)
-    config = dataclasses.replace(config, experiments=tuple(arguments.experiment))
+    given = [f"-x {shlex.quote(name)}" for name in arguments.experiment]
+    if given and getattr(arguments, "dataset", None) is not None:
+        given.append(f"-d {arguments.dataset}")
+    config = dataclasses.replace(config, given=" ".join(given))
     known = config.parameters()
     options = {n: v for n, v in vars(arguments).items() if n in known and v is not None}
     return arguments, config.changed(options, "on the command line")
@@ -232,12 +236,17 @@ def positive(name: str, value: int) -> int:
     ----------
     name : str
         What is counted, for the message.
-    value : float or None
-        What is written; None is a dash.
+    value : int
+        What was found.
 
     Returns
     -------
     int
+
+    Raises
+    ------
+    InputError
+        If it is below 1.
     """
     if value < 1:
         raise InputError(f"expected {name} to be 1 or more, found {value}")

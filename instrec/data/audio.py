@@ -149,15 +149,25 @@ def _open_plain(path: Path) -> "soundfile.SoundFile | None":  # noqa: F821
 
     if decode.adds_up(path):
         with contextlib.suppress(soundfile.LibsndfileError):
-            file = soundfile.SoundFile(_name(path))
+            file = soundfile.SoundFile(name_of(path))
             if file.subtype in EXACT:
                 return file
             file.close()
     return None
 
 
-def _name(path: Path) -> bytes | Path:
-    """Name a file to libsndfile: bytes, for a name need not be text; Windows takes no bytes."""
+def name_of(path: Path) -> bytes | Path:
+    """Name a file to libsndfile: bytes, for a name need not be text; Windows takes no bytes.
+
+    Parameters
+    ----------
+    path : Path
+        Any file.
+
+    Returns
+    -------
+    bytes or Path
+    """
     return path if os.name == "nt" else os.fsencode(path)
 
 
@@ -206,7 +216,7 @@ def format_of(path: Path) -> tuple[str, str]:
     import soundfile
 
     with contextlib.suppress(soundfile.LibsndfileError):
-        info = soundfile.info(_name(path))
+        info = soundfile.info(name_of(path))
         # Codecs within WAV and AIFF do not keep the length.
         is_plain = info.subtype in EXACT and decode.adds_up(path)
         is_kept = is_plain or info.format not in ("WAV", "WAVEX", "AIFF")

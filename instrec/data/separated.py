@@ -114,21 +114,23 @@ def separate_file(
             audio.notes() as notes,
             audio.open_audio(source) as file,
             storage.whole_set(*targets.values()) as partials,
-            audio.writing(partials[0]),
             contextlib.ExitStack() as opened,
         ):
             if file.frames == 0:
                 raise InputError("holds no audio")
             format_, subtype = kind or audio.format_of(source)
-            like = (file.samplerate, file.channels, subtype)
-            outputs = [
-                opened.enter_context(soundfile.SoundFile(path, "w", *like, format=format_))
-                for path in partials
-            ]
+            like = {"samplerate": file.samplerate, "channels": file.channels}
+            like |= {"format": format_, "subtype": subtype}
+            outputs = []
+            for path in partials:
+                with audio.writing(path):
+                    output = soundfile.SoundFile(audio.name_of(path), "w", **like)
+                outputs.append(opened.enter_context(output))
             peak, peaks = 0.0, np.zeros(len(targets))
             for y, separated in _separated(AudioFile(file), file.samplerate, targets):
-                for output, piece in zip(outputs, separated, strict=True):
-                    output.write(piece.T)
+                for path, output, piece in zip(partials, outputs, separated, strict=True):
+                    with audio.writing(path):
+                        output.write(piece.T)
                 peak = max(peak, np.abs(y).max(initial=0))
                 peaks = np.maximum(peaks, [np.abs(piece).max(initial=0) for piece in separated])
             if peak == 0:

@@ -158,8 +158,8 @@ def save_all(files: ModelFiles, drawn: Mapping[str, "Figure"]) -> None:
 
 
 def _remedy(script: str, config: Config, folder: Path, model: str, optimizer: str) -> str:
-    if config.experiments:
-        return f"python3 {script} {config.options}"
+    if config.given:
+        return f"python3 {script} {config.options} -o {optimizer}"
     id_, _ = _data_set_of(folder.parent.name)
     return f"python3 {script} -m {model} -o {optimizer} -d {id_}"
 

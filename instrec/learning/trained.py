@@ -84,7 +84,8 @@ _RULES = {
     "passes": lambda x: _is_list(x, lambda item: isinstance(item, dict)),
     "seconds": _is_number,
     "settings": lambda x: isinstance(x, dict),
-    "weights": lambda x: isinstance(x, str),
+    "separated": lambda x: isinstance(x, bool),
+    **dict.fromkeys(("weights", "trained_on"), lambda x: isinstance(x, str)),
     "means_and_stds": lambda x: x is None or isinstance(x, str),
 }
 
@@ -230,6 +231,8 @@ def load_means_and_stds(
         shape, shapes = _patch_shape(record["recipe"]), {x.shape for pair in found for x in pair}
         if shapes != {shape}:
             raise ValueError(f"expected the shape {shape}, found {shapes}")
+        if not all(np.isfinite(mean).all() and np.isfinite(1 / std).all() for mean, std in found):
+            raise ValueError("expected numbers, and deviations above 0")
     return found
 
 

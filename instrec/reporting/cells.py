@@ -111,7 +111,8 @@ def markdown_table(title: str, rows: Sequence[Mapping[str, str]]) -> str:
     """
     if not rows:
         return ""
-    columns = {name: [row.get(name, NONE) for row in rows] for row in rows for name in row}
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [row.get(name, NONE) for row in rows] for name in names}
     marks = [
         "---:" if i and all(cell == NONE or NUMBER.match(cell) for cell in cells) else "---"
         for i, cells in enumerate(columns.values())

@@ -184,11 +184,11 @@ def rendered_among(outcomes: Iterable[Outcome]) -> frozenset[str]:
     """
     done = [outcome for outcome in outcomes if outcome.record]
     found: set[str] = set()
-    for _ in done:  # a source may itself have a source
+    more = {o.experiment.id for o in done if o.rendered}
+    while more - found:  # a source may itself have a source
+        found |= more
         sources = {trained(o.experiment, o.config) for o in done if o.experiment.id in found}
-        for outcome in done:
-            if outcome.rendered or sources & {*needs(outcome.experiment, outcome.config)}:
-                found.add(outcome.experiment.id)
+        more = {o.experiment.id for o in done if sources & {*needs(o.experiment, o.config)}}
     return frozenset(found)
 
 

@@ -12,7 +12,7 @@ from instrec.common import command, storage
 from instrec.config import FeatureParameters
 from instrec.data import audio, features, separated
 from instrec.errors import InputError
-from instrec.learning import trained
+from instrec.learning import outputs, trained
 from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics, optima, scores
 from settings import NOTHING
@@ -20,6 +20,7 @@ from settings import NOTHING
 if TYPE_CHECKING:
     import pandas as pd
 
+VERSION = 2  # of what is shown as playing: raise it when that changes
 DEFAULT_THRESHOLD = 0.5  # where a model has no thresholds of its own
 STRATEGY = "s2"
 QUIET = 30  # dB below the loudest patch: what is softer does not count in strengths
@@ -118,8 +119,8 @@ class Recogniser:
         ]
         if not self.records:
             raise InputError(
-                f"expected a trained model in {files.folder}, found none: run python3 train.py "
-                f"-m {files.model} -o {files.optimizer} with its data set"
+                f"expected a trained model in {files.folder}, found none: run "
+                f"{outputs.training_command(files, '-d ID')}"
             )
         path = files.run_record(0)
         with storage.parsing(path, "train.py"):

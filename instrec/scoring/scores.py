@@ -155,8 +155,11 @@ def load(path: Path, remedy: str) -> tuple[dict, "pd.DataFrame"]:
     with storage.parsing(path, remedy):
         if not set(record["absent"]) <= set(record["recipe"]["labels"]):
             raise ValueError(f"unexpected labels {record['absent']}")
-        table = pd.DataFrame(record.pop("scores")["data"], columns=list(COLUMNS))
-        ranking = pd.DataFrame(record.pop("ranking")["data"], columns=list(RANKING_COLUMNS))
+        tables = [pd.DataFrame(**record.pop(name)) for name in ("scores", "ranking")]
+        for found, columns in zip(tables, (COLUMNS, RANKING_COLUMNS), strict=True):
+            if tuple(found.columns) != columns:
+                raise ValueError(f"unexpected columns {[*found.columns]}")
+        table, ranking = tables
         numbers = ["threshold", *MEASURES]
         table[numbers] = table[numbers].astype(float)
         if not table[list(MEASURES)].stack().between(0, 1).all():
