@@ -7,6 +7,8 @@ from pathlib import Path
 import librosa
 import numpy as np
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 song, network = sys.argv[1:]
 about = json.loads(Path(network).with_suffix(".json").read_text())
 f = about["features"]
