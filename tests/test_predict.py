@@ -288,7 +288,7 @@ def test_an_interrupted_run_of_many_goes_on(model, paths, call, capsys, monkeypa
         call(*arguments)
     assert journal.exists() and not table.exists()
     with journal.open("a") as file:
-        file.write('[["cut off')
+        file.write('\n[["cut off')
     call(*arguments)
     assert heard == ["a", "b", "c", "c", "d"] and not journal.exists()
     shown = capsys.readouterr()
@@ -297,6 +297,18 @@ def test_an_interrupted_run_of_many_goes_on(model, paths, call, capsys, monkeypa
     assert "d.wav" in (paths / "html" / "index.html").read_text()
     call(*arguments)
     assert table.read_text() == resumed and len(heard) == 9
+
+
+def test_a_journal_goes_on_after_a_line_that_was_cut(tmp_path):
+    songs = [tmp_path / "a.wav", tmp_path / "b.wav"]
+    for song in songs:
+        song.write_bytes(b"no audio")
+        journal = recordings.Journal(tmp_path / "out.csv", ["a model"])
+        journal.add(song, "not readable")
+        with journal.path.open("a") as file:
+            file.write('\n[["cut off')
+    journal = recordings.Journal(tmp_path / "out.csv", ["a model"])
+    assert [journal.known(song) for song in songs] == ["not readable"] * 2
 
 
 def test_many_recordings_are_shared_among_processes(model, paths, call, monkeypatch, capsys):

@@ -308,7 +308,7 @@ class Journal:
                     self._found[tuple(key)] = entry
         elif self.path:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(f"{head}\n")
+            self.path.write_text(head)
 
     def known(self, path: Path) -> Recognition | str | None:
         """Return what was found in a recording, if it is still the same file.
@@ -356,7 +356,7 @@ class Journal:
             entry = {name: getattr(found, name) for name in names}
             entry["table"] = found.table.reset_index().to_dict("list")
         with self.path.open("a") as file:
-            file.write(json.dumps([self._key(path), entry]) + "\n")
+            file.write(f"\n{json.dumps([self._key(path), entry])}")  # the last line may be cut
 
     def remove(self) -> None:
         """Remove the journal, once the table is written."""
