@@ -214,15 +214,15 @@ class Evaluator:
     def _training_command(self, files: ModelFiles) -> str:
         options = f"{self.config.options} -i {self.iter_num}{self._split_option()}"
         if self.held_out:
-            return f"python3 evaluate.py {self._named(files)}{options} -O 1"
+            return f"python3 evaluate.py {self._named(files.model)}{options} -O 1"
         if self.config.given:
             return f"python3 train.py -o {files.optimizer} {options}"
         return outputs.training_command(files, options)
 
-    def _named(self, files: ModelFiles) -> str:
+    def _named(self, model: str) -> str:
         """Name a model on the command line, where no experiment does."""
-        model = "" if self.config.given else f"-m {files.model} "
-        return f"{model}-o {files.optimizer} "
+        option = "" if self.config.given else f"-m {model} "
+        return f"{option}-o {self.files.optimizer} "
 
     def _check_record(self, files: ModelFiles, iteration: int) -> dict:
         """Load the record of a training; refuse one that does not fit what is evaluated."""
@@ -422,8 +422,8 @@ class Evaluator:
     def _load_optima(self) -> None:
         files = self.files
         chosen = self.config.options
-        named = self._named(dataclasses.replace(files, model=self.model)) + chosen
-        plotted = self._named(files) + chosen
+        named = self._named(self.model) + chosen
+        plotted = self._named(files.model) + chosen
         place = f"--folder {files.folder}" if self._split_option() else plotted
         ensemble = " --ensemble" if self.ensemble and len(self.members) == 1 else ""
         remedy = (

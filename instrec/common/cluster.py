@@ -9,6 +9,7 @@ import contextlib
 import functools
 import importlib.metadata
 import logging
+import math
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -74,7 +75,7 @@ def workers(address: str) -> Iterator[tuple[Callable, Callable[[], int]]]:
             future = client.submit(_work, _RECIPE, function, task, pure=False)
             return functools.partial(_result, client, future)
 
-        number, counted = 1, -RECOUNT
+        number, counted = 1, -math.inf
 
         def size() -> int:
             nonlocal number, counted

@@ -231,7 +231,8 @@ def load_means_and_stds(
         shape, shapes = _patch_shape(record["recipe"]), {x.shape for pair in found for x in pair}
         if shapes != {shape}:
             raise ValueError(f"expected the shape {shape}, found {shapes}")
-        if not all(np.isfinite(mean).all() and np.isfinite(1 / std).all() for mean, std in found):
+        is_finite = all(np.isfinite(x).all() for pair in found for x in pair)
+        if not is_finite or not all((std > 0).all() for _, std in found):
             raise ValueError("expected numbers, and deviations above 0")
     return found
 
