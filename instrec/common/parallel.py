@@ -85,12 +85,13 @@ def _processes(workers: int) -> Iterator[tuple[Callable, Callable[[], int]]]:
     try:
         yield submit, lambda: workers
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        with _interrupt_held():  # a second Ctrl-C would leave workers that nobody tells to end
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextlib.contextmanager
 def _interrupt_held() -> Iterator[None]:
-    """Block Ctrl-C in workers that start here, who inherit that; this process hears it after.
+    """Hold Ctrl-C back: this process hears it after, and workers that start here inherit that.
 
     Windows cannot: there, workers that are only just starting complain of it.
     """
