@@ -85,7 +85,7 @@ def test_the_residual_network_hears_neither_gain_nor_what_is_60_db_softer():
     hiss = patches.copy()
     hiss[:, 100:] = -7
     np.testing.assert_allclose(model.predict(hiss, verbose=0), expected, atol=1e-5)
-    assert not np.allclose(model.predict(patches * 0.5, verbose=0), expected, atol=1e-3)
+    assert not np.allclose(model.predict(patches * 0.5, verbose=0), expected, atol=1e-4)
 
 
 def test_a_file_of_keras_in_the_home_folder_changes_no_network(tmp_path):
