@@ -35,6 +35,7 @@ LOUDNESS = (-26, -14)  # dB, range of a recording's level
 BACKING = (-22, -10)  # dB, range of the accompaniment's level against the lead's
 BAND = (-18, 4)  # dB, likewise of expressive recordings
 MIN_LEAD = -15  # dB: how far a lead, rests and all, may fall in a clip below its level as it plays
+ATTEMPTS = 64  # at a song: three leads are heard in all of three short clips in a third of them
 MIN_RMS = 1e-4  # of a lead as it is rendered: below, the SoundFont lacks the program
 SUNG = 0.85  # share of expressive voices that are synthesised instead of a SoundFont's
 ELECTRIC_ORGANS = (16, 18)  # drawbar, rock: they swell and tremble; pipes can't
@@ -270,7 +271,7 @@ def perform(recording: Recording, soundfont: bytes | Path) -> np.ndarray:
     InputError
         If an instrument stays silent, as it does when the SoundFont lacks it.
     """
-    for attempt in range(8):  # now and then a lead rests through a clip
+    for attempt in range(ATTEMPTS):  # now and then a lead rests through a clip
         # From 1: a stream's seed may end in zeros, and the key alone drew the plan.
         rng = np.random.default_rng([*recording.key, 1 + attempt])
         leads, accompaniment = play(rng, recording, soundfont)

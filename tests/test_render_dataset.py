@@ -194,6 +194,13 @@ def test_a_silent_lead_is_noticed():
     assert not synthesis.is_heard(1e-6 * noise, 1)
 
 
+def test_a_song_is_drawn_until_all_its_leads_are_heard(soundfont):
+    """Three leads, each in all of three clips: of this song's draws, the ninth is the first."""
+    plan = planning.plan_irmas_test(settings.IRMAS, 600, 0, (5, 20), 3)
+    song = next(song for song in plan if song.labels == ("cla", "org", "vio"))
+    assert synthesis.perform(song, soundfont).shape == (3, song.frames, 2)
+
+
 @pytest.mark.parametrize("label", music.INSTRUMENTS)
 def test_leads_stay_in_range_and_are_not_accompanied_by_themselves(label):
     instrument = music.INSTRUMENTS[label]
