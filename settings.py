@@ -49,6 +49,7 @@ standardise = False  # by mean and deviation of the training patches (thesis 5.5
 schedule = "constant"  # of the learning rate, or 'cosine': up in 5 % of nb_epochs, then down to 0
 augmentation = ""  # names of instrec/learning/augmentation.py, such as 'room noise'
 iter_num = 3  # runs from different random weights; results are averaged over them
+precision = "float32"  # of training, or 'mixed_bfloat16': faster where a processor computes with it
 ensemble = False  # whether evaluation averages the outputs of the runs instead (Han et al. 2017)
 
 # --- transfer learning (thesis 5.9) ---------------------------------------------------------------
@@ -66,6 +67,7 @@ CHOICES = {
     "halve_by": ("patch", "clip", "song"),
     "class_weight": ("y", "n"),
     "schedule": ("constant", "cosine"),
+    "precision": ("float32", "mixed_bfloat16"),
     "transfer_passes": (1, 2),
     "transfer_output": ("sigmoid", "softmax"),
 }

@@ -200,7 +200,7 @@ class Trainer:
         from instrec.learning.backend import keras
 
         keras.utils.set_random_seed(recipe["run_seed"])
-        network = keras.models.clone_model(self.model)  # new random weights
+        network = self._new_network(recipe["precision"])
         if self.source is not None:
             self.source.copy_weights(iteration, network)
         history, first, variables = np.empty(0, dtype=model_files.HISTORY_TYPE), 1, None
@@ -224,6 +224,19 @@ class Trainer:
             history = saver.history
         if backend.is_first():
             self._finish(network, saver, time.perf_counter() - started)
+
+    def _new_network(self, precision: str) -> "keras.Model":
+        """Return the network with new random weights, to compute in a precision (a Keras policy).
+
+        Its weights, and what its output layer computes, stay in float32.
+        """
+        from instrec.learning.backend import keras
+
+        def new_layer(layer: "keras.Layer") -> "keras.Layer":
+            policy = {} if layer is self.model.layers[-1] else {"dtype": precision}
+            return layer.from_config(layer.get_config() | policy)
+
+        return keras.models.clone_model(self.model, clone_function=new_layer)
 
     def _compile(
         self, network: "keras.Model", recipe: dict, *, learning_rate: float, frozen: bool
@@ -291,7 +304,7 @@ class Trainer:
 
         recipe, history, iteration = saver.recipe, saver.history, saver.iteration
         with storage.whole(self.files.structure(iteration)) as partial:
-            partial.write_text(network.to_json() + "\n", encoding="utf-8")
+            partial.write_text(self.model.to_json() + "\n", encoding="utf-8")  # it is in float32
         storage.save_array(self.files.history(iteration), history)
         best = int(np.argmax(history["val_accuracy"]))
         last_pass = np.count_nonzero(history["training_pass"] == len(recipe["passes"]))
@@ -356,6 +369,7 @@ class Trainer:
             "class_weight": "n" if self.data_dist is None else "y",
             "schedule": config.schedule,
             "augmentation": config.augmentation,
+            "precision": config.precision,
             "run_seed": config.seed + iteration,
         }
 

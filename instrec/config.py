@@ -132,6 +132,7 @@ class Config:
     schedule: str
     augmentation: str
     iter_num: int
+    precision: str
     ensemble: bool
 
     transfer_from: str

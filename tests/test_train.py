@@ -125,6 +125,10 @@ def weights_of(path):
     return keras.models.load_model(path).get_weights()
 
 
+def trained_network(files):
+    return trained.load_network(files, 0, "")
+
+
 def test_killed_training_goes_on_to_the_same_history_and_weights(tiny, tmp_path):
     """More kills, at any moment, in tests/faults/test_killed.py."""
     process = start_training(tmp_path)
@@ -150,7 +154,7 @@ def test_killed_training_goes_on_to_the_same_history_and_weights(tiny, tmp_path)
         np.testing.assert_array_equal(first, second)
 
 
-VARIED = {"schedule": "cosine", "augmentation": "noise start"}
+VARIED = {"schedule": "cosine", "augmentation": "noise start", "precision": "mixed_bfloat16"}
 
 
 @pytest.mark.parametrize("optimizer", ("adam", "sgd"))
@@ -187,6 +191,17 @@ def test_each_variant_changes_the_training_and_is_in_its_record(tiny, name):
     assert record_of(files)["recipe"][name] == VARIED[name]
     with pytest.raises(InputError, match=f"{name}: .*--overwrite"):
         train_tiny(epochs=2, name="varied")
+
+
+def test_a_network_trained_in_half_precision_is_like_any_other_afterwards(tiny):
+    """Its weights, its structure and what it answers are in single precision."""
+    plain = trained_network(train_tiny(epochs=8))
+    with changed({"precision": "mixed_bfloat16", "name": "half"}):
+        half = trained_network(train_tiny(epochs=8))
+    assert {layer.compute_dtype for layer in half.layers} == {"float32"}
+    patches = np.random.default_rng(0).normal(size=(16, *plain.input_shape[1:]))
+    difference = np.abs(half.predict(patches, verbose=0) - plain.predict(patches, verbose=0))
+    assert 0 < difference.max() < 0.1
 
 
 def test_the_cosine_schedule_rises_and_falls_over_all_steps():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Parameters that make a trained model a variant of its network's plain one.
 VARIANT = ("split_by", "balanced", "patience", "class_weight", "standardise")
-VARIANT += ("learning_rate", "alpha", "schedule", "augmentation")
+VARIANT += ("learning_rate", "alpha", "schedule", "augmentation", "precision")
 VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
 
 
