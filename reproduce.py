@@ -429,7 +429,7 @@ def write_report(
                 copy_figure(Path(path), folder / "figures" / file_name)
                 outcome.figures[name] = f"figures/{file_name}"
     parameters = read().changed(chosen.parameters, chosen.source).parameters()
-    names = ("nb_epochs", "batch_size", "iter_num", "learning_rate", "seed")
+    names = ("nb_epochs", "batch_size", "iter_num", "learning_rate", "precision", "seed")
     made_with = storage.environment("numpy", "matplotlib", "pillow")
     about = {
         "scale": f"{scale}: {chosen.title}",
