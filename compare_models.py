@@ -36,6 +36,13 @@ from instrec.reporting.comparison import (
     plot_improvement,
 )
 
+# What the notes of `load_tables` mean.
+NOTES = {
+    "rendered": "rendered audio, not the data set of that name",
+    "incomplete": "a part of the test data",
+    "replaced": "of networks that were trained anew since, or are not there: run evaluate.py again",
+}
+
 
 def in_ipython() -> bool:
     """Tell whether the terminal program of IPython runs this.
@@ -109,10 +116,11 @@ def main(argv: Sequence[str] | None = None, namespace: dict[str, Any] | None = N
         for name in Results._fields[:4]:
             print(f"\n{name}")
             print(getattr(frames, name).dropna().to_string(float_format="{:.3f}".format))
-    _, _, rendered = load_tables(config.models_root)
-    if rendered:
-        keys = sorted({key for key, _ in rendered})
-        print(f"note: rendered audio, not the data set of that name: {', '.join(keys)}")
+    _, _, notes = load_tables(config.models_root)
+    for kind, meaning in NOTES.items():
+        of_kind = [f"{key}/{model}" for (key, model), note in notes.items() if kind in note]
+        if of_kind:
+            print(f"note: {meaning}: {', '.join(of_kind)}")
 
 
 def _plot(arguments: argparse.Namespace, config: Config) -> None:

@@ -20,6 +20,7 @@ one model with --ensemble; its results lie under ensemble_<model name>.
 
 import collections
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ from instrec.config import Config, read
 from instrec.data import tensors
 from instrec.errors import InputError
 from instrec.figures import launchers
-from instrec.learning import model_files, outputs, trained, variants
+from instrec.learning import model_files, outputs, trained, transfer, variants
 from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics, optima, scores
 
@@ -104,9 +105,10 @@ class Evaluator:
             raise InputError(f"expected a training share between 0 and 1, found {split}")
         self.split = split
         # Networks of another split lie apart, and their results with them; but the confusion
-        # matrices of a held-out half stand in for the model's own.
+        # matrices of a held-out half, if it is the published one, stand in for the model's own.
         self.ensemble = config.ensemble or len(self.members) > 1
-        name, apart = config.result_name(model_str), None if self.held_out else split
+        name = config.result_name(model_str)
+        apart = None if self.held_out and split == self._default_split else split
         self.files = model_files.model_files(config, name, optimizer_str, apart)
         self._found = scores.Found(config.key, name, optimizer_str)
         # By strategy (or 'patch') and training: what mode 1 finds, and for each clip how many
@@ -149,6 +151,11 @@ class Evaluator:
             half = "development" if self.op_mode == 2 else "pure"
             self.half = f"{half} half of the {self.tensors.kind}test data"
         self.rows = np.flatnonzero(chosen)
+        if len(self.rows) == 0:
+            raise InputError(
+                f"{self.data_set.title} has no clip in its {self.half}: add clips and run "
+                f"create_encoding.py and generate_dataset.py {self.config.options}"
+            )
         # Of the pure and the development half it is the same, as they are of one split.
         self.split_digest = storage.digest_of(mask.tolist())
         # A clip is a run of patches of one file.
@@ -249,6 +256,9 @@ class Evaluator:
         if "imported" in record:
             print(f"warning: {files.model} is imported: these clips may have trained it")
             wanted = {name: wanted[name] for name in wanted if name in record["recipe"]}
+        source = record["recipe"].get("transfer_from")
+        if self.held_out and source and transfer.shares_audio(source[0], self.data_set):
+            print(f"warning: {files.model} starts from {source[0]}, which these clips trained, too")
         different = storage.mismatches(record, wanted)
         if different:
             raise InputError(
@@ -420,15 +430,13 @@ class Evaluator:
             print("next: plot_perf_metrics.py, which finds the best thresholds for mode 3")
 
     def _load_optima(self) -> None:
-        files = self.files
-        chosen = self.config.options
-        named = self._named(self.model) + chosen
-        plotted = self._named(files.model) + chosen
-        place = f"--folder {files.folder}" if self._split_option() else plotted
+        files, chosen, split = self.files, self.config.options, self._split_option()
         ensemble = " --ensemble" if self.ensemble and len(self.members) == 1 else ""
+        folder = f"--folder {shlex.quote(str(files.folder))}"
+        place = folder if split else self._named(files.model) + chosen
         remedy = (
-            f"python3 evaluate.py {named}{ensemble} -O 2 -i {self.iter_num}"
-            f"{self._split_option()}, then python3 plot_perf_metrics.py {place}"
+            f"python3 evaluate.py {self._named(self.model)}{chosen}{ensemble} -O 2 "
+            f"-i {self.iter_num}{split}, then python3 plot_perf_metrics.py {place}"
         )
         recipe, self.optima, _ = optima.load(files.optima, self.data_set.labels, remedy)
         if storage.differences(recipe, self.recipe):
@@ -473,7 +481,7 @@ def evaluate_model(
     if planned.held_out:
         print(f"training on {planned.split:.0%} of the training data for confusion matrices")
         for member in planned.members:
-            network, variant = variants.variant_of(config, member, optimizer)
+            network, variant = variants.variant_of(config, member, optimizer, split)
             now = config.parameters()
             different = [f"{n} {v!r}" for n, v in variant.items() if now[n] != v]
             if different:
@@ -517,12 +525,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     command.add_training_options(parser)
     arguments, config = command.parse(parser, argv)
     training = (arguments.nb_epochs, arguments.batch_size, arguments.class_weight)
-    if arguments.op_mode != 1 and (training != (None,) * 3 or arguments.overwrite):
-        raise InputError("-e, -b, -c and --overwrite are for mode 1, the only one that trains")
     config = command.choose_data_set(config)
+    trains = arguments.op_mode == 1 and config.data_set.multi_label_test
+    if training != (None,) * 3 and not trains or arguments.overwrite and arguments.op_mode != 1:
+        raise InputError("-e, -b, -c and --overwrite are for mode 1, where that trains (see -h)")
     name, optimizer = model_files.trained_model(config, arguments.model)
     for member in name.split("+") if arguments.class_weight else ():
-        weighted = variants.variant_of(config, member, optimizer)[1].get("class_weight")
+        _, variant = variants.variant_of(config, member, optimizer, arguments.split)
+        weighted = variant.get("class_weight")
         if weighted not in (None, arguments.class_weight):
             raise InputError(f"{member} was trained with -c {weighted}: so is its half")
     evaluate_model(

@@ -427,7 +427,8 @@ class GenerateDataset:
         if sum(counts) == 0:
             first = writer.done[0]
             raise InputError(
-                f"none of {len(filenames)} files in {self.config.data_path} could be used; the "
+                f"none of {len(filenames)} files in "
+                f"{self.config.data_path / self.config.data_set.folders[0]} could be used; the "
                 f"first, {first['file']}: {first['reason']}. Mend them and run "
                 f"python3 generate_dataset.py {self.config.options}"
             )

@@ -25,6 +25,7 @@ from instrec.scoring import metrics, scores
 from instrec.scoring.optima import Optima, of_each
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 # By strategy, 'global' or 'classwise', and average or label: [trainings x thresholds].
@@ -116,19 +117,22 @@ def draw(f_scores: FScores, optima: Optima, absent: list[str], title: str) -> di
     return drawn
 
 
-def draw_labels(files: ModelFiles) -> "Figure":
+def draw_labels(files: ModelFiles, record: dict, table: "pd.DataFrame") -> "Figure":
     """Draw the final scores of each label.
 
     Parameters
     ----------
     files : ModelFiles
-        Where its files are.
+        The trained model.
+    record : dict
+        What made the scores.
+    table : pandas.DataFrame
+        The scores, with the columns `scores.COLUMNS`.
 
     Returns
     -------
     Figure
     """
-    record, table = scores.load(files.scores, "evaluate.py -O 3")
     labels = record["recipe"]["labels"]
     rows = table[table["kind"] == "classwise"]
     rows = rows.pivot(index=["strategy", "training"], columns="name", values=list(scores.MEASURES))
@@ -192,7 +196,11 @@ def plot(files: ModelFiles, remedy: str) -> None:
     title = f"{plotting.heading(files)}\n{plotting.origin(record)}"
     drawn = draw(f_scores, optima, record["absent"], title)
     if files.scores.exists():
-        drawn["labels"] = draw_labels(files)
+        final, table = scores.load(files.scores, "evaluate.py -O 3")
+        if final["recipe"]["weights"] == record["recipe"]["weights"]:
+            drawn["labels"] = draw_labels(files, final, table)
+        else:
+            print(f"note: {files.scores} is of other networks, until evaluate.py -O 3 runs again")
     plotting.save_all(files, drawn)
 
 

@@ -2,7 +2,7 @@
 """Run the experiments of experiments/ and report them beside what was published.
 
   python3 reproduce.py --list                      what there is
-  python3 reproduce.py --scale demo                all of them, on rendered demo data
+  python3 reproduce.py --scale demo                those with a published change, on rendered audio
   python3 reproduce.py irmas_harm jazz_solo        two of them, and those they are compared with
   python3 reproduce.py                             all, on the audio in DATA_PATH of settings.py
 

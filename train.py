@@ -154,7 +154,8 @@ class Trainer:
         name, writes = f"{self.name}.{self.optimizer}", backend.is_first()
         lock = storage.lock(self.files.folder, f"models {name}", name=f"{name}.")
         with lock if writes else contextlib.nullcontext():
-            for iteration in range(iter_num):
+            # One beyond them, trained otherwise, would be taken for one more of these.
+            for iteration in sorted({*range(iter_num), *self.files.finished()}):
                 recipe = self._recipe(epochs, batch, iteration)
                 record, state = self.files.run_record(iteration), self.files.state(iteration)
                 try:
@@ -171,7 +172,7 @@ class Trainer:
                         state.unlink(missing_ok=True)
                 if is_trained:
                     state.unlink(missing_ok=True)  # a kill may have come just before
-                else:
+                elif iteration < iter_num:
                     self._train_anew(recipe, iteration, saved)
 
     def _check_trained(self, iteration: int, recipe: dict) -> None:
@@ -446,7 +447,7 @@ def _refuse_different(path: Path, recipe: dict, wanted: dict) -> None:
     if different:
         raise InputError(
             f"{path.name} was trained with other settings or data than today's "
-            f"({'; '.join(different)}): add --overwrite to replace it"
+            f"({'; '.join(different)}): add --overwrite to replace it, or --name to keep both"
         )
 
 

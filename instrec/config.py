@@ -23,6 +23,7 @@ from settings import DATA_SETS, DataSet
 ENSEMBLE = "ensemble_"
 HALVED_BY = {"patch": "halved_by_patch_", "clip": "", "song": "halved_by_song_"}
 RESULT_PREFIXES = (ENSEMBLE, HALVED_BY["patch"], HALVED_BY["song"])
+RESERVED = (*RESULT_PREFIXES, "figures")  # what no trained model's name can start with
 PLACES = ("data_path", "feature_path", "models_root", "scheduler")  # in capitals in settings.py
 PRETRAINED = "rendered_1024/model_residual.adam"  # the model that comes with the code
 
@@ -304,10 +305,10 @@ class Config:
             name += "_softmax" if self.transfer_output == "softmax" else ""
         if name in networks and (name != network or self.transfer_from):
             raise InputError(f"{name} is the name of a network as it is: give this model another")
-        if not re.fullmatch(r"\w[\w-]*", name) or name.startswith(RESULT_PREFIXES):
+        if not re.fullmatch(r"\w[\w-]*", name) or name.startswith(RESERVED):
             raise InputError(
-                f"expected a name of letters, digits, - and _ that does not start with {ENSEMBLE}, "
-                f"found {name!r}"
+                "expected a name of letters, digits, - and _ that does not start with "
+                f"{' or '.join(RESERVED)}, found {name!r}"
             )
         return name
 
@@ -393,9 +394,9 @@ def _check(config: Config, source: str) -> None:
     """Refuse parameters out of range."""
     counts = "sample_rate stft_window n_fft hop_length num_mel_bands nb_epochs batch_size iter_num"
     # name: what is expected, and whether it is that
-    not_negative = ("patience", "learning_rate", "transfer_learning_rate")
+    not_negative = ("patience", "learning_rate", "transfer_learning_rate", "alpha")
     rules = dict.fromkeys(counts.split(), ("a whole number above 0", lambda x: x > 0))
-    rules |= dict.fromkeys(not_negative, ("0 or more", lambda x: x >= 0))
+    rules |= dict.fromkeys(not_negative, ("0 or more", lambda x: 0 <= x < float("inf")))
     rules |= {
         # Keras takes 32 bits, and each training adds its number.
         "seed": ("a whole number from 0 to 2**31", lambda x: 0 <= x <= 2**31),

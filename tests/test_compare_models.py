@@ -145,10 +145,10 @@ def test_improvement_in_points(three_models, monkeypatch):
 
 def test_rendered_audio_is_named_wherever_scores_are(three_models, call, capsys):
     write_scores(1, "model_leaky", "sgd", half="pure half of the rendered test data")
-    _, _, rendered = comparison.load_tables(settings.MODELS_ROOT)
-    assert rendered == {("irmas_1024", "model_leaky.sgd")}
+    _, _, notes = comparison.load_tables(settings.MODELS_ROOT)
+    assert notes == {("irmas_1024", "model_leaky.sgd"): "rendered"}
     sides = [comparison.Side("irmas_1024", f"model_leaky{end}", "one") for end in ("", ".sgd")]
-    assert ["rendered" in side.title(rendered) for side in sides] == [False, True]
+    assert ["rendered" in side.title(notes) for side in sides] == [False, True]
     call("compare_models.py")
     assert "note: rendered audio" in capsys.readouterr().out
 

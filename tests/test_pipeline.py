@@ -47,7 +47,7 @@ def test_data_sets_of_every_kind_run_through_all_scripts(paths, call, monkeypatc
     extract(dataset)
     call("train.py", *named, *short, "-c", "y")
     if dataset == 2:
-        call("evaluate.py", *named, *short, "-O", 1)
+        call("evaluate.py", *named, "-i", 1, "-O", 1)
         call("plot_conf_mat.py", *named)
     call("evaluate.py", *named, "-i", 1, "-O", 2)
     call("plot_perf_metrics.py", *named)

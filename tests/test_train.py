@@ -245,7 +245,7 @@ def test_a_run_that_has_not_learnt_says_so(tiny, capsys):
     settings.learning_rate = 0.0
     train_tiny(epochs=1)
     shown = capsys.readouterr().out
-    assert "warning: this training has not learnt" in shown and "-b 32" in shown
+    assert "warning: this training has not learnt" in shown and "(-b)" in shown
     settings.learning_rate = 0.01
     settings.seed = 1
     train_tiny(epochs=30, batch=4, overwrite=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instrec.common import command, storage
-from instrec.config import Config
+from instrec.config import ENSEMBLE, RESULT_PREFIXES, Config
 from instrec.errors import InputError, is_plain_name
 from instrec.figures import style
 from instrec.learning import model_files
@@ -73,6 +73,8 @@ def _find_results(
             model = model_files.trained_name(config, config.model)
             if ending != "run.json":  # of what came after training
                 model = config.result_name(model)
+        elif "+" in model and not model.startswith(RESULT_PREFIXES):
+            model = config.result_name(model)
         if not is_plain_name(model):
             raise InputError(f"expected the name of a model, found {model!r}")
         folder = command.choose_data_set(config).model_folder / model
@@ -86,7 +88,9 @@ def _find_results(
         wanted = f"{model or folder.name}.{optimizer or '<optimizer>'}*.{ending}"
         names = (model or folder.name, optimizer or "<adam|sgd>")
         missing = _remedy(remedy, config, folder, *names)
-        raise InputError(f"expected {folder / wanted}, found nothing: run {missing}")
+        beside = [path.parent for path in sorted(folder.glob(f"split_*/*.{ending}"))]
+        hint = f"; that of another split is plotted by --folder {beside[0]}" if beside else ""
+        raise InputError(f"expected {folder / wanted}, found nothing: run {missing}{hint}")
     for names in found:
         yield ModelFiles(folder, *names)
 
@@ -103,8 +107,8 @@ def heading(files: ModelFiles) -> str:
     -------
     str
     """
-    key = files.folder.parent.name
-    return f"{_data_set_of(key)[1]} · {files.model} · {files.optimizer}"
+    key, apart = _place_of(files.folder, files.model)
+    return " · ".join([_data_set_of(key)[1], files.model, files.optimizer, *apart])
 
 
 def origin(content: dict, counted: str = "clips") -> str:
@@ -121,7 +125,10 @@ def origin(content: dict, counted: str = "clips") -> str:
     -------
     str
     """
-    number, spread = content[counted], trainings(content["iterations"])
+    number, members = content[counted], len(content["recipe"]["weights"])
+    spread = trainings(content["iterations"])
+    if content["iterations"] < members:  # an ensemble
+        spread = f"averaged outputs of {members} trainings"
     return f"{content['half']}, {number:,} {counted}, {spread}"
 
 
@@ -158,10 +165,25 @@ def save_all(files: ModelFiles, drawn: Mapping[str, "Figure"]) -> None:
 
 
 def _remedy(script: str, config: Config, folder: Path, model: str, optimizer: str) -> str:
+    key, apart = _place_of(folder, model)
+    options = f" -s {apart[0].removeprefix('split_')}" if apart else ""
     if config.given:
-        return f"python3 {script} {config.options} -o {optimizer}"
-    id_, _ = _data_set_of(folder.parent.name)
-    return f"python3 {script} -m {model} -o {optimizer} -d {id_}"
+        return f"python3 {script} {config.options} -o {optimizer}{options}"
+    id_, _ = _data_set_of(key)
+    names = model
+    for prefix in RESULT_PREFIXES:
+        names = names.removeprefix(prefix)
+    if ENSEMBLE in model and "+" not in names:
+        options += " --ensemble" if script != "train.py" else ""
+    if script == "train.py":
+        names = names.split("+")[0]
+    return f"python3 {script} -m {names} -o {optimizer} -d {id_}{options}"
+
+
+def _place_of(folder: Path, model: str) -> tuple[str, list[str]]:
+    """Return the result key of a folder, and the name of one within its model's, if it is that."""
+    apart = [] if folder.name == model else [folder.name]
+    return (folder.parent if apart else folder).parent.name, apart
 
 
 def _data_set_of(key: str) -> tuple[int | str, str]:

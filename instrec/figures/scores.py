@@ -4,7 +4,7 @@ Conventions: f-scores are [trainings x thresholds], matrices [trainings x true x
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -208,7 +208,12 @@ def improvement_bars(
     )
     for row, strategy in zip(drawn, strategies, strict=True):
         for axes, (panel, found) in zip(row, panels.items(), strict=True):
-            _bars_of_measures(axes, names[panel], found[strategy], "%+.1f")
+            # Adding 0 makes 0 of what rounds to -0.
+            _bars_of_measures(
+                axes, names[panel], found[strategy], lambda x: f"{round(x, 1) + 0:+.1f}"
+            )
+            low, high = axes.get_ylim()
+            axes.set_ylim(min(low, -1), max(high, 1))  # no axis of differences by rounding
             axes.axhline(0, color="black", linewidth=0.8)
             axes.set_title(f"{panel}, strategy {strategy}")
         row[0].set_ylabel("improvement in points")
@@ -242,7 +247,9 @@ def label_bars(
     for axes, (strategy, found) in zip(rows, scores.items(), strict=True):
         _bars_of_measures(axes, [full_name(label) for label in labels], found, "%.2f")
         axes.tick_params(axis="x", labelrotation=20)
-        axes.set(title=f"strategy {strategy}", ylim=(0, 1.2), ylabel="share of 1")
+        highest = max(np.max(mean + deviation) for mean, deviation in found.values())
+        axes.set(title=f"strategy {strategy}", ylabel="share of 1")
+        axes.set_ylim(0, max(1.2, highest + 0.2))  # room for the numbers above the bars
         axes.set_yticks(np.linspace(0, 1, 6))
     legend_below(figure, rows[0])
     return figure
@@ -287,7 +294,7 @@ def _bars_of_measures(
     axes: "Axes",
     names: Sequence[str],
     measures: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    form: str,
+    form: str | Callable[[float], str],
 ) -> None:
     width, positions = 0.84 / len(measures), np.arange(len(names))
     for i, (measure, (values, deviations)) in enumerate(measures.items()):
@@ -343,7 +350,7 @@ def history(histories: Sequence[np.ndarray], title: str) -> "Figure":
         if min(lengths) < max(lengths):
             axes.plot([], [], color=GREY, linewidth=0.8, linestyle=":", label="end of a training")
         axes.set(title=quantity, xlabel="epoch")
-        axes.margins(x=0.02)
+        axes.margins(x=0.02, y=0.05)
         axes.set_ylim(bottom=0, top=1 if quantity == "accuracy" else None)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend_below(figure, axes)

@@ -134,8 +134,8 @@ def warn_unless_learnt(record: dict) -> None:
         print(
             "warning: this training has not learnt: its best validation accuracy "
             f"{record['best_accuracy']:.3f} is not clearly above chance ({record['chance']:.3f}). "
-            "Change what it starts from: -m model_leaky instead of model_baseline, a smaller batch "
-            "(-b 32), more epochs (-e), or a smaller learning_rate in settings.py"
+            "What may help: a smaller batch (-b), more epochs (-e), a smaller learning_rate in "
+            "settings.py, or another network (model_leaky learns where model_baseline does not)"
         )
 
 

@@ -4,9 +4,10 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from instrec.common import storage
-from instrec.config import Config
+from instrec.config import Config, parse_source
 from instrec.errors import InputError
 from instrec.learning import model_files, trained
+from settings import DATA_SETS, DataSet
 
 if TYPE_CHECKING:
     import keras
@@ -140,6 +141,24 @@ def chosen_source(config: Config, network: str | None) -> TransferSource | None:
             f"{config.transfer_from} was not standardised: what starts from it cannot be"
         )
     return source
+
+
+def shares_audio(source: str, data_set: DataSet) -> bool:
+    """Tell whether a trained model is of the same audio as a data set, or was separated from it.
+
+    Parameters
+    ----------
+    source : str
+        The model, as `transfer_from` names it.
+    data_set : DataSet
+        A row of DATA_SETS.
+
+    Returns
+    -------
+    bool
+    """
+    name, _, _ = parse_source(source)[0].rpartition("_")
+    return any(row.name == name and row.root == data_set.root for row in DATA_SETS.values())
 
 
 def passes(config: Config, source: TransferSource | None) -> list[dict]:

@@ -18,7 +18,9 @@ VARIANT += ("learning_rate", "alpha", "schedule", "augmentation", "precision")
 VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
 
 
-def variant_of(config: Config, name: str, optimizer: str) -> tuple[str | None, dict[str, Any]]:
+def variant_of(
+    config: Config, name: str, optimizer: str, split: float | None = None
+) -> tuple[str | None, dict[str, Any]]:
     """Return the network of a trained model, and the parameters that make it the variant it is.
 
     Those come from the record of its training; of what is not trained yet, from `config`.
@@ -29,6 +31,8 @@ def variant_of(config: Config, name: str, optimizer: str) -> tuple[str | None, d
         It names the data set.
     name, optimizer : str
         The trained model.
+    split : float, optional
+        Share that trained it; where nothing was trained on that, the plain one counts.
 
     Returns
     -------
@@ -36,7 +40,9 @@ def variant_of(config: Config, name: str, optimizer: str) -> tuple[str | None, d
     parameters : dict
         By name.
     """
-    files = model_files.model_files(config, name, optimizer)
+    files = model_files.model_files(config, name, optimizer, split)
+    if not files.run_record(0).exists():
+        files = model_files.model_files(config, name, optimizer)
     path = files.run_record(0)
     if not path.exists():
         return (name if name in models.model_names() else config.model), {}

@@ -1,7 +1,8 @@
 """All models beside each other: their final scores as frames, and how much better one is."""
 
+import contextlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,7 +39,9 @@ class Results(NamedTuple):
     ranking_dev: "pd.DataFrame"
 
 
-def load_tables(models_root: Path) -> tuple["pd.DataFrame", "pd.DataFrame", set[tuple[str, str]]]:
+def load_tables(
+    models_root: Path,
+) -> tuple["pd.DataFrame", "pd.DataFrame", dict[tuple[str, str], str]]:
     """Read the final scores of all models as they are stored; what is damaged is named.
 
     Parameters
@@ -49,10 +52,11 @@ def load_tables(models_root: Path) -> tuple["pd.DataFrame", "pd.DataFrame", set[
     Returns
     -------
     table, ranking : pandas.DataFrame
-        With the columns of `scores`; a model is named by its folder, and by its optimizer unless
-        that is adam.
-    rendered : set of (str, str)
-        Result key and model of the scores on rendered audio.
+        With the columns of `scores`; a model is named by its folder, by its optimizer unless that
+        is adam, and by its split if it has its own.
+    notes : dict of (str, str) to str
+        What to know of scores, by result key and model: of rendered or incomplete test data, or of
+        networks that have been replaced.
 
     Raises
     ------
@@ -61,12 +65,16 @@ def load_tables(models_root: Path) -> tuple["pd.DataFrame", "pd.DataFrame", set[
     """
     import pandas as pd
 
-    tables, rankings, rendered = [], [], set()
-    for path in sorted(models_root.glob("*/*/*.scores.json")):
+    tables, rankings, notes = [], [], {}
+    weights = _weights_in(models_root)
+    paths = (
+        p for where in ("*/*", "*/*/split_*") for p in models_root.glob(f"{where}/*.scores.json")
+    )
+    for path in sorted(paths):
         try:
             record, table = scores.load(path, "evaluate.py -O 3")
             ranking, recipe = record["ranking"], record["recipe"]
-            key, model = path.parts[-3:-1]
+            key, model, *split = path.relative_to(models_root).parts[:-1]
             if (recipe.get("data_set"), recipe.get("model")) != (key, model):
                 raise InputError(f"{path} has scores of another model")
         except InputError as error:
@@ -74,13 +82,25 @@ def load_tables(models_root: Path) -> tuple["pd.DataFrame", "pd.DataFrame", set[
             continue
         if recipe["optimizer"] != DEFAULT_OPTIMIZER:
             model = f"{model}.{recipe['optimizer']}"
+        model = ".".join([model, *split])
         tables.append(table.assign(model=model))
         rankings.append(ranking.assign(model=model))
-        if "rendered " in record["half"]:
-            rendered.add((key, model))
+        kinds = [kind for kind in ("rendered", "incomplete") if f"{kind} " in record["half"]]
+        kinds += [] if weights.issuperset(recipe.get("weights", ())) else ["replaced"]
+        if kinds:
+            notes[key, model] = ", ".join(kinds)
     if not tables:
         raise InputError(f"expected final scores in {models_root}, found none: {HOW_TO}")
-    return pd.concat(tables), pd.concat(rankings), rendered
+    return pd.concat(tables), pd.concat(rankings), notes
+
+
+def _weights_in(models_root: Path) -> set[str]:
+    """Return the digests of the weights of all trained networks, as their records say."""
+    found = set()
+    for path in models_root.glob("*/**/*.run.json"):
+        with contextlib.suppress(InputError):
+            found.add(storage.load_json(path, "").get("weights"))
+    return found
 
 
 def load_results(models_root: Path | None = None) -> Results:
@@ -175,11 +195,12 @@ def plot_improvement(
     if sides[0][:2] != sides[1][:2]:
         panel = "single labels, each with its own threshold"
         points, deviations = _differences(frames, sides, kind="class")
-        names[panel] = list(points.dropna().index.unique("label"))  # those of both
-        panels[panel] = _improvements(points, deviations, names[panel])
+        if common := list(points.dropna().index.unique("label")):
+            names[panel] = common
+            panels[panel] = _improvements(points, deviations, common)
     root = read().models_root
-    _, _, rendered = load_tables(root)
-    title = f"{sides[0].title(rendered)}\nover {sides[1].title(rendered)}"
+    _, _, notes = load_tables(root)
+    title = f"{sides[0].title(notes)}\nover {sides[1].title(notes)}"
     drawn = figures.improvement_bars(panels, names, title)
     folder = root / data_set / "figures"
     with storage.lock(folder, "figures"):
@@ -195,21 +216,21 @@ class Side(NamedTuple):
     model: str
     thresholds: str
 
-    def title(self, rendered: set[tuple[str, str]]) -> str:
-        """Name it in a title, and say if its audio was rendered.
+    def title(self, notes: Mapping[tuple[str, str], str]) -> str:
+        """Name it in a title, and say what is to be known of it.
 
         Parameters
         ----------
-        rendered : collection of str
-            Those of rendered data, by name.
+        notes : mapping of (str, str) to str
+            Of `load_tables`.
 
         Returns
         -------
         str
         """
         kind = "one threshold" if self.thresholds == "one" else "class-wise thresholds"
-        note = " (rendered audio)" if (self.data_set, self.model) in rendered else ""
-        return f"{self.data_set}{note} · {self.model} · {kind}"
+        note = notes.get((self.data_set, self.model))
+        return f"{self.data_set}{f' ({note})' if note else ''} · {self.model} · {kind}"
 
     def rows(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Return its rows of a frame, by strategy and average or label.
