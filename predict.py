@@ -39,7 +39,15 @@ if TYPE_CHECKING:
 
 MANY = 32  # recordings from which on a process a core is faster than one with all cores
 TABLES = ("csv", "json", "summary")  # what is written of all recordings
-EACH = ("jams", "audacity", "regions", "npz", "html", "figures")  # what is written a recording
+EACH = {  # what is written a recording, and how the names of its files end
+    "jams": ".jams",
+    "audacity": ".labels.txt",
+    "regions": ".regions.csv",
+    "npz": ".npz",
+    "html": ".html",
+    "figures": ".instruments",  # and .png or .pdf
+}
+CSV = {"index": False, "float_format": "%.4f", "errors": "surrogateescape"}  # names as they are
 NAME_BYTES = 180  # of a file's name, which may have 255 with all that is added
 
 
@@ -116,14 +124,14 @@ def audio_files(paths: Sequence[Path]) -> list[Path]:
             found.append(path)
             continue
         entries = [p for p in sorted(path.rglob("*")) if not p.is_dir()]
-        inside = [*filter(metadata.is_audio, entries)]
+        inside = [p for p in filter(metadata.is_audio, entries) if not page.is_of_page(p)]
         others = metadata.skipped(entries)
         if not inside:
             raise InputError(f"expected audio files in {path}, found none; {others or 'no files'}")
         if others:
             print(f"{path}: {others}")
         found += inside
-    return list(dict.fromkeys(found))
+    return list({os.path.abspath(path): path for path in found}.values())  # noqa: PTH100
 
 
 def output_names(paths: Sequence[Path]) -> dict[Path, str]:
@@ -226,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     everything = recognise_all(arguments, config, model, paths, journal)
     if everything and arguments.csv:
         with storage.whole(arguments.csv) as partial:
-            recordings.as_frame(everything).to_csv(partial, index=False, float_format="%.4f")
+            recordings.as_frame(everything).to_csv(partial, **CSV)
     if everything and arguments.json:
         storage.save_json(arguments.json, recordings.as_json(recogniser, everything))
     if everything and arguments.html:
@@ -236,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         recordings.print_summary(table)
         if arguments.summary:
             with storage.whole(arguments.summary) as partial:
-                table.to_csv(partial, index=False, float_format="%.4f")
+                table.to_csv(partial, **CSV)
     journal.remove()
     if len(everything) < len(paths):
         left_out = len(paths) - len(everything)
@@ -276,6 +284,9 @@ def recognise_all(
     """
     recogniser, names = recognition.recogniser(*model), output_names(paths)
     known = {path: found for path in paths if (found := journal.known(path)) is not None}
+    for path in [path for path, found in known.items() if isinstance(found, Recognition)]:
+        if not _is_complete(arguments, names[path]):
+            del known[path]
     if known:
         print(f"kept {len(known)} of {len(paths)} recordings that were recognised before")
     missing = [path for path in paths if path not in known]
@@ -308,6 +319,17 @@ def recognise_all(
     return everything
 
 
+def _target(arguments: argparse.Namespace, kind: str, name: str) -> Path:
+    """Name what is written of a kind of EACH, but for the ending of a figure."""
+    return getattr(arguments, kind) / f"{name}{EACH[kind]}"
+
+
+def _is_complete(arguments: argparse.Namespace, name: str) -> bool:
+    """Tell whether all that is asked for each recording is there for this one."""
+    wanted = [_target(arguments, kind, name) for kind in EACH if getattr(arguments, kind)]
+    return all(p.exists() or p.with_name(f"{p.name}.pdf").exists() for p in wanted)
+
+
 def _write_each(
     arguments: argparse.Namespace,
     recogniser: Recogniser,
@@ -319,27 +341,27 @@ def _write_each(
         print(f"page: {page.write(arguments.html, name, path, recogniser, found)}")
     if arguments.jams:
         document = recordings.as_jams(recogniser, str(path), found)
-        storage.save_json(arguments.jams / f"{name}.jams", document)
+        storage.save_json(_target(arguments, "jams", name), document)
     if arguments.npz:
         storage.save_arrays(
-            arguments.npz / f"{name}.npz",
+            _target(arguments, "npz", name),
             labels=np.array(recogniser.labels),
             times=found.edges,
             outputs=found.predictions,
             embeddings=found.embeddings,
         )
     if arguments.audacity:
-        with storage.whole(arguments.audacity / f"{name}.labels.txt") as partial:
+        with storage.whole(_target(arguments, "audacity", name)) as partial:
             partial.write_text(recordings.as_audacity(found), encoding="utf-8")
     if arguments.regions:
-        with storage.whole(arguments.regions / f"{name}.regions.csv") as partial:
+        with storage.whole(_target(arguments, "regions", name)) as partial:
             partial.write_text(recordings.as_regions(found), encoding="utf-8")
     if arguments.figures:
         from instrec.figures import sound, style
 
         title = f"{path.name} · {recogniser.files.model}"
         drawn = sound.recognition(found, recogniser.labels, title)
-        for target in style.save(drawn, arguments.figures / f"{name}.instruments"):
+        for target in style.save(drawn, _target(arguments, "figures", name)):
             print(f"figure: {target}")
 
 

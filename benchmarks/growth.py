@@ -9,6 +9,7 @@ MB, and both against the smallest data. Takes about ten minutes on two cores; ne
 demo/growth.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -60,6 +61,9 @@ def run(place: Path, step: str) -> tuple[float, float]:
 
 def main() -> None:
     """Render the demo's clips, measure, and print the table."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     render = [sys.executable, ROOT / "render_dataset.py", "-d", "1"]
     subprocess.run(render, env=os.environ | {"INSTREC_DATA_PATH": str(WORK)}, check=True)
     table = pd.DataFrame(index=pd.Index(STEPS, name="step"))

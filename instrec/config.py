@@ -43,6 +43,23 @@ def full_name(label: str) -> str:
     return settings.LABEL_NAMES.get(label, label)
 
 
+def data_set_of(key: str) -> tuple[int | str, str]:
+    """Return the id and the title of the data set with a result key, whatever its STFT window.
+
+    Parameters
+    ----------
+    key : str
+        Such as 'irmas_1024'.
+
+    Returns
+    -------
+    (int or str, str)
+        '<ID>' and the key, if settings.py has no such data set.
+    """
+    found = ((i, row.title) for i, row in DATA_SETS.items() if key.rpartition("_")[0] == row.name)
+    return next(found, ("<ID>", key))
+
+
 @dataclass(frozen=True)
 class FeatureParameters:
     """What a patch is made with; stored with tensors and models, which are refused if it differs.

@@ -1,3 +1,4 @@
+import json
 import sys
 
 import numpy as np
@@ -151,6 +152,23 @@ def test_rendered_audio_is_named_wherever_scores_are(three_models, call, capsys)
     assert ["rendered" in side.title(notes) for side in sides] == [False, True]
     call("compare_models.py")
     assert "note: rendered audio" in capsys.readouterr().out
+
+
+def test_parts_replaced_networks_and_other_splits_are_named(three_models, capsys, call):
+    path = write_scores(1, "model_leaky", half="pure half of the incomplete test data")
+    record = json.loads(path.read_text())
+    record["recipe"]["weights"] = ["of a network that was trained anew since"]
+    path.write_text(json.dumps(record))
+    apart = path.parent / "split_0.7" / path.name
+    apart.parent.mkdir()
+    apart.write_text(path.read_text())
+    _, _, notes = comparison.load_tables(settings.MODELS_ROOT)
+    names = [("irmas_1024", name) for name in ("model_leaky", "model_leaky.split_0.7")]
+    assert notes == dict.fromkeys(names, "incomplete, replaced")
+    call("compare_models.py")
+    shown = capsys.readouterr().out
+    assert "note: a part of the test data: irmas_1024/model_leaky" in shown
+    assert "trained anew since" in shown
 
 
 def test_improvement_by_classwise_thresholds_or_over_another_data_set(three_models, monkeypatch):

@@ -180,6 +180,21 @@ def test_options_of_training_are_for_mode_1(call, option):
         call("evaluate.py", "-m", "model_leaky", "-o", "adam", "-d", 1, "-O", 2, *option)
 
 
+def test_confusion_matrices_of_another_share_lie_apart(files):
+    train_twice(20, split=0.7, held_out=True)
+    evaluator(1, split=0.7).run()
+    assert not files.confusion.exists()
+    assert (files.folder / "split_0.7" / files.confusion.name).exists()
+
+
+def test_an_empty_half_is_refused(files, monkeypatch):
+    from instrec.data import tensors
+
+    monkeypatch.setattr(tensors.Tensors, "pure_mask", lambda self, _: self.file_id >= 0)
+    with pytest.raises(InputError, match="no clip in its development half.*create_encoding"):
+        evaluator(2).run()
+
+
 def test_confusion_matrices_of_multi_label_data_are_of_held_out_training_data(files):
     train_twice(20, split=0.5, held_out=True)
     mode_1 = evaluator(1)

@@ -134,6 +134,17 @@ def test_it_says_and_gives_what_was_found_and_what_another_threshold_would_count
     assert text == "0.000\t4.000\tcello\n4.000\t8.000\tsaxophone\n"
 
 
+def test_more_than_two_channels_are_played_as_their_mean(tmp_path):
+    wave, opus = tmp_path / "six.wav", tmp_path / "six.opus"
+    y = np.zeros((48000, 6))
+    y[:, 2] = 0.6 * np.sin(2 * np.pi * 440 * np.arange(48000) / 48000)  # the centre alone
+    soundfile.write(wave, y, 48000)
+    page.write_opus(wave, opus)
+    played, _ = soundfile.read(opus, always_2d=True)
+    assert played.shape[1] == 1
+    assert np.abs(played[9600:-9600]).max() == pytest.approx(0.1, abs=0.01)
+
+
 @pytest.mark.parametrize("scheme", ("light", "dark"))
 def test_it_fits_a_phone_and_reads_in_light_and_dark(browser, tmp_path, scheme):
     viewport = {"width": 360, "height": 740}

@@ -1,4 +1,5 @@
 import errno
+import json
 import re
 import struct
 from dataclasses import replace
@@ -194,6 +195,48 @@ def test_scripts_from_the_root_plot_all_optimizers(files, call, capsys):
         assert_figure(each, "confusion_s2")
     call("plot_conf_mat.py", "-m", "model_leaky", "-o", "sgd", "-d", 20)
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "command"),
+    [
+        ("model_leaky+std", "evaluate.py -O 2 -m model_leaky+std -o adam -d 20"),
+        ("ensemble_model_leaky", "evaluate.py -O 2 -m model_leaky -o adam -d 20 --ensemble"),
+        ("halved_by_song_model_leaky", "evaluate.py -O 2 -m model_leaky -o adam -d 20"),
+    ],
+)
+def test_what_is_missing_is_named_by_the_command_that_makes_it(files, refused, model, command):
+    message = refused("plot_perf_metrics.py", "-m", model, "-o", "adam", "-d", 20)
+    assert message.endswith(f"run python3 {command}")
+
+
+def test_results_of_another_split_are_told_apart(files, refused):
+    apart = replace(files, folder=files.folder / "split_0.7")
+    assert plotting.heading(apart) == "Three · model_leaky · adam · split_0.7"
+    apart.folder.mkdir(parents=True)
+    message = refused("plot_conf_mat.py", "--folder", apart.folder)
+    assert message.endswith("-d 20 -s 0.7")
+    apart.sweep.touch()
+    message = refused("plot_perf_metrics.py", "-m", "model_leaky", "-o", "adam", "-d", 20)
+    assert message.endswith(f"plotted by --folder {apart.folder}")
+
+
+def test_final_scores_of_other_networks_are_not_drawn(files, capsys):
+    write_sweep(files, THREE)
+    content = json.loads(files.sweep.read_text())
+    content["recipe"]["weights"] = ["another"]
+    files.scores.write_text(json.dumps(content))
+    plot_perf_metrics.plot(files, "REMEDY")
+    assert "is of other networks" in capsys.readouterr().out
+    assert not files.figure("labels.png").exists()
+
+
+def test_an_ensemble_averages_outputs():
+    content = {"half": "pure half", "clips": 9, "recipe": {"weights": ["a", "b"]}}
+    assert "averaged outputs of 2" in plotting.origin(content | {"iterations": 1})
+    assert "deviation\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}2" in plotting.origin(
+        content | {"iterations": 2}
+    )
 
 
 def test_only_finished_trainings_are_drawn(files, monkeypatch):

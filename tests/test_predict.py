@@ -1,6 +1,7 @@
 """Recognition of recordings, with a tiny network: real ones take minutes."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,7 @@ def test_a_model_of_separated_audio_separates_first(paths, monkeypatch, call, so
         ([1, 1, 0, 0], 2.7, ((0, 1.5),)),
         ([0, 1, 1, 1], 2.7, ((0.5, 2.7),)),  # the last patch counts until the end
         ([1, 1, 1, 1], 2.7, ((0, 2.7),)),
+        ([1, 1, 1, 1], 2.697, ((0, 2.69),)),  # rounding leads not beyond the end
         ([1, 0, 1, 0], 2.7, ((0, 2),)),  # patches 0 and 2 touch
         ([1, 0, 0, 0, 1, 0], 9, ((0, 1), (2, 3))),
     ],
@@ -269,16 +271,16 @@ def test_a_summary_has_a_row_a_recording_in_the_order_asked_for():
 
 
 def test_an_interrupted_run_of_many_goes_on(model, paths, call, capsys, monkeypatch):
-    """The second file is bad, and the third stops the run; nothing is recognised twice."""
+    """A file is bad, and the next one stops the run; again is done only what was lost since."""
     folder, table, journal = paths / "many", paths / "out.csv", paths / "out.csv.journal"
-    for name in ("a", "c", "d"):
+    for name in ("0", "a", "c", "d"):
         write_tone(folder / f"{name}.wav", 0)
     (folder / "b.wav").write_bytes(b"no audio")
     recognise, heard = recognition.recognise, []
 
     def recognise_until_c(path, *rest):
         heard.append(path.stem)
-        if heard == ["a", "b", "c"]:
+        if heard == ["0", "a", "b", "c"]:
             raise KeyboardInterrupt
         return recognise(path, *rest)
 
@@ -287,16 +289,50 @@ def test_an_interrupted_run_of_many_goes_on(model, paths, call, capsys, monkeypa
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         call(*arguments)
     assert journal.exists() and not table.exists()
+    (paths / "html" / "0.html").unlink()
     with journal.open("a") as file:
         file.write('\n[["cut off')
     call(*arguments)
-    assert heard == ["a", "b", "c", "c", "d"] and not journal.exists()
+    assert heard == ["0", "a", "b", "c", "0", "c", "d"] and not journal.exists()
     shown = capsys.readouterr()
-    assert "kept 2 of 4 recordings" in shown.out and "left out 1 of 4 files" in shown.err
+    assert "kept 2 of 5 recordings" in shown.out and "left out 1 of 5 files" in shown.err
     resumed = table.read_text()
     assert "d.wav" in (paths / "html" / "index.html").read_text()
     call(*arguments)
-    assert table.read_text() == resumed and len(heard) == 9
+    assert table.read_text() == resumed and len(heard) == 12
+
+
+def test_names_that_are_no_text_and_letters_that_no_font_has(model, paths, call, recwarn):
+    for name in (os.fsdecode(b"caf\xe9.wav"), "\u97f3.wav"):
+        write_tone(paths / "odd" / "x.wav", 0)
+        (paths / "odd" / "x.wav").rename(paths / "odd" / name)
+    out = paths / "out"
+    names = ("html", "jams", "audacity", "regions", "npz", "figures")
+    folders = [x for name in names for x in (f"--{name}", out / name)]
+    tables = [x for name in ("csv", "summary", "json") for x in (f"--{name}", out / name / "t")]
+    call("predict.py", paths / "odd", *MODEL, "-d", 21, *folders, *tables)
+    assert b"caf\xe9.wav" in (out / "csv" / "t").read_bytes()
+    assert b'href="caf%E9.html"' in (out / "html" / "index.html").read_bytes()
+    assert [len(list((out / name).iterdir())) for name in names] == [3, 2, 2, 2, 2, 4]
+    assert not [w for w in recwarn if "Glyph" in str(w.message)]
+
+
+def test_the_audio_of_a_page_is_no_recording(tmp_path):
+    names = ("a.wav", "a.opus", "a.html", "b.opus")
+    for name in names:
+        (tmp_path / name).touch()
+    again = tmp_path / "x" / ".." / "a.wav"
+    (tmp_path / "x").mkdir()
+    found = predict.audio_files([tmp_path, again])
+    assert sorted(path.name for path in found) == ["a.wav", "b.opus"]
+
+
+def test_a_journal_knows_a_recording_as_often_as_it_is_asked(model, song):
+    journal = recordings.Journal(song.with_name("t.csv"), ["a model"])
+    journal.add(song, recognition.Recogniser(model).predict(song))
+    journal = recordings.Journal(song.with_name("t.csv"), ["a model"])
+    first, second = journal.known(song), journal.known(song)
+    pd.testing.assert_frame_equal(first.table, second.table)
 
 
 def test_a_journal_goes_on_after_a_line_that_was_cut(tmp_path):

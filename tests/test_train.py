@@ -224,6 +224,14 @@ def test_other_settings_are_refused_until_told_to_overwrite(tiny):
     assert record_of(files)["recipe"]["batch_size"] == 4
 
 
+def test_fewer_trainings_that_overwrite_leave_none_of_before_beside_them(tiny):
+    files = train_tiny(epochs=1, iter_num=3)
+    train_tiny(epochs=1, iter_num=2)  # of the same settings: the third stays
+    assert files.finished() == [0, 1, 2]
+    train_tiny(epochs=2, iter_num=2, overwrite=True)
+    assert files.finished() == [0, 1]
+
+
 def test_lost_weights_are_noticed(tiny):
     train_tiny(epochs=1).best(0).unlink()
     with pytest.raises(InputError, match=r"adam0\.best\.hdf5 is missing.*--overwrite"):

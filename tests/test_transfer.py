@@ -16,7 +16,7 @@ import train
 from instrec.config import read
 from instrec.data import tensors
 from instrec.errors import InputError
-from instrec.learning import model_files, trained
+from instrec.learning import model_files, trained, transfer
 from instrec.learning.transfer import TransferSource
 
 SOURCE = "single_1024/model_tiny.adam"
@@ -339,6 +339,26 @@ def test_several_models_are_an_ensemble_from_its_thresholds_to_its_figures(sourc
 def test_names_that_files_cannot_have_are_refused(name):
     with pytest.raises(InputError, match=re.escape(name)):
         model_files.trained_name(read(name=name), "model_leaky")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [("irmas_1024/a.adam", True), ("irmas_harm_1024/a.adam", True), ("jazz_db_1024/a.adam", False)]
+    + [("pretrained", False)],
+)
+def test_a_source_of_the_same_audio_is_known(source, expected):
+    assert transfer.shares_audio(source, settings.DATA_SETS[7]) == expected
+
+
+def test_mode_1_takes_the_variant_of_the_split_it_is_asked_for(tiny, call, monkeypatch):
+    monkeypatch.setattr(models, "model_names", lambda: ["model_tiny"])
+    monkeypatch.setattr(models, "get_model", lambda *_: tiny_network())
+    common = ("-o", "adam", "-d", 20, "-e", 1, "-b", 8, "-i", 1, "-s", 0.6)
+    with changed({"standardise": True}):
+        call("train.py", "-m", "model_tiny", "--name", "only_split", *common)
+    call("evaluate.py", "-m", "only_split", "-O", 1, *common)
+    half = model_files.model_files(config_of(TINY), "only_split", "adam", 0.6, held_out=True)
+    assert recipe_of(half)["standardise"] is True
 
 
 @pytest.mark.parametrize(

@@ -329,7 +329,7 @@ def progress(*args: Any, **kwargs: Any) -> "tqdm.tqdm":  # noqa: ANN401, F821
     return tqdm.tqdm(*args, mininterval=interval, leave=None, dynamic_ncols=True, **kwargs)
 
 
-def print_table(header: tuple[str, ...], rows: list[tuple]) -> None:
+def print_table(header: tuple[str, ...], rows: list[tuple], *, text_last: bool = False) -> None:
     """Print rows under a header: the first column to the left, the others to the right.
 
     Labels in the first column are shown by their full names.
@@ -340,10 +340,15 @@ def print_table(header: tuple[str, ...], rows: list[tuple]) -> None:
         One a column.
     rows : sequence of sequence of str
         Cells, a row each.
+    text_last : bool
+        Whether the last column stands to the left, too, and may be long.
     """
     rows = [(full_name(str(first)), *others) for first, *others in rows]
     cells = [tuple(map(str, row)) for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
-        first, *others = zip(row, widths, strict=True)
-        print("  ".join([first[0].ljust(first[1]), *(cell.rjust(w) for cell, w in others)]))
+        first, *others = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        shown = [row[0].ljust(len(first)), *others]
+        if text_last:
+            shown[-1] = row[-1]
+        print("  ".join(shown))

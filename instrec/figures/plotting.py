@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instrec.common import command, storage
-from instrec.config import ENSEMBLE, RESULT_PREFIXES, Config
+from instrec.config import ENSEMBLE, RESULT_PREFIXES, Config, data_set_of
 from instrec.errors import InputError, is_plain_name
 from instrec.figures import style
 from instrec.learning import model_files
 from instrec.learning.model_files import ModelFiles
-from settings import DATA_SETS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,8 +84,11 @@ def _find_results(
     names = (pattern.fullmatch(path.name) for path in folder.glob(f"*.{ending}"))
     found = sorted({name.groups() for name in names if name})
     if not found:
-        wanted = f"{model or folder.name}.{optimizer or '<optimizer>'}*.{ending}"
-        names = (model or folder.name, optimizer or "<adam|sgd>")
+        if model is None:
+            is_apart = folder.name.startswith(("split_", "confusion_", "fold_"))
+            model = folder.parent.name if is_apart else folder.name
+        wanted = f"{model}.{optimizer or '<optimizer>'}*.{ending}"
+        names = (model, optimizer or "<adam|sgd>")
         missing = _remedy(remedy, config, folder, *names)
         beside = [path.parent for path in sorted(folder.glob(f"split_*/*.{ending}"))]
         hint = f"; that of another split is plotted by --folder {beside[0]}" if beside else ""
@@ -108,7 +110,7 @@ def heading(files: ModelFiles) -> str:
     str
     """
     key, apart = _place_of(files.folder, files.model)
-    return " · ".join([_data_set_of(key)[1], files.model, files.optimizer, *apart])
+    return " · ".join([data_set_of(key)[1], files.model, files.optimizer, *apart])
 
 
 def origin(content: dict, counted: str = "clips") -> str:
@@ -169,7 +171,7 @@ def _remedy(script: str, config: Config, folder: Path, model: str, optimizer: st
     options = f" -s {apart[0].removeprefix('split_')}" if apart else ""
     if config.given:
         return f"python3 {script} {config.options} -o {optimizer}{options}"
-    id_, _ = _data_set_of(key)
+    id_, _ = data_set_of(key)
     names = model
     for prefix in RESULT_PREFIXES:
         names = names.removeprefix(prefix)
@@ -184,9 +186,3 @@ def _place_of(folder: Path, model: str) -> tuple[str, list[str]]:
     """Return the result key of a folder, and the name of one within its model's, if it is that."""
     apart = [] if folder.name == model else [folder.name]
     return (folder.parent if apart else folder).parent.name, apart
-
-
-def _data_set_of(key: str) -> tuple[int | str, str]:
-    """Return id and title of the data set with a result key, whatever its STFT window."""
-    found = ((i, row.title) for i, row in DATA_SETS.items() if key.rpartition("_")[0] == row.name)
-    return next(found, ("<ID>", key))

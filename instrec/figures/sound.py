@@ -314,6 +314,6 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
 
 
 def _clock(seconds: float, _place: int) -> str:
-    """Write a time on an axis: 75 -> '1:15', 75.5 -> '1:15.5'."""
+    """Write a time on an axis: 75 -> '1:15', 75.25 -> '1:15.25'."""
     minutes, rest = int(seconds // 60), seconds % 60
-    return f"{minutes}:{rest:04.1f}" if seconds % 1 else f"{minutes}:{int(rest):02d}"
+    return f"{minutes}:{rest:05.2f}".rstrip("0") if seconds % 1 else f"{minutes}:{int(rest):02d}"

@@ -9,6 +9,7 @@ apart.
 import functools
 import io
 import textwrap
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +66,9 @@ def save(figure: "Figure", path: Path) -> list[Path]:
     for target in paths:
         # Not straight to the disk: where it is full, Matplotlib fails in ways that do not say so.
         content, ending = io.BytesIO(), target.suffix
-        figure.savefig(content, format=ending[1:], dpi=DPI, metadata=metadata[ending])
+        with warnings.catch_warnings():  # a name may have letters that the font lacks
+            warnings.filterwarnings("ignore", "Glyph .* missing")
+            figure.savefig(content, format=ending[1:], dpi=DPI, metadata=metadata[ending])
         with storage.whole(target) as partial:
             partial.write_bytes(content.getbuffer())
     return paths
@@ -112,6 +115,7 @@ def new_figure(width: float, height: float, title: str) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
+    title = title.encode(errors="replace").decode()  # the name of a file need not be text
     lines = [textwrap.fill(line, int(width * CHARACTERS_AN_INCH)) for line in title.splitlines()]
     figure.suptitle("\n".join(lines))
     return figure

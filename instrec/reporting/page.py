@@ -9,6 +9,7 @@ import base64
 import html
 import io
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -55,14 +56,30 @@ def write(folder: Path, name: str, path: Path, recogniser: Recogniser, found: Re
     sound = folder / f"{name}.opus"
     with storage.whole(sound) as partial:
         write_opus(path, partial)
-    source = f"{sound.name}"
+    source = quote(os.fsencode(sound.name))
     if sound.stat().st_size <= EMBEDDED:
         source = _data_url(sound.read_bytes(), "audio/ogg")
         sound.unlink()
     page = folder / f"{name}.html"
     with storage.whole(page) as partial:
-        partial.write_text(render(path, recogniser, found, source), encoding="utf-8")
+        text = render(path, recogniser, found, source)
+        partial.write_text(text, encoding="utf-8", errors="replace")  # a name need not be text
     return page
+
+
+def is_of_page(path: Path) -> bool:
+    """Tell whether an audio file is that of a page beside it, and no recording of its own.
+
+    Parameters
+    ----------
+    path : Path
+        An audio file.
+
+    Returns
+    -------
+    bool
+    """
+    return path.suffix == ".opus" and path.with_suffix(".html").exists()
 
 
 def write_opus(path: Path, target: Path) -> None:
@@ -80,16 +97,19 @@ def write_opus(path: Path, target: Path) -> None:
 
     # What is wrong with the file was said when it was recognised.
     with audio.notes(), audio.open_audio(path) as file:
-        channels = min(file.channels, 2)
+        channels = file.channels if file.channels <= 2 else 1  # more are heard as their mean
         rate = file.samplerate if file.samplerate in OPUS_RATES else 48000
         resampler = soxr.ResampleStream(file.samplerate, rate, channels)
         with (
             audio.writing(target),
-            soundfile.SoundFile(target, "w", rate, channels, "OPUS", format="OGG") as out,
+            soundfile.SoundFile(
+                audio.name_of(target), "w", rate, channels, "OPUS", format="OGG"
+            ) as out,
         ):
             # Blocks of a whole file: one long write overflows the encoder's stack.
             for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
-                out.write(np.clip(resampler.resample_chunk(block[:, :channels]), -1, 1))
+                heard = block if channels == file.channels else block.mean(axis=1, keepdims=True)
+                out.write(np.clip(resampler.resample_chunk(heard), -1, 1))
             rest = np.zeros((0, channels), np.float32)
             out.write(np.clip(resampler.resample_chunk(rest, last=True), -1, 1))
 
@@ -159,7 +179,7 @@ def write_index(folder: Path, names: Mapping[Path, str], found: Mapping[str, Rec
     """
     style = TEMPLATE.read_text(encoding="utf-8").partition("<style>")[2].partition("</style>")[0]
     rows = "".join(
-        f'<tr><td><a href="{html.escape(quote(names[Path(name)]))}.html">'
+        f'<tr><td><a href="{html.escape(quote(os.fsencode(names[Path(name)])))}.html">'
         f"{html.escape(name)}</a></td>"
         f"<td>{recordings.clock(recording.seconds)}</td>"
         f"<td>{html.escape(recordings.sentence(recording))}</td></tr>"
@@ -176,6 +196,7 @@ def write_index(folder: Path, names: Mapping[Path, str], found: Mapping[str, Rec
             f"<h1>{title}</h1><table><thead><tr><th>recording<th>length"
             f"<th>instruments</tr></thead><tbody>{rows}</tbody></table></main></body></html>",
             encoding="utf-8",
+            errors="replace",
         )
 
 

@@ -119,6 +119,7 @@ def print_recognition(name: str, found: Recognition) -> None:
             )
             for instrument, row in found.table.iterrows()
         ],
+        text_last=True,
     )
     print(sentence(found))
 
@@ -195,7 +196,7 @@ def print_summary(table: "pd.DataFrame") -> None:
         for row in table.itertuples()
     ]
     print()
-    command.print_table(("file", "length", "instruments"), rows)
+    command.print_table(("file", "length", "instruments"), rows, text_last=True)
 
 
 def as_json(recogniser: Recogniser, everything: dict[str, Recognition]) -> dict:
@@ -328,14 +329,15 @@ class Journal:
             return entry
         import pandas as pd
 
-        table = pd.DataFrame(entry.pop("table"))
+        table = pd.DataFrame(entry["table"])
         table["segments"] = [tuple(map(tuple, segments)) for segments in table["segments"]]
         return Recognition(
             table.set_index("instrument"),
             np.empty((0, 0)),
             np.empty((0, 0)),
             np.empty(0),
-            **entry | {"none_segments": tuple(map(tuple, entry["none_segments"]))},
+            none_segments=tuple(map(tuple, entry["none_segments"])),
+            **{name: entry[name] for name in ("seconds", "sample_rate", "is_none", "note")},
         )
 
     def add(self, path: Path, found: Recognition | str) -> None:

@@ -1,6 +1,7 @@
 """Recognise the instruments of recordings of any length with a trained model."""
 
 import functools
+import math
 import tempfile
 import warnings
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from instrec.common import command, storage
-from instrec.config import FeatureParameters
+from instrec.config import FeatureParameters, data_set_of
 from instrec.data import audio, features, separated
 from instrec.errors import InputError
 from instrec.learning import outputs, trained
@@ -118,9 +119,10 @@ class Recogniser:
             trained.load_record(files, i, "train.py", *needed) for i in files.finished()
         ]
         if not self.records:
+            id_, _ = data_set_of(files.folder.parent.name)
             raise InputError(
                 f"expected a trained model in {files.folder}, found none: run "
-                f"{outputs.training_command(files, '-d ID')}"
+                f"{outputs.training_command(files, f'-d {id_}')}"
             )
         path = files.run_record(0)
         with storage.parsing(path, "train.py"):
@@ -511,10 +513,11 @@ def segments(
     """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], playing, [False]]).astype(int)))
     found: list[tuple[float, float]] = []
+    last = math.floor(round(100 * seconds, 6)) / 100  # no end is later, not by rounding either
     for first, after in edges.reshape(-1, 2):
         start = first * hop
         end = seconds if after == len(playing) else (after - 1) * hop + length
         if found and start <= found[-1][1]:
             start = found.pop()[0]
-        found.append((round(float(start), 2), round(float(min(end, seconds)), 2)))
+        found.append((round(float(start), 2), min(round(float(end), 2), last)))
     return tuple(found)
