@@ -208,17 +208,21 @@ def improvement_bars(
     )
     for row, strategy in zip(drawn, strategies, strict=True):
         for axes, (panel, found) in zip(row, panels.items(), strict=True):
-            # Adding 0 makes 0 of what rounds to -0.
-            _bars_of_measures(
-                axes, names[panel], found[strategy], lambda x: f"{round(x, 1) + 0:+.1f}"
-            )
-            low, high = axes.get_ylim()
-            axes.set_ylim(min(low, -1), max(high, 1))  # no axis of differences by rounding
+            shown = [full_name(name) for name in names[panel]]
+            _bars_of_measures(axes, shown, found[strategy], _signed)
+            axes.tick_params(axis="x", labelrotation=20 if len(shown) > 2 else 0)
             axes.axhline(0, color="black", linewidth=0.8)
             axes.set_title(f"{panel}, strategy {strategy}")
         row[0].set_ylabel("improvement in points")
+    low, high = drawn[0, 0].get_ylim()  # of all panels
+    drawn[0, 0].set_ylim(min(low, -1), max(high, 1))  # no axis of differences by rounding
     legend_below(figure, drawn[0, 0])
     return figure
+
+
+def _signed(points: float) -> str:
+    """Write a difference: 1.25 -> '+1.2'; what rounds to -0 is +0."""
+    return f"{round(points, 1) + 0:+.1f}"
 
 
 @styled
@@ -247,10 +251,11 @@ def label_bars(
     for axes, (strategy, found) in zip(rows, scores.items(), strict=True):
         _bars_of_measures(axes, [full_name(label) for label in labels], found, "%.2f")
         axes.tick_params(axis="x", labelrotation=20)
-        highest = max(np.max(mean + deviation) for mean, deviation in found.values())
         axes.set(title=f"strategy {strategy}", ylabel="share of 1")
-        axes.set_ylim(0, max(1.2, highest + 0.2))  # room for the numbers above the bars
         axes.set_yticks(np.linspace(0, 1, 6))
+    bars = [pair for found in scores.values() for pair in found.values()]
+    highest = max(np.max(mean + deviation) for mean, deviation in bars)
+    rows[0].set_ylim(0, max(1.2, highest + 0.2))  # of all rows; with room for the numbers
     legend_below(figure, rows[0])
     return figure
 
