@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import models
 import train
 from instrec.common import command, storage
 from instrec.config import Config, read
@@ -203,32 +204,31 @@ class Evaluator:
             self._load_optima()  # what is missing is said before minutes of predictions
         predictions = []
         for files, iteration, record in trainings:
-            remedy = f"{self._training_command(files)} --overwrite"
+            remedy = f"{self._training_command(files.model)} --overwrite"
             of_all = outputs.load_or_predict(files, iteration, record, self.tensors, remedy)
             predictions.append(of_all[self.rows])
         return [np.mean(predictions, axis=0)] if self.ensemble else predictions
 
-    def _split_option(self) -> str:
-        return f" -s {self.split:g}" if self.split != self._default_split else ""
+    def _command(self, script: str, model: str) -> str:
+        """Write a command with the same options, as a message names it."""
+        command_ = self.config.command(script, model, self.optimizer)
+        split = f" -s {self.split:g}" if self.split != self._default_split else ""
+        return f"{command_} -i {self.iter_num}{split}"
 
-    def _training_command(self, files: ModelFiles) -> str:
-        options = f"{self.config.options} -i {self.iter_num}{self._split_option()}"
+    def _training_command(self, model: str) -> str:
         if self.held_out:
-            return f"python3 evaluate.py {self._named(files.model)}{options} -O 1"
-        if self.config.given:
-            return f"python3 train.py -o {files.optimizer} {options}"
-        return outputs.training_command(files, options)
-
-    def _named(self, model: str) -> str:
-        """Name a model on the command line, where no experiment does."""
-        option = "" if self.config.given else f"-m {model} "
-        return f"{option}-o {self.files.optimizer} "
+            return self._command("evaluate.py -O 1", model)
+        if self.config.given or model in models.model_names():
+            return self._command("train.py", model)
+        return f"the training of {model} again"
 
     def _check_record(self, files: ModelFiles, iteration: int) -> dict:
         """Load the record of a training; refuse one that does not fit what is evaluated."""
-        remedy = self._training_command(files)
+        remedy = self._training_command(files.model)
         if not files.run_record(iteration).exists():
             found = sum(files.run_record(i).exists() for i in range(iteration))
+            if found:  # by options that only the user knows
+                remedy = f"the command that trained these, with -i {self.iter_num}"
             raise InputError(
                 f"expected {self.iter_num} trained iterations in {files.folder}, found {found}: "
                 f"run {remedy}, or choose fewer with -i"
@@ -421,14 +421,10 @@ class Evaluator:
 
     def _load_optima(self) -> None:
         files = self.files
-        chosen = self.config.options
-        named = self._named(self.model) + chosen
-        plotted = self._named(files.model) + chosen
-        place = f"--folder {files.folder}" if self._split_option() else plotted
-        ensemble = " --ensemble" if self.ensemble and len(self.members) == 1 else ""
+        script = "evaluate.py -O 2" + " --ensemble" * (self.ensemble and len(self.members) == 1)
         remedy = (
-            f"python3 evaluate.py {named}{ensemble} -O 2 -i {self.iter_num}"
-            f"{self._split_option()}, then python3 plot_perf_metrics.py {place}"
+            f"{self._command(script, self.model)}, then "
+            f"python3 plot_perf_metrics.py --folder {files.folder}"
         )
         recipe, self.optima, _ = optima.load(files.optima, self.data_set.labels, remedy)
         if storage.differences(recipe, self.recipe):

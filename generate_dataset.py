@@ -25,7 +25,7 @@ from instrec.common.parallel import ordered_map
 from instrec.config import Config, FeatureParameters, read
 from instrec.data import audio, features, metadata, splits, tensors
 from instrec.data.patch_writer import PatchWriter
-from instrec.errors import InputError
+from instrec.errors import InputError, about
 
 MAX_NAMED = 20  # files left out that are named on the screen; the record names all
 
@@ -132,11 +132,9 @@ class GenerateDataset:
         return FeatureParameters(sr, windows, hop_length, num_mel, frames, n_fft)
 
     def _spectrogram(self, filename: str, parameters: FeatureParameters) -> np.ndarray:
-        try:
+        with about(filename):
             y = audio.load_audio(filename, parameters.sample_rate)
             return features.log_mel_channels(y, parameters)
-        except InputError as error:
-            raise InputError(f"{filename}: {error}") from None
 
     def patches(self, filename: str, step: int) -> np.ndarray:
         """Cut the spectrogram of an audio file into patches.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from instrec.common import command
 from instrec.config import full_name
-from instrec.errors import InputError
+from instrec.errors import InputError, about
 from instrec.figures import sound, style
 from instrec.learning import model_files
 from instrec.scoring import attribution
@@ -71,10 +71,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     wanted = index_of(arguments.label, recogniser)
     recogniser.warn_of_untrained()
     networks = recogniser.networks  # what is wrong with the model is no fault of the recording
-    try:
+    with about(arguments.file):
         patch = recogniser.strongest_patch(arguments.file, wanted)
-    except InputError as error:
-        raise InputError(f"{arguments.file}: {error}") from None
     moments = recogniser.means_and_stds
     found = attribution.against_silence(networks, patch.inputs, patch.label, means_and_stds=moments)
     label = recogniser.labels[patch.label]

@@ -27,7 +27,7 @@ from instrec.common import command, storage
 from instrec.common.parallel import ordered_map
 from instrec.config import Config, read
 from instrec.data import metadata
-from instrec.errors import InputError
+from instrec.errors import InputError, about
 from instrec.learning import model_files
 from instrec.reporting import page, recordings
 from instrec.scoring import metrics, recognition
@@ -85,10 +85,8 @@ def predict(
     else:
         files = model_files.model_files(config or read(), model, optimizer or "adam")
     recogniser = Recogniser(files, strategy)
-    try:
+    with about(path):
         return recogniser.predict(path).table
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def audio_files(paths: Sequence[Path]) -> list[Path]:
@@ -225,8 +223,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     journal = recordings.Journal(tables[0] if tables else None, made_with)
     everything = recognise_all(arguments, config, model, paths, journal)
     if everything and arguments.csv:
-        with storage.whole(arguments.csv) as partial:
-            recordings.as_frame(everything).to_csv(partial, index=False, float_format="%.4f")
+        storage.save(arguments.csv, recordings.as_csv(recordings.as_frame(everything)))
     if everything and arguments.json:
         storage.save_json(arguments.json, recordings.as_json(recogniser, everything))
     if everything and arguments.html:
@@ -235,8 +232,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         table = recordings.summary(everything, arguments.sort)
         recordings.print_summary(table)
         if arguments.summary:
-            with storage.whole(arguments.summary) as partial:
-                table.to_csv(partial, index=False, float_format="%.4f")
+            storage.save(arguments.summary, recordings.as_csv(table))
     journal.remove()
     if len(everything) < len(paths):
         left_out = len(paths) - len(everything)
@@ -329,11 +325,9 @@ def _write_each(
             embeddings=found.embeddings,
         )
     if arguments.audacity:
-        with storage.whole(arguments.audacity / f"{name}.labels.txt") as partial:
-            partial.write_text(recordings.as_audacity(found), encoding="utf-8")
+        storage.save(arguments.audacity / f"{name}.labels.txt", recordings.as_audacity(found))
     if arguments.regions:
-        with storage.whole(arguments.regions / f"{name}.regions.csv") as partial:
-            partial.write_text(recordings.as_regions(found), encoding="utf-8")
+        storage.save(arguments.regions / f"{name}.regions.csv", recordings.as_regions(found))
     if arguments.figures:
         from instrec.figures import sound, style
 

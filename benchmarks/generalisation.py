@@ -13,7 +13,6 @@ Takes about an hour on two cores. What was stopped goes on: rendered audio, tens
 models are kept in demo/generalisation.
 """
 
-import argparse
 import dataclasses
 import functools
 import os
@@ -167,9 +166,7 @@ def measure(line: str, seed: int) -> dict[str, object]:
 
 def main() -> None:
     """Measure every system with every seed, and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.plain_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="how many (3)")
     parser.add_argument("--other", type=Path, default=OTHER, metavar="FILE.sf2", help=str(OTHER))
     parser.add_argument("--only", default="", help="lines that hold this text")

@@ -17,7 +17,6 @@ A file in experiments/scales/ has a title, [settings], [render], which has by th
 the options of render_dataset.py, and perhaps `experiments`: those that a run of all takes.
 """
 
-import difflib
 import graphlib
 import re
 import tomllib
@@ -28,7 +27,7 @@ from typing import Any
 
 import settings
 from instrec.config import Config
-from instrec.errors import InputError
+from instrec.errors import InputError, did_you_mean
 
 FOLDER = settings.ROOT / "experiments"
 CHANGES = ("published_change", "published_classwise_change", "published_accuracy_change")
@@ -105,9 +104,8 @@ def load(name_or_path: str, *, above: tuple[str, ...] = ()) -> Experiment:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        close = difflib.get_close_matches(name_or_path, names(), 1)
-        hint = f"did you mean {close[0]!r}?" if close else "python3 reproduce.py --list names all"
-        raise InputError(f"expected an experiment in {path}, found nothing: {hint}") from None
+        hint = did_you_mean(name_or_path, names()) or ": python3 reproduce.py --list names all"
+        raise InputError(f"expected an experiment in {path}, found nothing{hint}") from None
     except (OSError, ValueError, RecursionError) as error:  # what tomllib raises, and the system
         raise InputError(f"{path} cannot be read as TOML: {error}") from None
     content["parameters"] = content.pop("settings", {})
@@ -119,8 +117,7 @@ def load(name_or_path: str, *, above: tuple[str, ...] = ()) -> Experiment:
     }
     for name, value in content.items():
         if name not in types:
-            close = difflib.get_close_matches(name, types, 1)
-            hint = f": did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(name, types)
             raise InputError(f"{path}: an experiment has no {name!r}{hint}")
         if not isinstance(value, types[name]):
             raise InputError(

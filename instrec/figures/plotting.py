@@ -1,6 +1,7 @@
 """What the plotting scripts share: which results to plot, their titles, and where figures go."""
 
 import argparse
+import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -158,10 +159,8 @@ def save_all(files: ModelFiles, drawn: Mapping[str, "Figure"]) -> None:
 
 
 def _remedy(script: str, config: Config, folder: Path, model: str, optimizer: str) -> str:
-    if config.given:
-        return f"python3 {script} {config.options} -o {optimizer}"
     id_, _ = _data_set_of(folder.parent.name)
-    return f"python3 {script} -m {model} -o {optimizer} -d {id_}"
+    return dataclasses.replace(config, dataset=id_).command(script, model, optimizer)
 
 
 def _data_set_of(key: str) -> tuple[int | str, str]:

@@ -66,8 +66,7 @@ def save(figure: "Figure", path: Path) -> list[Path]:
         # Not straight to the disk: where it is full, Matplotlib fails in ways that do not say so.
         content, ending = io.BytesIO(), target.suffix
         figure.savefig(content, format=ending[1:], dpi=DPI, metadata=metadata[ending])
-        with storage.whole(target) as partial:
-            partial.write_bytes(content.getbuffer())
+        storage.save(target, content.getbuffer())
     return paths
 
 

@@ -169,18 +169,15 @@ def plot_improvement(
     if sides[0] == sides[1]:
         raise InputError(f"expected two different things to compare, found {model} twice")
     frames = load_results()
-    averages = list(figures.AVERAGES)
-    names = {"all labels": averages}
-    panels = {"all labels": _improvements(*_differences(frames, sides), averages)}
+    panels = {"all labels": (*_differences(frames, sides), list(figures.AVERAGES))}
     if sides[0][:2] != sides[1][:2]:
-        panel = "single labels, each with its own threshold"
         points, deviations = _differences(frames, sides, kind="class")
-        names[panel] = list(points.dropna().index.unique("label"))  # those of both
-        panels[panel] = _improvements(points, deviations, names[panel])
+        labels = list(points.dropna().index.unique("label"))  # those of both
+        panels["single labels, each with its own threshold"] = points, deviations, labels
     root = read().models_root
     _, _, rendered = load_tables(root)
     title = f"{sides[0].title(rendered)}\nover {sides[1].title(rendered)}"
-    drawn = figures.improvement_bars(panels, names, title)
+    drawn = figures.improvement_bars(panels, title)
     folder = root / data_set / "figures"
     with storage.lock(folder, "figures"):
         paths = style.save(drawn, folder / "_over_".join("-".join(side) for side in sides))
@@ -244,18 +241,3 @@ def _differences(
         means.append(side.rows(getattr(results, f"{frames}_res")))
         deviations.append(side.rows(getattr(results, f"{frames}_dev")))
     return 100 * (means[0] - means[1]), 100 * np.hypot(*deviations)
-
-
-def _improvements(
-    points: "pd.DataFrame", deviations: "pd.DataFrame", names: list[str]
-) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """Return points and their deviations by strategy and measure: [names] each."""
-    return {
-        strategy: {
-            measure: tuple(
-                frame.loc[strategy].loc[names, measure].to_numpy() for frame in (points, deviations)
-            )
-            for measure in scores.MEASURES
-        }
-        for strategy in metrics.STRATEGIES
-    }

@@ -60,8 +60,7 @@ def write(folder: Path, name: str, path: Path, recogniser: Recogniser, found: Re
         source = _data_url(sound.read_bytes(), "audio/ogg")
         sound.unlink()
     page = folder / f"{name}.html"
-    with storage.whole(page) as partial:
-        partial.write_text(render(path, recogniser, found, source), encoding="utf-8")
+    storage.save(page, render(path, recogniser, found, source))
     return page
 
 
@@ -135,7 +134,7 @@ def render(path: Path, recogniser: Recogniser, found: Recognition, source: str) 
         "top": found.sample_rate / 2,
         "image": _data_url(_png(found.spectrogram), "image/png"),
         "model": _about(recogniser),
-        "csv": recordings.as_frame({path.name: found}).to_csv(index=False, float_format="%.4f"),
+        "csv": recordings.as_csv(recordings.as_frame({path.name: found})),
         "jams": json.dumps(recordings.as_jams(recogniser, path.name, found), indent=1),
         "audacity": recordings.as_audacity(found),
     }
@@ -166,17 +165,16 @@ def write_index(folder: Path, names: Mapping[Path, str], found: Mapping[str, Rec
         for name, recording in found.items()
     )
     title = f"{len(found)} recording{'s' * (len(found) != 1)}"
-    with storage.whole(folder / f"{INDEX}.html") as partial:
-        partial.write_text(
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-            "style-src 'unsafe-inline'\">"
-            f"<title>{title}</title><style>{style}</style></head><body><main>"
-            f"<h1>{title}</h1><table><thead><tr><th>recording<th>length"
-            f"<th>instruments</tr></thead><tbody>{rows}</tbody></table></main></body></html>",
-            encoding="utf-8",
-        )
+    storage.save(
+        folder / f"{INDEX}.html",
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "style-src 'unsafe-inline'\">"
+        f"<title>{title}</title><style>{style}</style></head><body><main>"
+        f"<h1>{title}</h1><table><thead><tr><th>recording<th>length"
+        f"<th>instruments</tr></thead><tbody>{rows}</tbody></table></main></body></html>",
+    )
 
 
 def _about(recogniser: Recogniser) -> str:

@@ -198,6 +198,21 @@ def print_summary(table: "pd.DataFrame") -> None:
     command.print_table(("file", "length", "instruments"), rows)
 
 
+def as_csv(table: "pd.DataFrame") -> str:
+    """Return a table of `as_frame` or `summary` as CSV.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table.
+
+    Returns
+    -------
+    str
+    """
+    return table.to_csv(index=False, float_format="%.4f")
+
+
 def as_json(recogniser: Recogniser, everything: dict[str, Recognition]) -> dict:
     """Return everything that was found, and with what.
 

@@ -12,7 +12,7 @@ from instrec.common import command, storage
 from instrec.config import FeatureParameters
 from instrec.data import audio, features, separated
 from instrec.errors import InputError
-from instrec.learning import outputs, trained
+from instrec.learning import trained
 from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics, optima, scores
 from settings import NOTHING
@@ -120,7 +120,7 @@ class Recogniser:
         if not self.records:
             raise InputError(
                 f"expected a trained model in {files.folder}, found none: run "
-                f"{outputs.training_command(files, '-d ID')}"
+                f"python3 train.py -m {files.model} -o {files.optimizer} -d ID"
             )
         path = files.run_record(0)
         with storage.parsing(path, "train.py"):
