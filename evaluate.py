@@ -20,7 +20,7 @@ one model with --ensemble; its results lie under ensemble_<model name>.
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -334,13 +334,7 @@ class Evaluator:
             Number of the iteration.
         """
         for average, score in metrics.AVERAGES.items():
-            if self.op_mode == 2:
-                thresholds, y_pred = metrics.THRESHOLDS, metrics.decide_at_each(self.scores)
-            else:
-                thresholds = self.optima[strategy]["global"][average]
-                y_pred = metrics.decide(self.scores, thresholds)
-            found = score(self.y_true, y_pred)
-            self._found.add(iteration, strategy, "global", average, thresholds, found)
+            self._score((iteration, strategy, "global", average), score)
 
     def classwise_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Precision, recall and f-score of each label by itself.
@@ -348,23 +342,28 @@ class Evaluator:
         Mode 2 sweeps the threshold from 0 to 1 by 0.05; mode 3 takes the optimum of each label.
         Parameters are those of `global_performance_metrics`.
         """
-        if self.op_mode == 2:
-            thresholds = np.tile(metrics.THRESHOLDS[:, None], self.num_classes)
-            y_pred = metrics.decide_at_each(self.scores)
-        else:
-            thresholds = self._classwise_optima(strategy)
-            y_pred = metrics.decide(self.scores, thresholds)
-        score = metrics.classwise(self.y_true, y_pred)  # [... x labels]
         for i, label in enumerate(self.data_set.labels):
-            found = metrics.Score(*(values[..., i] for values in score))
-            self._found.add(iteration, strategy, "classwise", label, thresholds[..., i], found)
+            self._score((iteration, strategy, "classwise", label), metrics.micro, slice(i, i + 1))
+
+    def _score(
+        self, key: tuple[int, str, str, str], score: Callable, labels: slice = slice(None)
+    ) -> None:
+        """Score some labels at every threshold, or in mode 3 at the optimum alone."""
+        thresholds = metrics.THRESHOLDS
+        if self.op_mode == 3:
+            _, strategy, kind, name = key
+            thresholds = np.array([self.optima[strategy][kind][name]])
+        y_pred = metrics.decide_at_each(self.scores[:, labels], thresholds)
+        found = score(self.y_true[:, labels], y_pred)
+        self._found.add(*key, thresholds, found)
 
     def best_classwise_global_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Global precision, recall and f-score with the optimum threshold of each label.
 
         Parameters are those of `global_performance_metrics`.
         """
-        y_pred = metrics.decide(self.scores, self._classwise_optima(strategy))
+        thresholds = np.array([*self.optima[strategy]["classwise"].values()])
+        y_pred = metrics.decide(self.scores, thresholds)
         for average, score in metrics.AVERAGES.items():
             found = score(self.y_true, y_pred)
             self._found.add(iteration, strategy, "global_classwise", average, None, found)
@@ -429,9 +428,6 @@ class Evaluator:
         recipe, self.optima, _ = optima.load(files.optima, self.data_set.labels, remedy)
         if storage.differences(recipe, self.recipe):
             raise InputError(f"{files.optima} is of other models or data than these: run {remedy}")
-
-    def _classwise_optima(self, strategy: str) -> np.ndarray:
-        return np.array([*self.optima[strategy]["classwise"].values()])
 
 
 def evaluate_model(

@@ -167,14 +167,8 @@ class GenerateDataset:
         )
         if not several:
             spectrogram = spectrogram[..., np.newaxis]
-        patches = features.cut_patches(spectrogram, self.duration, step)
-        if len(patches) == 0:
-            found = (spectrogram.shape[1] - 1) * made_with.hop_length / made_with.sample_rate
-            raise InputError(
-                f"{filename}: too short: {found:.2f} s, and one patch takes "
-                f"{made_with.patch_seconds:.2f} s"
-            )
-        return np.ascontiguousarray(patches)
+        with about(filename):
+            return np.ascontiguousarray(features.patches_of(spectrogram, made_with, step))
 
     def load_metadata(self, path_metadata: str | Path) -> tuple[list[str], list]:
         """Load the metadata that create_encoding.py wrote.

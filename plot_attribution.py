@@ -98,9 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"output of {recogniser.files.model}: {found.output:.2f}, "
         f"for silence {found.baseline:.2f}",
     )
-    name = f"attribution_{arguments.file.stem}_{label}"
-    paths = style.save(figure, arguments.out / name)
-    print(f"figure: {paths[0]} (and .pdf)")
+    style.save(figure, arguments.out / f"attribution_{arguments.file.stem}_{label}")
 
 
 if __name__ == "__main__":

@@ -91,8 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, separated in separate(y).items()
     }
     figure = sound.spectrograms(spectrograms, f"Separation of {arguments.file.name}")
-    paths = style.save(figure, arguments.out / f"separation_{arguments.file.stem}")
-    print(f"figure: {paths[0]} (and .pdf)")
+    style.save(figure, arguments.out / f"separation_{arguments.file.stem}")
 
 
 if __name__ == "__main__":

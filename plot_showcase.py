@@ -84,8 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             with about(path):
                 found[name].append(recogniser.predict(path))
     figure = sound.showcase(found, [*solos.values()], config.labels, config.data_set.title)
-    png, pdf = style.save(figure, arguments.out / "showcase")
-    print(f"figure: {png} (and {pdf.suffix})")
+    style.save(figure, arguments.out / "showcase")
 
 
 if __name__ == "__main__":

@@ -333,8 +333,7 @@ def _write_each(
 
         title = f"{path.name} · {recogniser.files.model}"
         drawn = sound.recognition(found, recogniser.labels, title)
-        for target in style.save(drawn, arguments.figures / f"{name}.instruments"):
-            print(f"figure: {target}")
+        style.save(drawn, arguments.figures / f"{name}.instruments")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ knows of `settings`, and nothing changes it.
 
 import dataclasses
 import re
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,15 +132,7 @@ class Config(_Parameters):
         InputError
             If a name is unknown, or a value of another type than it has or out of range.
         """
-        for name, value in values.items():
-            if name not in PARAMETERS:
-                hint = did_you_mean(name, PARAMETERS)
-                raise InputError(f"{source}: settings.py has no parameter {name!r}{hint}")
-            if not _is_of(value, PARAMETERS[name]):
-                expected = getattr(PARAMETERS[name], "__name__", PARAMETERS[name])
-                raise InputError(
-                    f"{source}: expected {name} to be of type {expected}, found {value!r}"
-                )
+        check_types(values, PARAMETERS, f"{source}: settings.py has no parameter", source)
         new = dataclasses.replace(self, **values)
         new = dataclasses.replace(new, row=DATA_SETS.get(new.dataset))
         _check(new, source)
@@ -361,9 +352,34 @@ def parse_source(source: str) -> tuple[str, str, str]:
     return found.groups()
 
 
-def _is_of(value: object, type_: type | types.UnionType) -> bool:
-    allowed = typing.get_args(type_) or (type_,)
-    return type(value) in allowed or (float in allowed and type(value) is int)
+def check_types(
+    values: Mapping[str, Any], types: Mapping[str, Any], unknown: str, source: str
+) -> None:
+    """Refuse values that nothing takes, or that are of another type.
+
+    Parameters
+    ----------
+    values : mapping of str to object
+        By name.
+    types : mapping of str to type or union of types
+        By name; an integer passes for a float.
+    unknown : str
+        What is said of another name.
+    source : str
+        Where the values come from, for the message.
+
+    Raises
+    ------
+    InputError
+        If there is such a value.
+    """
+    for name, value in values.items():
+        if name not in types:
+            raise InputError(f"{unknown} {name!r}{did_you_mean(name, types)}")
+        allowed = typing.get_args(types[name]) or (types[name],)
+        if type(value) not in allowed and not (float in allowed and type(value) is int):
+            expected = getattr(types[name], "__name__", types[name])
+            raise InputError(f"{source}: expected {name} to be of type {expected}, found {value!r}")
 
 
 def _check(config: Config, source: str) -> None:

@@ -154,8 +154,7 @@ def save_all(files: ModelFiles, drawn: Mapping[str, "Figure"]) -> None:
     """
     with storage.lock(files.figure("").parent, "figures"):
         for name, figure in drawn.items():
-            png, pdf = style.save(figure, files.figure(name))
-            print(f"figure: {png} (and {pdf.suffix})")
+            style.save(figure, files.figure(name))
 
 
 def _remedy(script: str, config: Config, folder: Path, model: str, optimizer: str) -> str:

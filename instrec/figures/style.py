@@ -46,7 +46,7 @@ STYLE = {
 
 
 def save(figure: "Figure", path: Path) -> list[Path]:
-    """Write a figure as PNG and PDF, each whole or not at all; equal figures give equal files.
+    """Write a figure as PNG and PDF, each whole or not at all, and say so; equal ones are equal.
 
     Parameters
     ----------
@@ -67,6 +67,7 @@ def save(figure: "Figure", path: Path) -> list[Path]:
         content, ending = io.BytesIO(), target.suffix
         figure.savefig(content, format=ending[1:], dpi=DPI, metadata=metadata[ending])
         storage.save(target, content.getbuffer())
+    print(f"figure: {paths[0]} (and .pdf)")
     return paths
 
 

@@ -180,9 +180,7 @@ def plot_improvement(
     drawn = figures.improvement_bars(panels, title)
     folder = root / data_set / "figures"
     with storage.lock(folder, "figures"):
-        paths = style.save(drawn, folder / "_over_".join("-".join(side) for side in sides))
-    print(f"figure: {paths[0]} (and .pdf)")
-    return paths
+        return style.save(drawn, folder / "_over_".join("-".join(side) for side in sides))
 
 
 class Side(NamedTuple):

@@ -343,15 +343,8 @@ class Journal:
             return entry
         import pandas as pd
 
-        table = pd.DataFrame(entry.pop("table"))
-        table["segments"] = [tuple(map(tuple, segments)) for segments in table["segments"]]
-        return Recognition(
-            table.set_index("instrument"),
-            np.empty((0, 0)),
-            np.empty((0, 0)),
-            np.empty(0),
-            **entry | {"none_segments": tuple(map(tuple, entry["none_segments"]))},
-        )
+        table = pd.DataFrame(entry.pop("table")).set_index("instrument")
+        return Recognition(table, np.empty((0, 0)), np.empty((0, 0)), np.empty(0), **entry)
 
     def add(self, path: Path, found: Recognition | str) -> None:
         """Write down what was found in a recording, or why it is left out.
