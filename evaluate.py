@@ -98,7 +98,8 @@ class Evaluator:
         self.model, self.optimizer = model_str, optimizer_str
         self.num_classes, self.op_mode = num_classes, op_mode
         self.iter_num = command.positive("iter_num", iter_num)
-        self.held_out = op_mode == 1 and self.data_set.multi_label_test
+        # Confusion takes clips of one label, and test clips of IRMAS can have several (thesis 5.1).
+        self.held_out = op_mode == 1 and self.data_set.layout == "irmas"
         self._default_split = CONFUSION_SPLIT if self.held_out else config.val_split
         split = self._default_split if split is None else split
         if not 0 < split < 1:
@@ -393,23 +394,20 @@ class Evaluator:
             "absent": self.absent,
         }
         of_clips = {what: [*found.values()] for what, found in self._of_clips.items()}
-        matrices = {what: [*found.values()] for what, found in self._matrices.items()}
-        if self.op_mode == 1:
-            record["matrices"] = matrices
-        elif self.op_mode == 2:
-            found = {what: metrics.calibrate(y, self.y_true) for what, y in of_clips.items()}
-            record["calibration"] = {what: both for what, both in found.items() if both}
+        arrays = {"clips": np.array(self.tensors.files)[self.clips], "y_true": self.y_true}
         with outputs.lock(files.folder):
             launchers.write(files.folder)
-            if self.op_mode != 2:
-                place = files.patches if self.op_mode == 1 else files.clips
-                names = np.array(self.tensors.files)[self.clips]
-                storage.save_arrays(place, clips=names, y_true=self.y_true, **of_clips)
             if self.op_mode == 1:
-                storage.save_json(path, record)
+                matrices = {what: [*found.values()] for what, found in self._matrices.items()}
+                storage.save_arrays(files.patches, **arrays, **of_clips)
+                storage.save_json(path, record | {"matrices": matrices})
+            elif self.op_mode == 2:
+                found = {what: metrics.calibrate(y, self.y_true) for what, y in of_clips.items()}
+                record["calibration"] = {what: both for what, both in found.items() if both}
+                scores.save(path, record, self.results, self._found.ranking(self.y_true, {}))
             else:
-                ranked = of_clips if self.op_mode == 3 else {}
-                scores.save(path, record, self.results, self._found.ranking(self.y_true, ranked))
+                storage.save_arrays(files.clips, **arrays, **of_clips)
+                scores.save(path, record, self.results, self._found.ranking(self.y_true, of_clips))
         if self.op_mode == 1:
             scores.print_accuracies(matrices)
         elif self.op_mode == 3:

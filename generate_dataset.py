@@ -156,17 +156,10 @@ class GenerateDataset:
             If the file cannot be used, or is shorter than one patch.
         """
         made_with = self.config.features
-        several = len(made_with.windows) > 1
-        create = self.create_multi_spectrogram if several else self.create_spectrogram
-        spectrogram = create(
-            filename,
-            made_with.sample_rate,
-            made_with.windows[0],
-            made_with.hop_length,
-            made_with.num_mel_bands,
-        )
-        if not several:
-            spectrogram = spectrogram[..., np.newaxis]
+        window, *wider = made_with.windows
+        create = self.create_multi_spectrogram if wider else self.create_spectrogram
+        sizes = (window, made_with.hop_length, made_with.num_mel_bands)
+        spectrogram = np.atleast_3d(create(filename, made_with.sample_rate, *sizes))
         with about(filename):
             return np.ascontiguousarray(features.patches_of(spectrogram, made_with, step))
 

@@ -24,35 +24,6 @@ from instrec.scoring import attribution
 from instrec.scoring.recognition import Recogniser
 
 
-def index_of(label: str | None, recogniser: Recogniser) -> int | None:
-    """Return the index of a label; None, for the strongest one, stays None.
-
-    Parameters
-    ----------
-    label : str or None
-        Such as 'cel'.
-    recogniser : Recogniser
-        The model.
-
-    Returns
-    -------
-    int or None
-
-    Raises
-    ------
-    InputError
-        If the model has no such label.
-    """
-    if label is None:
-        return None
-    if label not in recogniser.labels:
-        raise InputError(
-            f"expected --label to be one of {', '.join(recogniser.labels)} (the labels of "
-            f"{recogniser.files.folder}), found {label!r}"
-        )
-    return recogniser.labels.index(label)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Explain and draw what the command line names.
 
@@ -68,7 +39,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder (here)")
     arguments, config = command.parse(parser, argv)
     recogniser = Recogniser(model_files.to_recognise_with(config, arguments.model))
-    wanted = index_of(arguments.label, recogniser)
+    if arguments.label not in (None, *recogniser.labels):
+        raise InputError(
+            f"expected --label to be one of {', '.join(recogniser.labels)} (the labels of "
+            f"{recogniser.files.folder}), found {arguments.label!r}"
+        )
+    wanted = arguments.label and recogniser.labels.index(arguments.label)  # or the strongest one
     recogniser.warn_of_untrained()
     networks = recogniser.networks  # what is wrong with the model is no fault of the recording
     with about(arguments.file):

@@ -38,8 +38,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANY = 32  # recordings from which on a process a core is faster than one with all cores
-TABLES = ("csv", "json", "summary")  # what is written of all recordings
-EACH = ("jams", "audacity", "regions", "npz", "html", "figures")  # what is written a recording
+# What can be written, by option: to a file what is told of all recordings, to a folder of each.
+OUTPUTS = {
+    "csv": ("FILE", "all tables as one CSV file"),
+    "json": ("FILE", "everything, and with which model, as JSON"),
+    "jams": ("DIR", "one JAMS file a recording: instruments with their times"),
+    "summary": ("FILE", "a row a recording as one CSV file"),
+    "audacity": ("DIR", "one label track a recording, for Audacity"),
+    "regions": ("DIR", "one CSV file a recording, which Sonic Visualiser reads as regions"),
+    "npz": ("DIR", "one file a recording: outputs over time, and embeddings, as NumPy arrays"),
+    "html": ("DIR", "one page a recording, to look and listen"),
+    "figures": ("DIR", "one figure a recording: spectrogram and predictions over time"),
+}
 NAME_BYTES = 180  # of a file's name, which may have 255 with all that is added
 
 
@@ -166,19 +176,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=recognition.STRATEGY,
         help=f"how patches are aggregated ({recognition.STRATEGY})",
     )
-    for option, what in (
-        ("--csv FILE", "all tables as one CSV file"),
-        ("--json FILE", "everything, and with which model, as JSON"),
-        ("--jams DIR", "one JAMS file a recording: instruments with their times"),
-        ("--summary FILE", "a row a recording as one CSV file"),
-        ("--audacity DIR", "one label track a recording, for Audacity"),
-        ("--regions DIR", "one CSV file a recording, which Sonic Visualiser reads as regions"),
-        ("--npz DIR", "one file a recording: outputs over time, and embeddings, as NumPy arrays"),
-        ("--html DIR", "one page a recording, to look and listen"),
-        ("--figures DIR", "one figure a recording: spectrogram and predictions over time"),
-    ):
-        name, metavar = option.split()
-        parser.add_argument(name, type=Path, metavar=metavar, help=f"write {what}")
+    for name, (metavar, what) in OUTPUTS.items():
+        parser.add_argument(f"--{name}", type=Path, metavar=metavar, help=f"write {what}")
     parser.add_argument(
         "--sort",
         default="file",
@@ -186,9 +185,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         help=f"order of the summary: {', '.join(recordings.SORTS)}, or a label (file)",
     )
     arguments, config = command.parse(parser, argv)
-    for name in (*TABLES, *EACH):
-        target, kind = getattr(arguments, name), "folder" if name in EACH else "file"
-        if target and target.exists() and target.is_dir() != (name in EACH):
+    targets: dict[str, list[Path | None]] = {"FILE": [], "DIR": []}
+    for name, (metavar, _) in OUTPUTS.items():
+        target = getattr(arguments, name)
+        targets[metavar].append(target)
+        if target and target.exists() and target.is_dir() != (metavar == "DIR"):
+            kind = "folder" if metavar == "DIR" else "file"
             raise InputError(f"expected --{name} to name a {kind}, found another thing: {target}")
     files = model_files.to_recognise_with(config, arguments.model)
     paths = audio_files(arguments.paths)
@@ -217,10 +219,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     _ = recogniser.networks  # what is wrong with the model is no fault of the recordings
     recogniser.warn_of_untrained()
-    tables = [path for name in TABLES if (path := getattr(arguments, name))]
-    targets = [str(getattr(arguments, name)) for name in EACH]
-    made_with = [recognition.VERSION, *model[2], arguments.strategy, *targets]
-    journal = recordings.Journal(tables[0] if tables else None, made_with)
+    made_with = [recognition.VERSION, *model[2], arguments.strategy, *map(str, targets["DIR"])]
+    journal = recordings.Journal(next(filter(None, targets["FILE"]), None), made_with)
     everything = recognise_all(arguments, config, model, paths, journal)
     if everything and arguments.csv:
         storage.save(arguments.csv, recordings.as_csv(recordings.as_frame(everything)))

@@ -1,7 +1,8 @@
 """Every parameter, path and data set of instRecCnn: edit this file per experiment.
 
 Parameters follow Han et al. 2017 and carry the names of the documentation. Importing this module
-asks nothing, prints nothing and loads nothing heavy.
+asks nothing, prints nothing and loads nothing heavy. What has a type here is a parameter, and
+`instrec.config.Config` has it.
 """
 
 import os
@@ -209,11 +210,6 @@ class DataSet:
     def root(self) -> str:
         """Audio folder that it is made from in the end: the source, if it is separated audio."""
         return self.source or self.folders[0]
-
-    @property
-    def multi_label_test(self) -> bool:
-        """Whether a test clip can have several labels (thesis 5.1)."""
-        return self.layout == "irmas"
 
 
 # --- the data sets: add your own with one entry, nothing else needs an edit ----------------------

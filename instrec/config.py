@@ -161,14 +161,15 @@ class Config(_Parameters):
         script : str
             Its name, and options of its own.
         model, optimizer : str
-            Which model; an experiment names its own.
+            Which model; an experiment names its own network.
 
         Returns
         -------
         str
         """
-        named = "" if self.given else f"-m {model} "
-        return f"python3 {script} {named}-o {optimizer} {self.options}"
+        if self.given:
+            return f"python3 {script} {self.given} -o {optimizer}"
+        return f"python3 {script} -m {model} -o {optimizer} {self.options}"
 
     @property
     def data_set(self) -> DataSet:

@@ -55,7 +55,7 @@ def write(folder: Path, name: str, path: Path, recogniser: Recogniser, found: Re
     sound = folder / f"{name}.opus"
     with storage.whole(sound) as partial:
         write_opus(path, partial)
-    source = f"{sound.name}"
+    source = sound.name
     if sound.stat().st_size <= EMBEDDED:
         source = _data_url(sound.read_bytes(), "audio/ogg")
         sound.unlink()
@@ -181,16 +181,15 @@ def _about(recogniser: Recogniser) -> str:
     files, record = recogniser.files, recogniser.records[0]
     right = recogniser.share_right()
     kinds = len([label for label in recogniser.labels if label != NOTHING])
-    return (
+    text = (
         f"{files.model}.{files.optimizer}, on {record['trained_on']} of "
         f"{record['recipe']['data_set']}: it knows {kinds} instruments, and takes others for them "
         "or for none. Strength is relative to the strongest instrument of the recording."
-    ) + (
-        ""
-        if right is None
-        else f" Of what passes its threshold on test clips like its own, {right:.0%} is right; "
-        "of other recordings, expect less."
     )
+    if right is not None:
+        text += f" Of what passes its threshold on test clips like its own, {right:.0%} is right; "
+        text += "of other recordings, expect less."
+    return text
 
 
 def _png(spectrogram: np.ndarray) -> bytes:
