@@ -157,10 +157,7 @@ def _of_both(points: Sequence[float]) -> dict[str, tuple[float, float]]:
 
 
 def _published(
-    outcome: Outcome,
-    baseline: Outcome,
-    points: Sequence[float] | None,
-    names: Mapping[str, str],
+    outcome: Outcome, baseline: Outcome, points: Sequence[float] | None, names: Mapping[str, str]
 ) -> dict[str, tuple[float, float]]:
     """Return the change that is published, or else that of published scores, by their names."""
     if points:
