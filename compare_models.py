@@ -18,23 +18,17 @@ is adam unless the model's name ends with another, such as model_baseline.sgd. I
 
   global_res.loc['irmas_1024'].loc['model_baseline'].loc['s2'].loc['micro']
   plot_improvement('model_leaky', 'model_baseline', data_set='irmas_1024')
+
+which also compares models of two data sets, and class-wise thresholds with one for all labels.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from instrec.common import command
-from instrec.config import Config
 from instrec.errors import InputError
-from instrec.reporting.comparison import (
-    THRESHOLDS,
-    Results,
-    load_results,
-    load_tables,
-    plot_improvement,
-)
+from instrec.reporting.comparison import Results, load_results, load_tables, plot_improvement
 
 # What the notes of `load_tables` mean.
 NOTES = {
@@ -85,19 +79,10 @@ def main(argv: Sequence[str] | None = None, namespace: dict[str, Any] | None = N
         metavar=("MODEL", "BASELINE"),
         help="draw how much better MODEL is than BASELINE, on the data set of -d",
     )
-    parser.add_argument(
-        "--baseline-dataset", type=int, metavar="ID", help="data set of BASELINE, if another"
-    )
-    for option, side in (("--thresholds", "MODEL"), ("--baseline-thresholds", "BASELINE")):
-        parser.add_argument(
-            option,
-            choices=tuple(THRESHOLDS),
-            default="one",
-            help=f"thresholds of {side}'s global scores (default: one)",
-        )
     arguments, config = command.parse(parser, argv)
     if arguments.improvement:
-        _plot(arguments, config)
+        data_set = command.choose_data_set(config).key
+        plot_improvement(*arguments.improvement, data_set=data_set)
         return
     try:
         frames = load_results(config.models_root)
@@ -121,19 +106,6 @@ def main(argv: Sequence[str] | None = None, namespace: dict[str, Any] | None = N
         of_kind = [f"{key}/{model}" for (key, model), note in notes.items() if kind in note]
         if of_kind:
             print(f"note: {meaning}: {', '.join(of_kind)}")
-
-
-def _plot(arguments: argparse.Namespace, config: Config) -> None:
-    config, baseline = command.choose_data_set(config), arguments.baseline_dataset
-    if baseline is not None:
-        baseline = config.changed({"dataset": baseline}, "--baseline-dataset").key
-    plot_improvement(
-        *arguments.improvement,
-        data_set=config.key,
-        baseline_data_set=baseline,
-        thresholds=arguments.thresholds,
-        baseline_thresholds=arguments.baseline_thresholds,
-    )
 
 
 if __name__ == "__main__":

@@ -21,11 +21,12 @@ one model with --ensemble; its results lie under ensemble_<model name>.
 import collections
 import dataclasses
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+import models
 import train
 from instrec.common import command, storage
 from instrec.config import Config, read
@@ -98,7 +99,8 @@ class Evaluator:
         self.model, self.optimizer = model_str, optimizer_str
         self.num_classes, self.op_mode = num_classes, op_mode
         self.iter_num = command.positive("iter_num", iter_num)
-        self.held_out = op_mode == 1 and self.data_set.multi_label_test
+        # Confusion takes clips of one label, and test clips of IRMAS can have several (thesis 5.1).
+        self.held_out = op_mode == 1 and self.data_set.layout == "irmas"
         self._default_split = CONFUSION_SPLIT if self.held_out else config.val_split
         split = self._default_split if split is None else split
         if not 0 < split < 1:
@@ -210,32 +212,31 @@ class Evaluator:
             self._load_optima()  # what is missing is said before minutes of predictions
         predictions = []
         for files, iteration, record in trainings:
-            remedy = f"{self._training_command(files)} --overwrite"
+            remedy = f"{self._training_command(files.model)} --overwrite"
             of_all = outputs.load_or_predict(files, iteration, record, self.tensors, remedy)
             predictions.append(of_all[self.rows])
         return [np.mean(predictions, axis=0)] if self.ensemble else predictions
 
-    def _split_option(self) -> str:
-        return f" -s {self.split:g}" if self.split != self._default_split else ""
+    def _command(self, script: str, model: str) -> str:
+        """Write a command with the same options, as a message names it."""
+        command_ = self.config.command(script, model, self.optimizer)
+        split = f" -s {self.split:g}" if self.split != self._default_split else ""
+        return f"{command_} -i {self.iter_num}{split}"
 
-    def _training_command(self, files: ModelFiles) -> str:
-        options = f"{self.config.options} -i {self.iter_num}{self._split_option()}"
+    def _training_command(self, model: str) -> str:
         if self.held_out:
-            return f"python3 evaluate.py {self._named(files.model)}{options} -O 1"
-        if self.config.given:
-            return f"python3 train.py -o {files.optimizer} {options}"
-        return outputs.training_command(files, options)
-
-    def _named(self, model: str) -> str:
-        """Name a model on the command line, where no experiment does."""
-        option = "" if self.config.given else f"-m {model} "
-        return f"{option}-o {self.files.optimizer} "
+            return self._command("evaluate.py -O 1", model)
+        if self.config.given or model in models.model_names():
+            return self._command("train.py", model)
+        return f"the training of {model} again"
 
     def _check_record(self, files: ModelFiles, iteration: int) -> dict:
         """Load the record of a training; refuse one that does not fit what is evaluated."""
-        remedy = self._training_command(files)
+        remedy = self._training_command(files.model)
         if not files.run_record(iteration).exists():
             found = sum(files.run_record(i).exists() for i in range(iteration))
+            if found:  # by options that only the user knows
+                remedy = f"the command that trained these, with -i {self.iter_num}"
             raise InputError(
                 f"expected {self.iter_num} trained iterations in {files.folder}, found {found}: "
                 f"run {remedy}, or choose fewer with -i"
@@ -344,13 +345,7 @@ class Evaluator:
             Number of the iteration.
         """
         for average, score in metrics.AVERAGES.items():
-            if self.op_mode == 2:
-                thresholds, y_pred = metrics.THRESHOLDS, metrics.decide_at_each(self.scores)
-            else:
-                thresholds = self.optima[strategy]["global"][average]
-                y_pred = metrics.decide(self.scores, thresholds)
-            found = score(self.y_true, y_pred)
-            self._found.add(iteration, strategy, "global", average, thresholds, found)
+            self._score((iteration, strategy, "global", average), score)
 
     def classwise_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Precision, recall and f-score of each label by itself.
@@ -358,23 +353,28 @@ class Evaluator:
         Mode 2 sweeps the threshold from 0 to 1 by 0.05; mode 3 takes the optimum of each label.
         Parameters are those of `global_performance_metrics`.
         """
-        if self.op_mode == 2:
-            thresholds = np.tile(metrics.THRESHOLDS[:, None], self.num_classes)
-            y_pred = metrics.decide_at_each(self.scores)
-        else:
-            thresholds = self._classwise_optima(strategy)
-            y_pred = metrics.decide(self.scores, thresholds)
-        score = metrics.classwise(self.y_true, y_pred)  # [... x labels]
         for i, label in enumerate(self.data_set.labels):
-            found = metrics.Score(*(values[..., i] for values in score))
-            self._found.add(iteration, strategy, "classwise", label, thresholds[..., i], found)
+            self._score((iteration, strategy, "classwise", label), metrics.micro, slice(i, i + 1))
+
+    def _score(
+        self, key: tuple[int, str, str, str], score: Callable, labels: slice = slice(None)
+    ) -> None:
+        """Score some labels at every threshold, or in mode 3 at the optimum alone."""
+        thresholds = metrics.THRESHOLDS
+        if self.op_mode == 3:
+            _, strategy, kind, name = key
+            thresholds = np.array([self.optima[strategy][kind][name]])
+        y_pred = metrics.decide_at_each(self.scores[:, labels], thresholds)
+        found = score(self.y_true[:, labels], y_pred)
+        self._found.add(*key, thresholds, found)
 
     def best_classwise_global_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Global precision, recall and f-score with the optimum threshold of each label.
 
         Parameters are those of `global_performance_metrics`.
         """
-        y_pred = metrics.decide(self.scores, self._classwise_optima(strategy))
+        thresholds = np.array([*self.optima[strategy]["classwise"].values()])
+        y_pred = metrics.decide(self.scores, thresholds)
         for average, score in metrics.AVERAGES.items():
             found = score(self.y_true, y_pred)
             self._found.add(iteration, strategy, "global_classwise", average, None, found)
@@ -404,23 +404,20 @@ class Evaluator:
             "absent": self.absent,
         }
         of_clips = {what: [*found.values()] for what, found in self._of_clips.items()}
-        matrices = {what: [*found.values()] for what, found in self._matrices.items()}
-        if self.op_mode == 1:
-            record["matrices"] = matrices
-        elif self.op_mode == 2:
-            found = {what: metrics.calibrate(y, self.y_true) for what, y in of_clips.items()}
-            record["calibration"] = {what: both for what, both in found.items() if both}
+        arrays = {"clips": np.array(self.tensors.files)[self.clips], "y_true": self.y_true}
         with outputs.lock(files.folder):
             launchers.write(files.folder)
-            if self.op_mode != 2:
-                place = files.patches if self.op_mode == 1 else files.clips
-                names = np.array(self.tensors.files)[self.clips]
-                storage.save_arrays(place, clips=names, y_true=self.y_true, **of_clips)
             if self.op_mode == 1:
-                storage.save_json(path, record)
+                matrices = {what: [*found.values()] for what, found in self._matrices.items()}
+                storage.save_arrays(files.patches, **arrays, **of_clips)
+                storage.save_json(path, record | {"matrices": matrices})
+            elif self.op_mode == 2:
+                found = {what: metrics.calibrate(y, self.y_true) for what, y in of_clips.items()}
+                record["calibration"] = {what: both for what, both in found.items() if both}
+                scores.save(path, record, self.results, self._found.ranking(self.y_true, {}))
             else:
-                ranked = of_clips if self.op_mode == 3 else {}
-                scores.save(path, record, self.results, self._found.ranking(self.y_true, ranked))
+                storage.save_arrays(files.clips, **arrays, **of_clips)
+                scores.save(path, record, self.results, self._found.ranking(self.y_true, of_clips))
         if self.op_mode == 1:
             scores.print_accuracies(matrices)
         elif self.op_mode == 3:
@@ -430,20 +427,15 @@ class Evaluator:
             print("next: plot_perf_metrics.py, which finds the best thresholds for mode 3")
 
     def _load_optima(self) -> None:
-        files, chosen, split = self.files, self.config.options, self._split_option()
-        ensemble = " --ensemble" if self.ensemble and len(self.members) == 1 else ""
-        folder = f"--folder {shlex.quote(str(files.folder))}"
-        place = folder if split else self._named(files.model) + chosen
+        files = self.files
+        script = "evaluate.py -O 2" + " --ensemble" * (self.ensemble and len(self.members) == 1)
         remedy = (
-            f"python3 evaluate.py {self._named(self.model)}{chosen}{ensemble} -O 2 "
-            f"-i {self.iter_num}{split}, then python3 plot_perf_metrics.py {place}"
+            f"{self._command(script, self.model)}, then "
+            f"python3 plot_perf_metrics.py --folder {shlex.quote(str(files.folder))}"
         )
         recipe, self.optima, _ = optima.load(files.optima, self.data_set.labels, remedy)
         if storage.differences(recipe, self.recipe):
             raise InputError(f"{files.optima} is of other models or data than these: run {remedy}")
-
-    def _classwise_optima(self, strategy: str) -> np.ndarray:
-        return np.array([*self.optima[strategy]["classwise"].values()])
 
 
 def evaluate_model(

@@ -183,8 +183,7 @@ def export(recogniser: Recogniser, kind: str, folder: Path) -> tuple[Path, float
             "weights": [record["weights"] for record in recogniser.records],
         },
     )
-    with storage.whole(folder / "example.py") as partial:
-        partial.write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    storage.save(folder / "example.py", EXAMPLE.read_bytes())
     return path, difference
 
 

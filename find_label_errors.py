@@ -131,8 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     table = rank(np.array(part.files)[kept], class_id, shares[kept], config.labels)
     name = model_files.trained_name(config, config.model)
     path = config.model_folder / name / f"{name}.{optimizer}.label_errors.csv"
-    with storage.whole(path) as partial:
-        table.to_csv(partial, index=False, encoding="utf-8", errors="surrogateescape")
+    storage.save(path, table.to_csv(index=False))
     rows = table.head(SHOWN).astype(str).itertuples(index=False)
     command.print_table(tuple(table.columns), [*map(tuple, rows)])
     print(f"{table['error'].sum()} of {len(table)} clips look wrongly labelled; all are in {path}")

@@ -25,7 +25,7 @@ from instrec.common.parallel import ordered_map
 from instrec.config import Config, FeatureParameters, read
 from instrec.data import audio, features, metadata, splits, tensors
 from instrec.data.patch_writer import PatchWriter
-from instrec.errors import InputError
+from instrec.errors import InputError, about
 
 MAX_NAMED = 20  # files left out that are named on the screen; the record names all
 
@@ -132,11 +132,9 @@ class GenerateDataset:
         return FeatureParameters(sr, windows, hop_length, num_mel, frames, n_fft)
 
     def _spectrogram(self, filename: str, parameters: FeatureParameters) -> np.ndarray:
-        try:
+        with about(filename):
             y = audio.load_audio(filename, parameters.sample_rate)
             return features.log_mel_channels(y, parameters)
-        except InputError as error:
-            raise InputError(f"{filename}: {error}") from None
 
     def patches(self, filename: str, step: int) -> np.ndarray:
         """Cut the spectrogram of an audio file into patches.
@@ -158,25 +156,12 @@ class GenerateDataset:
             If the file cannot be used, or is shorter than one patch.
         """
         made_with = self.config.features
-        several = len(made_with.windows) > 1
-        create = self.create_multi_spectrogram if several else self.create_spectrogram
-        spectrogram = create(
-            filename,
-            made_with.sample_rate,
-            made_with.windows[0],
-            made_with.hop_length,
-            made_with.num_mel_bands,
-        )
-        if not several:
-            spectrogram = spectrogram[..., np.newaxis]
-        patches = features.cut_patches(spectrogram, self.duration, step)
-        if len(patches) == 0:
-            found = (spectrogram.shape[1] - 1) * made_with.hop_length / made_with.sample_rate
-            raise InputError(
-                f"{filename}: too short: {found:.2f} s, and one patch takes "
-                f"{made_with.patch_seconds:.2f} s"
-            )
-        return np.ascontiguousarray(patches)
+        window, *wider = made_with.windows
+        create = self.create_multi_spectrogram if wider else self.create_spectrogram
+        sizes = (window, made_with.hop_length, made_with.num_mel_bands)
+        spectrogram = np.atleast_3d(create(filename, made_with.sample_rate, *sizes))
+        with about(filename):
+            return np.ascontiguousarray(features.patches_of(spectrogram, made_with, step))
 
     def load_metadata(self, path_metadata: str | Path) -> tuple[list[str], list]:
         """Load the metadata that create_encoding.py wrote.

@@ -85,10 +85,8 @@ def import_model(
         raise InputError(f"{structure} does not fit {config.data_set.title}: {error}") from None
     order_outputs(network, [list(labels).index(label) for label in config.labels])
     with storage.lock(files.folder, f"models {name}", name=f"{name}."):
-        with storage.whole(files.structure(0)) as partial:
-            partial.write_text(network.to_json() + "\n", encoding="utf-8")
-        with storage.whole(files.best(0)) as partial:
-            partial.write_bytes(callbacks.hdf5_of(network))
+        storage.save(files.structure(0), network.to_json() + "\n")
+        storage.save(files.best(0), callbacks.hdf5_of(network))
         record["weights"] = storage.digest_of_file(files.best(0))
         storage.save_json(files.run_record(0), record)
     print(f"{name}: {network.count_params():,} parameters, in {files.folder}")

@@ -17,40 +17,11 @@ from pathlib import Path
 
 from instrec.common import command
 from instrec.config import full_name
-from instrec.errors import InputError
+from instrec.errors import InputError, about
 from instrec.figures import sound, style
 from instrec.learning import model_files
 from instrec.scoring import attribution
 from instrec.scoring.recognition import Recogniser
-
-
-def index_of(label: str | None, recogniser: Recogniser) -> int | None:
-    """Return the index of a label; None, for the strongest one, stays None.
-
-    Parameters
-    ----------
-    label : str or None
-        Such as 'cel'.
-    recogniser : Recogniser
-        The model.
-
-    Returns
-    -------
-    int or None
-
-    Raises
-    ------
-    InputError
-        If the model has no such label.
-    """
-    if label is None:
-        return None
-    if label not in recogniser.labels:
-        raise InputError(
-            f"expected --label to be one of {', '.join(recogniser.labels)} (the labels of "
-            f"{recogniser.files.folder}), found {label!r}"
-        )
-    return recogniser.labels.index(label)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -68,13 +39,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder (here)")
     arguments, config = command.parse(parser, argv)
     recogniser = Recogniser(model_files.to_recognise_with(config, arguments.model))
-    wanted = index_of(arguments.label, recogniser)
+    if arguments.label not in (None, *recogniser.labels):
+        raise InputError(
+            f"expected --label to be one of {', '.join(recogniser.labels)} (the labels of "
+            f"{recogniser.files.folder}), found {arguments.label!r}"
+        )
+    wanted = arguments.label and recogniser.labels.index(arguments.label)  # or the strongest one
     recogniser.warn_of_untrained()
     networks = recogniser.networks  # what is wrong with the model is no fault of the recording
-    try:
+    with about(arguments.file):
         patch = recogniser.strongest_patch(arguments.file, wanted)
-    except InputError as error:
-        raise InputError(f"{arguments.file}: {error}") from None
     moments = recogniser.means_and_stds
     found = attribution.against_silence(networks, patch.inputs, patch.label, means_and_stds=moments)
     label = recogniser.labels[patch.label]
@@ -100,9 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"output of {recogniser.files.model}: {found.output:.2f}, "
         f"for silence {found.baseline:.2f}",
     )
-    name = f"attribution_{arguments.file.stem}_{label}"
-    paths = style.save(figure, arguments.out / name)
-    print(f"figure: {paths[0]} (and .pdf)")
+    style.save(figure, arguments.out / f"attribution_{arguments.file.stem}_{label}")
 
 
 if __name__ == "__main__":

@@ -134,15 +134,10 @@ def draw_labels(files: ModelFiles, record: dict, table: "pd.DataFrame") -> "Figu
     Figure
     """
     labels = record["recipe"]["labels"]
-    rows = table[table["kind"] == "classwise"]
-    rows = rows.pivot(index=["strategy", "training"], columns="name", values=list(scores.MEASURES))
-    found = {}
-    for strategy in metrics.STRATEGIES:
-        values = {m: rows.loc[strategy][m][labels].to_numpy() for m in scores.MEASURES}
-        # Of [trainings x labels].
-        found[strategy] = {m: (x.mean(axis=0), metrics.deviation(x)) for m, x in values.items()}
+    rows = table[table["kind"] == "classwise"].groupby(["strategy", "name"])
+    means, deviations = (rows[list(scores.MEASURES)].agg(f) for f in ("mean", metrics.deviation))
     title = f"{plotting.heading(files)} · thresholds of their own\n{plotting.origin(record)}"
-    return figures.label_bars(found, labels, title)
+    return figures.label_bars(means, deviations, labels, title)
 
 
 def print_optima(f_scores: FScores, optima: Optima, absent: list[str]) -> None:

@@ -8,7 +8,6 @@ Writes separation_<name>.png and .pdf: log-mel spectrograms of the original, of 
 percussive parts, and of its solo and accompaniment.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from instrec.common import command
 from instrec.data import audio, features
-from instrec.errors import InputError
+from instrec.errors import InputError, about
 from instrec.figures import sound, style
 
 SAMPLE_RATE = 44100  # Hz, of the separations in the thesis
@@ -77,9 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         Arguments of the command line; those of this process by default.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.plain_parser(__doc__)
     parser.add_argument("file", type=Path, metavar="FILE", help="audio file")
     parser.add_argument("--start", type=float, default=0, help="seconds into the file (0)")
     parser.add_argument("--seconds", type=float, default=6, help="length of the excerpt (6)")
@@ -87,17 +84,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     if arguments.start < 0 or arguments.seconds <= 0:
         raise InputError("expected --start of 0 or more and --seconds above 0")
-    try:
+    with about(arguments.file):
         y = excerpt_of(arguments.file, arguments.start, arguments.seconds)
-    except InputError as error:
-        raise InputError(f"{arguments.file}: {error}") from None
     spectrograms = {
         name: features.log_mel(audio.resample(separated, SAMPLE_RATE, 22050))
         for name, separated in separate(y).items()
     }
     figure = sound.spectrograms(spectrograms, f"Separation of {arguments.file.name}")
-    paths = style.save(figure, arguments.out / f"separation_{arguments.file.stem}")
-    print(f"figure: {paths[0]} (and .pdf)")
+    style.save(figure, arguments.out / f"separation_{arguments.file.stem}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from instrec.common import command
 from instrec.data import metadata
-from instrec.errors import InputError
+from instrec.errors import InputError, about
 from instrec.figures import sound, style
 from instrec.learning import model_files
 from instrec.scoring.recognition import Recogniser
@@ -81,13 +81,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         recogniser = Recogniser(files, "s1")  # as in the thesis
         found[name] = []
         for path in command.progress([*solos], unit="solo", desc=name):
-            try:
+            with about(path):
                 found[name].append(recogniser.predict(path))
-            except InputError as error:
-                raise InputError(f"{path}: {error}") from None
     figure = sound.showcase(found, [*solos.values()], config.labels, config.data_set.title)
-    png, pdf = style.save(figure, arguments.out / "showcase")
-    print(f"figure: {png} (and {pdf.suffix})")
+    style.save(figure, arguments.out / "showcase")
 
 
 if __name__ == "__main__":

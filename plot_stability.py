@@ -162,8 +162,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     clips, y_true = chosen_clips(config, number)
     table = table_of(measure(recogniser, clips, config.seed), y_true, thresholds)
     path = files.folder / f"{files.model}.{files.optimizer}.stability.csv"
-    with storage.whole(path) as partial:
-        table.to_csv(partial, index=False)
+    storage.save(path, table.to_csv(index=False))
     title = f"{plotting.heading(files)}\n{len(clips)} clips of the pure half, strategy {STRATEGY}"
     if tensors.is_rendered(config):
         title += ", rendered audio"

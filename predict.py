@@ -27,7 +27,7 @@ from instrec.common import command, storage
 from instrec.common.parallel import ordered_map
 from instrec.config import Config, read
 from instrec.data import metadata
-from instrec.errors import InputError
+from instrec.errors import InputError, about
 from instrec.learning import model_files
 from instrec.reporting import page, recordings
 from instrec.scoring import metrics, recognition
@@ -38,16 +38,31 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANY = 32  # recordings from which on a process a core is faster than one with all cores
-TABLES = ("csv", "json", "summary")  # what is written of all recordings
-EACH = {  # what is written a recording, and how the names of its files end
-    "jams": ".jams",
-    "audacity": ".labels.txt",
-    "regions": ".regions.csv",
-    "npz": ".npz",
-    "html": ".html",
-    "figures": ".instruments",  # and .png or .pdf
+# What can be written, by option: to a file what is told of all recordings, or to a folder what is
+# told of each; and how the names of the latter end.
+OUTPUTS = {
+    "csv": ("FILE", "all tables as one CSV file", ""),
+    "json": ("FILE", "everything, and with which model, as JSON", ""),
+    "jams": ("DIR", "one JAMS file a recording: instruments with their times", ".jams"),
+    "summary": ("FILE", "a row a recording as one CSV file", ""),
+    "audacity": ("DIR", "one label track a recording, for Audacity", ".labels.txt"),
+    "regions": (
+        "DIR",
+        "one CSV file a recording, which Sonic Visualiser reads as regions",
+        ".regions.csv",
+    ),
+    "npz": (
+        "DIR",
+        "one file a recording: outputs over time, and embeddings, as NumPy arrays",
+        ".npz",
+    ),
+    "html": ("DIR", "one page a recording, to look and listen", ".html"),
+    "figures": (
+        "DIR",
+        "one figure a recording: spectrogram and predictions over time",
+        ".instruments",  # and .png or .pdf
+    ),
 }
-CSV = {"index": False, "float_format": "%.4f", "errors": "surrogateescape"}  # names as they are
 NAME_BYTES = 180  # of a file's name, which may have 255 with all that is added
 
 
@@ -93,10 +108,8 @@ def predict(
     else:
         files = model_files.model_files(config or read(), model, optimizer or "adam")
     recogniser = Recogniser(files, strategy)
-    try:
+    with about(path):
         return recogniser.predict(path).table
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def audio_files(paths: Sequence[Path]) -> list[Path]:
@@ -176,19 +189,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=recognition.STRATEGY,
         help=f"how patches are aggregated ({recognition.STRATEGY})",
     )
-    for option, what in (
-        ("--csv FILE", "all tables as one CSV file"),
-        ("--json FILE", "everything, and with which model, as JSON"),
-        ("--jams DIR", "one JAMS file a recording: instruments with their times"),
-        ("--summary FILE", "a row a recording as one CSV file"),
-        ("--audacity DIR", "one label track a recording, for Audacity"),
-        ("--regions DIR", "one CSV file a recording, which Sonic Visualiser reads as regions"),
-        ("--npz DIR", "one file a recording: outputs over time, and embeddings, as NumPy arrays"),
-        ("--html DIR", "one page a recording, to look and listen"),
-        ("--figures DIR", "one figure a recording: spectrogram and predictions over time"),
-    ):
-        name, metavar = option.split()
-        parser.add_argument(name, type=Path, metavar=metavar, help=f"write {what}")
+    for name, (metavar, what, _) in OUTPUTS.items():
+        parser.add_argument(f"--{name}", type=Path, metavar=metavar, help=f"write {what}")
     parser.add_argument(
         "--sort",
         default="file",
@@ -196,9 +198,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         help=f"order of the summary: {', '.join(recordings.SORTS)}, or a label (file)",
     )
     arguments, config = command.parse(parser, argv)
-    for name in (*TABLES, *EACH):
-        target, kind = getattr(arguments, name), "folder" if name in EACH else "file"
-        if target and target.exists() and target.is_dir() != (name in EACH):
+    targets: dict[str, list[Path | None]] = {"FILE": [], "DIR": []}
+    for name, (metavar, *_) in OUTPUTS.items():
+        target = getattr(arguments, name)
+        targets[metavar].append(target)
+        if target and target.exists() and target.is_dir() != (metavar == "DIR"):
+            kind = "folder" if metavar == "DIR" else "file"
             raise InputError(f"expected --{name} to name a {kind}, found another thing: {target}")
     files = model_files.to_recognise_with(config, arguments.model)
     paths = audio_files(arguments.paths)
@@ -227,14 +232,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     _ = recogniser.networks  # what is wrong with the model is no fault of the recordings
     recogniser.warn_of_untrained()
-    tables = [path for name in TABLES if (path := getattr(arguments, name))]
-    targets = [str(getattr(arguments, name)) for name in EACH]
-    made_with = [recognition.VERSION, *model[2], arguments.strategy, *targets]
-    journal = recordings.Journal(tables[0] if tables else None, made_with)
+    made_with = [recognition.VERSION, *model[2], arguments.strategy, *map(str, targets["DIR"])]
+    journal = recordings.Journal(next(filter(None, targets["FILE"]), None), made_with)
     everything = recognise_all(arguments, config, model, paths, journal)
     if everything and arguments.csv:
-        with storage.whole(arguments.csv) as partial:
-            recordings.as_frame(everything).to_csv(partial, **CSV)
+        storage.save(arguments.csv, recordings.as_csv(recordings.as_frame(everything)))
     if everything and arguments.json:
         storage.save_json(arguments.json, recordings.as_json(recogniser, everything))
     if everything and arguments.html:
@@ -243,8 +245,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         table = recordings.summary(everything, arguments.sort)
         recordings.print_summary(table)
         if arguments.summary:
-            with storage.whole(arguments.summary) as partial:
-                table.to_csv(partial, **CSV)
+            storage.save(arguments.summary, recordings.as_csv(table))
     journal.remove()
     if len(everything) < len(paths):
         left_out = len(paths) - len(everything)
@@ -320,13 +321,14 @@ def recognise_all(
 
 
 def _target(arguments: argparse.Namespace, kind: str, name: str) -> Path:
-    """Name what is written of a kind of EACH, but for the ending of a figure."""
-    return getattr(arguments, kind) / f"{name}{EACH[kind]}"
+    """Name what is written to a folder of OUTPUTS, but for the ending of a figure."""
+    return getattr(arguments, kind) / f"{name}{OUTPUTS[kind][-1]}"
 
 
 def _is_complete(arguments: argparse.Namespace, name: str) -> bool:
     """Tell whether all that is asked for each recording is there for this one."""
-    wanted = [_target(arguments, kind, name) for kind in EACH if getattr(arguments, kind)]
+    kinds = [k for k, (where, *_) in OUTPUTS.items() if where == "DIR" and getattr(arguments, k)]
+    wanted = [_target(arguments, kind, name) for kind in kinds]
     return all(p.exists() or p.with_name(f"{p.name}.pdf").exists() for p in wanted)
 
 
@@ -351,18 +353,16 @@ def _write_each(
             embeddings=found.embeddings,
         )
     if arguments.audacity:
-        with storage.whole(_target(arguments, "audacity", name)) as partial:
-            partial.write_text(recordings.as_audacity(found), encoding="utf-8")
+        track = recordings.as_audacity(found)
+        storage.save(_target(arguments, "audacity", name), track)
     if arguments.regions:
-        with storage.whole(_target(arguments, "regions", name)) as partial:
-            partial.write_text(recordings.as_regions(found), encoding="utf-8")
+        storage.save(_target(arguments, "regions", name), recordings.as_regions(found))
     if arguments.figures:
         from instrec.figures import sound, style
 
         title = f"{path.name} · {recogniser.files.model}"
         drawn = sound.recognition(found, recogniser.labels, title)
-        for target in style.save(drawn, _target(arguments, "figures", name)):
-            print(f"figure: {target}")
+        style.save(drawn, _target(arguments, "figures", name))
 
 
 if __name__ == "__main__":

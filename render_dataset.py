@@ -118,8 +118,8 @@ def save(recording: Recording, folder: Path, soundfonts: Sequence[Bank]) -> int:
     clips = perform(recording, read_soundfont(soundfont))
     for path, clip in zip((folder / p for p in recording.paths), clips, strict=True):
         if recording.texts:
-            with storage.whole(path.with_suffix(".txt")) as partial:
-                partial.write_text("".join(f"{label}\t\n" for label in recording.labels))
+            text = "".join(f"{label}\t\n" for label in recording.labels)
+            storage.save(path.with_suffix(".txt"), text)
         with storage.whole(path) as partial, audio.writing(partial):
             soundfile.write(partial, clip, RATE, subtype="PCM_16")
     return len(clips)

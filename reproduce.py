@@ -442,8 +442,7 @@ def write_report(
         "written by git commit": made_with["git_commit"],
     }
     text = report.document(f"instRecCnn: the experiments at scale {scale!r}", about, outcomes)
-    with storage.whole(folder / "report.md") as partial:
-        partial.write_text(inputs.marked(text), encoding="utf-8", errors="backslashreplace")
+    storage.save(folder / "report.md", inputs.marked(text).encode("utf-8", "backslashreplace"))
     print(f"report: {folder / 'report.md'}")
 
 
@@ -455,9 +454,7 @@ def new_parser() -> argparse.ArgumentParser:
     -------
     argparse.ArgumentParser
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.plain_parser(__doc__)
     add = parser.add_argument
     add("experiments", nargs="*", metavar="NAME", help="of experiments/, or files (all)")
     add("--scale", choices=SCALES, default="full", help="how large (full)")

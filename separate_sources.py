@@ -14,7 +14,6 @@ source is never changed. Next step: create_encoding.py.
 
 import contextlib
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -114,8 +113,7 @@ def copy_label_files(config: Config) -> None:
             target = config.data_path / folder / labels.relative_to(source)
             same = target.exists() and target.read_bytes() == labels.read_bytes()
             if not same and target.parent.is_dir():
-                with storage.whole(target) as partial:
-                    shutil.copyfile(labels, partial)
+                storage.save(target, labels.read_bytes())
 
 
 def separate(config: Config) -> None:
@@ -147,9 +145,9 @@ def separate(config: Config) -> None:
             function, _ = separated.component_of(name)
             remedy = "move the folder away to separate anew"
             storage.fill_with(folder / NOTE, separated.parameters_of(function), remedy)
-            if (source / tensors.RENDERED_NOTE).exists():  # what is separated from it is, too
-                with storage.whole(folder / tensors.RENDERED_NOTE) as partial:
-                    shutil.copyfile(source / tensors.RENDERED_NOTE, partial)
+            note = source / tensors.RENDERED_NOTE
+            if note.exists():  # what is separated from it is rendered, too
+                storage.save(folder / tensors.RENDERED_NOTE, note.read_bytes())
             trees[name] = Tree(folder, source)
         left_out, clipped = separate_all(config, source, names, trees)
         copy_label_files(config)

@@ -1,7 +1,8 @@
 """Every parameter, path and data set of instRecCnn: edit this file per experiment.
 
 Parameters follow Han et al. 2017 and carry the names of the documentation. Importing this module
-asks nothing, prints nothing and loads nothing heavy.
+asks nothing, prints nothing and loads nothing heavy. What has a type here is a parameter, and
+`instrec.config.Config` has it.
 """
 
 import os
@@ -14,49 +15,49 @@ from instrec.errors import InputError, is_plain_name
 # --- the experiment -------------------------------------------------------------------------------
 # None: the scripts' options -d, -m and -o say it. A file in experiments/ sets any of the parameters
 # here for one experiment: every script takes it as -x NAME.
-dataset = None  # an id of DATA_SETS below
-model = None  # a network in models/, or a trained model by its name
-optimizer = None  # 'adam' or 'sgd'
-name = ""  # of the trained model, where it is a variant that lies beside its network's plain one
+dataset: int | None = None  # an id of DATA_SETS below
+model: str | None = None  # a network in models/, or a trained model by its name
+optimizer: str | None = None  # 'adam' or 'sgd'
+name: str = ""  # of the trained model, where it is a variant beside its network's plain one
 
 # --- features (thesis 4.1.1) --------------------------------------------------------------------
-sample_rate = 22050  # Hz
-stft_window = 1024  # samples; 2048 is the variant of thesis 5.5.1. It is part of the result key
-n_fft = 2048  # samples that a shorter window is zero-padded to: librosa's default, which the
+sample_rate: int = 22050  # Hz
+stft_window: int = 1024  # samples; 2048: the variant of thesis 5.5.1. It is part of the result key
+n_fft: int = 2048  # samples that a shorter window is zero-padded to: librosa's default, which the
 # published script leaves as it is; with 1024, log-mel values differ by 0.7 on average
-hop_length = 512  # samples
-num_mel_bands = 128
-time_duration = 1  # seconds a patch
-test_overlap = 0.5  # overlap of test patches, 0 <= test_overlap < 1; training patches never overlap
+hop_length: int = 512  # samples
+num_mel_bands: int = 128
+time_duration: float = 1  # seconds a patch
+test_overlap: float = 0.5  # of test patches, 0 or more and below 1; training patches never overlap
 
 # --- splits (thesis 5.1.5) ------------------------------------------------------------------------
-val_split = 0.85  # share of the training data that trains; the rest validates
-split_by = "patch"  # 'patch' as published, or 'file' or 'recording', which leak nothing
+val_split: float = 0.85  # share of the training data that trains; the rest validates
+split_by: str = "patch"  # 'patch' as published, or 'file' or 'recording', which leak nothing
 # What stays together when the test data are halved: 'patch' (nothing) as published, or 'song',
 # which leaks nothing; their results lie beside, as halved_by_patch_<model name> and the like.
-halve_by = "clip"
-balanced = True  # whether training and validation keep the shares of the labels, or by chance
-seed = 0  # of every split and every training run
+halve_by: str = "clip"
+balanced: bool = True  # whether both sides keep the shares of the labels, or split by chance
+seed: int = 0  # of every split and every training run
 
 # --- training (thesis 4.1.3) --------------------------------------------------------------------
-nb_epochs = 400  # at most
-batch_size = 128  # patches
-learning_rate = 0.001
-alpha = 0.33  # slope of the leaky ReLU below zero
-patience = 5  # epochs without a better validation loss before training stops
-class_weight = "n"  # 'y' weights the classes by their number of patches
-standardise = False  # by mean and deviation of the training patches (thesis 5.5.2)
-schedule = "constant"  # of the learning rate, or 'cosine': up in 5 % of nb_epochs, then down to 0
-augmentation = ""  # names of instrec/learning/augmentation.py, such as 'room noise'
-iter_num = 3  # runs from different random weights; results are averaged over them
-precision = "float32"  # of training, or 'mixed_bfloat16': faster where a processor computes with it
-ensemble = False  # whether evaluation averages the outputs of the runs instead (Han et al. 2017)
+nb_epochs: int = 400  # at most
+batch_size: int = 128  # patches
+learning_rate: float = 0.001
+alpha: float = 0.33  # slope of the leaky ReLU below zero
+patience: int = 5  # epochs without a better validation loss before training stops
+class_weight: str = "n"  # 'y' weights the classes by their number of patches
+standardise: bool = False  # by mean and deviation of the training patches (thesis 5.5.2)
+schedule: str = "constant"  # or 'cosine': the learning rate goes up in 5 % of nb_epochs, then to 0
+augmentation: str = ""  # names of instrec/learning/augmentation.py, such as 'room noise'
+iter_num: int = 3  # runs from different random weights; results are averaged over them
+precision: str = "float32"  # or 'mixed_bfloat16': trains faster where a processor computes with it
+ensemble: bool = False  # evaluation averages the outputs of the runs instead (Han et al. 2017)
 
 # --- transfer learning (thesis 5.9) ---------------------------------------------------------------
-transfer_from = ""  # start from '<result key>/<model name>.<optimizer>', or from 'pretrained'
-transfer_passes = 1  # 1: a new output layer learns, all else is frozen; 2: then everything learns
-transfer_learning_rate = 0.01  # of the first pass; the second takes learning_rate
-transfer_output = "sigmoid"  # of the new output layer, or 'softmax'
+transfer_from: str = ""  # start from '<result key>/<model name>.<optimizer>', or from 'pretrained'
+transfer_passes: int = 1  # 1: a new output layer learns, the rest is frozen; 2: then all learns
+transfer_learning_rate: float = 0.01  # of the first pass; the second takes learning_rate
+transfer_output: str = "sigmoid"  # of the new output layer, or 'softmax'
 
 # What some of them can be.
 AUGMENTATIONS = ("room", "start", "mix", "colour", "noise", "pitch", "contrast")
@@ -209,11 +210,6 @@ class DataSet:
     def root(self) -> str:
         """Audio folder that it is made from in the end: the source, if it is separated audio."""
         return self.source or self.folders[0]
-
-    @property
-    def multi_label_test(self) -> bool:
-        """Whether a test clip can have several labels (thesis 5.1)."""
-        return self.layout == "irmas"
 
 
 # --- the data sets: add your own with one entry, nothing else needs an edit ----------------------

@@ -304,8 +304,7 @@ class Trainer:
         from instrec.learning import backend
 
         recipe, history, iteration = saver.recipe, saver.history, saver.iteration
-        with storage.whole(self.files.structure(iteration)) as partial:
-            partial.write_text(self.model.to_json() + "\n", encoding="utf-8")  # it is in float32
+        storage.save(self.files.structure(iteration), self.model.to_json() + "\n")  # in float32
         storage.save_array(self.files.history(iteration), history)
         best = int(np.argmax(history["val_accuracy"]))
         last_pass = np.count_nonzero(history["training_pass"] == len(recipe["passes"]))

@@ -13,7 +13,6 @@ Takes about an hour on two cores. What was stopped goes on: rendered audio, tens
 models are kept in demo/generalisation.
 """
 
-import argparse
 import dataclasses
 import functools
 import os
@@ -167,25 +166,21 @@ def measure(line: str, seed: int) -> dict[str, object]:
 
 def main() -> None:
     """Measure every system with every seed, and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.plain_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="how many (3)")
     parser.add_argument("--other", type=Path, default=OTHER, metavar="FILE.sf2", help=str(OTHER))
-    parser.add_argument("--only", default="", help="lines that hold this text")
     arguments = parser.parse_args()
-    lines = [line for line in (*CLASSIFIERS, *NETWORKS) if arguments.only in line]
     if not arguments.other.is_file():
         raise InputError(
             f"expected a SoundFont in {arguments.other}, found none: "
             "apt-get install fluid-soundfont-gm, or --other FILE.sf2"
         )
-    ids = {1} | {NETWORKS[line].get("dataset", 1) for line in lines if line in NETWORKS}
+    ids = {1} | {values.get("dataset", 1) for values in NETWORKS.values()}
     rows = []
     for seed in range(arguments.seeds):
         prepare("known", render_dataset.default_soundfont(), TRAIN, seed, ids)
         prepare("other", arguments.other, 2, seed, ids)
-        for line in lines:
+        for line in (*CLASSIFIERS, *NETWORKS):
             rows.append(measure(line, seed))
             print(f"seed {seed}: {rows[-1]}", flush=True)
     table = pd.DataFrame(rows).groupby("micro F", sort=False).agg(["mean", "std"])

@@ -13,7 +13,6 @@ a process of its own where a library keeps threads; medians and the range of the
 Leave the machine alone meanwhile: about ten minutes on two cores.
 """
 
-import argparse
 import itertools
 import multiprocessing
 import os
@@ -301,9 +300,7 @@ SECTIONS["start-up"] = start_up
 
 def main() -> None:
     """Measure the sections that are asked for, and print one table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.plain_parser(__doc__)
     parser.add_argument("sections", nargs="*", default=[*SECTIONS], help="some of them (all)")
     parser.add_argument("--repeats", type=int, default=5, help="turns (5)")
     arguments = parser.parse_args()

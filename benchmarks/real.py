@@ -213,8 +213,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         means.loc["balanced"] = means.mean()
         print(f"\nbeside musicnn, {len(both)} clips\n{means.round(3).to_string()}")
     if arguments.to:
-        with storage.whole(arguments.to / "clips.csv") as partial:
-            table.to_csv(partial, index=False)
+        storage.save(arguments.to / "clips.csv", table.to_csv(index=False))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ than those that the parameters were tuned on; the drum kit is the same.
 Essentia (AGPL) takes part when it is installed. OMP_NUM_THREADS=1 is for speeds of one core.
 """
 
-import argparse
 import importlib.util
 import io
 import sys
@@ -271,9 +270,7 @@ def pitch_scores(found: np.ndarray, true: np.ndarray) -> dict[str, float]:
 
 def main() -> None:
     """Separate all mixtures by all methods, and print the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.plain_parser(__doc__)
     parser.add_argument("-n", type=int, default=60, help="number of mixtures (60)")
     parser.add_argument("--soundfont", type=Path, help="another one than pretty_midi's TimGM6mb")
     arguments = parser.parse_args()

@@ -6,9 +6,7 @@ knows of `settings`, and nothing changes it.
 """
 
 import dataclasses
-import difflib
 import re
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import settings
-from instrec.errors import InputError, is_plain_name
+from instrec.errors import InputError, did_you_mean, is_plain_name
 from settings import DATA_SETS, DataSet
 
 # What starts the names of results that lie beside a model's own.
@@ -114,49 +112,17 @@ class FeatureParameters:
         return self.patch_frames * self.hop_length / self.sample_rate
 
 
+# The parameters at the top of settings.py: all that have a type there.
+PARAMETERS = typing.get_type_hints(settings)
+_Parameters = dataclasses.make_dataclass("_Parameters", PARAMETERS.items(), frozen=True)
+
+
 @dataclass(frozen=True)
-class Config:
+class Config(_Parameters):
     """Every parameter of settings.py by its name, and what follows from them.
 
     Make one with `read`, or change one with `changed`; both refuse values out of range.
     """
-
-    dataset: int | None
-    model: str | None
-    optimizer: str | None
-    name: str
-
-    sample_rate: int
-    stft_window: int
-    n_fft: int
-    hop_length: int
-    num_mel_bands: int
-    time_duration: float
-    test_overlap: float
-
-    val_split: float
-    split_by: str
-    halve_by: str
-    balanced: bool
-    seed: int
-
-    nb_epochs: int
-    batch_size: int
-    learning_rate: float
-    alpha: float
-    patience: int
-    class_weight: str
-    standardise: bool
-    schedule: str
-    augmentation: str
-    iter_num: int
-    precision: str
-    ensemble: bool
-
-    transfer_from: str
-    transfer_passes: int
-    transfer_learning_rate: float
-    transfer_output: str
 
     data_path: Path
     feature_path: Path
@@ -184,17 +150,7 @@ class Config:
         InputError
             If a name is unknown, or a value of another type than it has or out of range.
         """
-        known = typing.get_type_hints(Config)
-        for name, value in values.items():
-            if name not in self.parameters():
-                close = difflib.get_close_matches(name, self.parameters(), 1)
-                hint = f": did you mean {close[0]!r}?" if close else ""
-                raise InputError(f"{source}: settings.py has no parameter {name!r}{hint}")
-            if not _is_of(value, known[name]):
-                expected = getattr(known[name], "__name__", known[name])
-                raise InputError(
-                    f"{source}: expected {name} to be of type {expected}, found {value!r}"
-                )
+        check_types(values, PARAMETERS, f"{source}: settings.py has no parameter", source)
         new = dataclasses.replace(self, **values)
         new = dataclasses.replace(new, row=DATA_SETS.get(new.dataset))
         _check(new, source)
@@ -208,16 +164,30 @@ class Config:
         dict
             By name.
         """
-        return {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name not in (*PLACES, "row", "given")
-        }
+        return {name: getattr(self, name) for name in PARAMETERS}
 
     @property
     def options(self) -> str:
         """The options of a command that is to use the same data, as a message names it."""
         return self.given or f"-d {self.dataset}"
+
+    def command(self, script: str, model: str, optimizer: str) -> str:
+        """Write a command for the same data, as a message names it.
+
+        Parameters
+        ----------
+        script : str
+            Its name, and options of its own.
+        model, optimizer : str
+            Which model; an experiment names its own network.
+
+        Returns
+        -------
+        str
+        """
+        if self.given:
+            return f"python3 {script} {self.given} -o {optimizer}"
+        return f"python3 {script} -m {model} -o {optimizer} {self.options}"
 
     @property
     def data_set(self) -> DataSet:
@@ -365,8 +335,7 @@ def read(**changes: Any) -> Config:  # noqa: ANN401
     InputError
         If a parameter is out of range.
     """
-    names = {field.name for field in dataclasses.fields(Config)} - {*PLACES, "row", "given"}
-    parameters = {name: getattr(settings, name) for name in names}
+    parameters = {name: getattr(settings, name) for name in PARAMETERS}
     places = {name: getattr(settings, name.upper()) for name in PLACES}
     config = Config(**parameters, **places, row=None)
     return config.changed(config.parameters() | changes, "settings.py")
@@ -402,9 +371,34 @@ def parse_source(source: str) -> tuple[str, str, str]:
     return found.groups()
 
 
-def _is_of(value: object, type_: type | types.UnionType) -> bool:
-    allowed = typing.get_args(type_) or (type_,)
-    return type(value) in allowed or (float in allowed and type(value) is int)
+def check_types(
+    values: Mapping[str, Any], types: Mapping[str, Any], unknown: str, source: str
+) -> None:
+    """Refuse values that nothing takes, or that are of another type.
+
+    Parameters
+    ----------
+    values : mapping of str to object
+        By name.
+    types : mapping of str to type or union of types
+        By name; an integer passes for a float.
+    unknown : str
+        What is said of another name.
+    source : str
+        Where the values come from, for the message.
+
+    Raises
+    ------
+    InputError
+        If there is such a value.
+    """
+    for name, value in values.items():
+        if name not in types:
+            raise InputError(f"{unknown} {name!r}{did_you_mean(name, types)}")
+        allowed = typing.get_args(types[name]) or (types[name],)
+        if type(value) not in allowed and not (float in allowed and type(value) is int):
+            expected = getattr(types[name], "__name__", types[name])
+            raise InputError(f"{source}: expected {name} to be of type {expected}, found {value!r}")
 
 
 def _check(config: Config, source: str) -> None:

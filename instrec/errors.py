@@ -1,6 +1,9 @@
 """What the user can mend is one kind of error, which the scripts print as one line."""
 
+import contextlib
+import difflib
 import sys
+from collections.abc import Iterable, Iterator
 
 
 class InputError(ValueError):
@@ -8,6 +11,21 @@ class InputError(ValueError):
 
     The scripts print it as one line and stop with exit code 1.
     """
+
+
+@contextlib.contextmanager
+def about(path: object) -> Iterator[None]:
+    """Name a file in the errors of a block that reads it.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def is_plain_name(name: object) -> bool:
@@ -24,6 +42,24 @@ def is_plain_name(name: object) -> bool:
     """
     is_text = isinstance(name, str) and bool(name) and name.isprintable()
     return is_text and not name.startswith(".") and not set(name) & set("/\\:")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Ask whether a name was a slip for one that is known; '' if it is like none.
+
+    Parameters
+    ----------
+    name : str
+        What was given.
+    known : iterable of str
+        What can be.
+
+    Returns
+    -------
+    str
+    """
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f": did you mean {close[0]!r}?" if close else ""
 
 
 def _print_in_one_line(kind: type, error: BaseException, trace: object) -> None:

@@ -17,18 +17,18 @@ A file in experiments/scales/ has a title, [settings], [render], which has by th
 the options of render_dataset.py, and perhaps `experiments`: those that a run of all takes.
 """
 
-import difflib
 import graphlib
 import re
 import tomllib
+import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import settings
-from instrec.config import Config
-from instrec.errors import InputError
+from instrec.config import Config, check_types
+from instrec.errors import InputError, did_you_mean
 
 FOLDER = settings.ROOT / "experiments"
 CHANGES = ("published_change", "published_classwise_change", "published_accuracy_change")
@@ -52,17 +52,17 @@ class Experiment:
     id: str
     source: str
     title: str
-    parameters: dict[str, Any]
+    parameters: dict
     answers: str = ""
     note: str = ""
     baseline: str = ""
-    published_change: list[float] | None = None
-    published_classwise_change: list[float] | None = None
-    published_accuracy_change: list[float] | None = None
+    published_change: list | None = None
+    published_classwise_change: list | None = None
+    published_accuracy_change: list | None = None
     confusion: bool = False
-    published: dict[str, Any] = field(default_factory=dict)
-    render: dict[str, str] = field(default_factory=dict)
-    experiments: list[str] = field(default_factory=list)
+    published: dict = field(default_factory=dict)
+    render: dict = field(default_factory=dict)
+    experiments: list = field(default_factory=list)
 
     @property
     def trains(self) -> bool:
@@ -105,27 +105,14 @@ def load(name_or_path: str, *, above: tuple[str, ...] = ()) -> Experiment:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        close = difflib.get_close_matches(name_or_path, names(), 1)
-        hint = f"did you mean {close[0]!r}?" if close else "python3 reproduce.py --list names all"
-        raise InputError(f"expected an experiment in {path}, found nothing: {hint}") from None
+        hint = did_you_mean(name_or_path, names()) or ": python3 reproduce.py --list names all"
+        raise InputError(f"expected an experiment in {path}, found nothing{hint}") from None
     except (OSError, ValueError, RecursionError) as error:  # what tomllib raises, and the system
         raise InputError(f"{path} cannot be read as TOML: {error}") from None
     content["parameters"] = content.pop("settings", {})
-    types = {
-        **dict.fromkeys(("title", "answers", "note", "baseline"), str),
-        **dict.fromkeys(("parameters", "published", "render"), dict),
-        **dict.fromkeys((*CHANGES, "experiments"), list),
-        "confusion": bool,
-    }
-    for name, value in content.items():
-        if name not in types:
-            close = difflib.get_close_matches(name, types, 1)
-            hint = f": did you mean {close[0]!r}?" if close else ""
-            raise InputError(f"{path}: an experiment has no {name!r}{hint}")
-        if not isinstance(value, types[name]):
-            raise InputError(
-                f"{path}: expected {name} to be of type {types[name].__name__}, found {value!r}"
-            )
+    types = typing.get_type_hints(Experiment)
+    del types["id"], types["source"]
+    check_types(content, types, f"{path}: an experiment has no", str(path))
     if not content.get("title"):
         raise InputError(f"{path}: expected a title")
     _check_published(content, path)

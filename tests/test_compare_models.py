@@ -119,7 +119,7 @@ def test_script_prints_the_frames(three_models, run_script, folder):
 
 
 def bars(monkeypatch, *arguments, **options):
-    """Call plot_improvement; return what was drawn: panels by title and strategy."""
+    """Call plot_improvement; return what was drawn: panels by title."""
     from instrec.figures import scores as figures
 
     drawn = []
@@ -130,18 +130,19 @@ def bars(monkeypatch, *arguments, **options):
     paths = compare_models.plot_improvement(*arguments, **options)
     assert [path.suffix for path in paths] == [".png", ".pdf"]
     assert all(path.parent.name == "figures" and path.stat().st_size > 5000 for path in paths)
-    return drawn[0][:2]
+    return drawn[0][0]
 
 
 def test_improvement_in_points(three_models, monkeypatch):
-    panels, names = bars(monkeypatch, "model_baseline", "model_baseline.sgd", data_set="irmas_1024")
-    points, deviations = panels["all labels"]["s1"]["f-score"]
-    assert names["all labels"] == ["micro", "macro"]
-    np.testing.assert_allclose(points, [20, 10])  # 0.5 - 0.3, and half of it
-    np.testing.assert_allclose(deviations, np.array([10, 5]) * 2**0.5)  # of the sample
-    (single,) = (panel for panel in panels if panel != "all labels")
-    assert names[single] == list(settings.IRMAS)
-    np.testing.assert_allclose(panels[single]["s2"]["f-score"][0], 20)
+    panels = bars(monkeypatch, "model_baseline", "model_baseline.sgd", data_set="irmas_1024")
+    points, deviations, names = panels.pop("all labels")
+    assert names == ["micro", "macro"]
+    f_scores = (frame.loc["s1"].loc[names, "f-score"] for frame in (points, deviations))
+    for found, expected in zip(f_scores, ([20, 10], np.array([10, 5]) * 2**0.5), strict=True):
+        np.testing.assert_allclose(found, expected)  # 0.5 - 0.3, and half of it; of the sample
+    ((points, _, names),) = panels.values()
+    assert names == list(settings.IRMAS)
+    np.testing.assert_allclose(points.loc["s2"].loc[names, "f-score"], 20)
 
 
 def test_rendered_audio_is_named_wherever_scores_are(three_models, call, capsys):
@@ -174,13 +175,14 @@ def test_parts_replaced_networks_and_other_splits_are_named(three_models, capsys
 def test_improvement_by_classwise_thresholds_or_over_another_data_set(three_models, monkeypatch):
     names = ("model_leaky", "model_leaky")
     options = {"data_set": "youtube_1024"}
-    panels, _ = bars(monkeypatch, *names, **options, thresholds="classwise")
+    panels = bars(monkeypatch, *names, **options, thresholds="classwise")
     assert list(panels) == ["all labels"]  # single labels have the same scores on both sides
-    np.testing.assert_allclose(panels["all labels"]["s2"]["f-score"][0], [10, 10])
+    points, _, averages = panels["all labels"]
+    np.testing.assert_allclose(points.loc["s2"].loc[averages, "f-score"], [10, 10])
     names = ("model_leaky", "model_baseline")
-    _, names = bars(monkeypatch, *names, **options, baseline_data_set="irmas_1024")
-    (single,) = (panel for panel in names if panel != "all labels")
-    assert names[single] == ["cla", "flu", "pia", "sax", "tru", "vio"]  # of both
+    panels = bars(monkeypatch, *names, **options, baseline_data_set="irmas_1024")
+    (single,) = (panel for panel in panels if panel != "all labels")
+    assert panels[single][2] == ["cla", "flu", "pia", "sax", "tru", "vio"]  # of both
 
 
 @pytest.mark.parametrize(

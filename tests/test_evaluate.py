@@ -167,7 +167,7 @@ def test_results_of_another_split_lie_apart(files):
 
 
 def test_missing_iterations_are_counted_and_how_to_train_them_is_said(files):
-    with pytest.raises(InputError, match=r"-i 3 -e 10 -b 8 -c n, or choose fewer"):
+    with pytest.raises(InputError, match=r"that trained these, with -i 3, or choose fewer"):
         evaluate.Evaluator("model_tiny", "adam", 3, 3, 2).run()
     files.run_record(1).unlink()
     with pytest.raises(InputError, match="expected 2 trained iterations .* found 1"):

@@ -7,7 +7,6 @@ the same paths (docs/cluster.md). What differs is refused, as its results could 
 import concurrent.futures
 import contextlib
 import functools
-import importlib.metadata
 import logging
 import math
 import platform
@@ -145,15 +144,8 @@ def _recipe() -> dict:
     # What a task needs of settings.py comes with the task.
     code = storage.digest_of_sources(settings.ROOT, storage.SOURCES, without="settings.py")
     return {"code": code[:12], "python": platform.python_version()} | {
-        package: _version(package) for package in PACKAGES
+        package: storage.version_of(package) for package in PACKAGES
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _first_line(error: BaseException) -> str:

@@ -45,6 +45,23 @@ OPTIONS = {
 }
 
 
+def plain_parser(docstring: str) -> argparse.ArgumentParser:
+    """Return a parser that explains the script by its docstring.
+
+    Parameters
+    ----------
+    docstring : str
+        Of the script.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
+    return argparse.ArgumentParser(
+        description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
 def new_parser(docstring: str) -> argparse.ArgumentParser:
     """Return a parser that explains the script by its docstring and takes `-d` and `-x`.
 
@@ -57,9 +74,7 @@ def new_parser(docstring: str) -> argparse.ArgumentParser:
     -------
     argparse.ArgumentParser
     """
-    parser = argparse.ArgumentParser(
-        description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser(docstring)
     parser.add_argument(
         "-d",
         "--dataset",

@@ -163,6 +163,21 @@ def parsing(path: Path, remedy: str, *, also: tuple[type[Exception], ...] = ()) 
         raise InputError(f"{path} is damaged ({reason}): run {remedy}") from None
 
 
+def save(path: Path, content: str | bytes | memoryview) -> None:
+    """Write a file; text in UTF-8, and in it names of files as they are, which need not be text.
+
+    Parameters
+    ----------
+    path : Path
+        File; its folder is made if it is not there.
+    content : str, bytes or memoryview
+        All of it.
+    """
+    with whole(path) as partial:
+        is_text = isinstance(content, str)
+        partial.write_bytes(content.encode(errors="surrogateescape") if is_text else content)
+
+
 def save_json(path: Path, content: dict) -> None:
     """Write a dictionary as readable JSON.
 
@@ -173,8 +188,7 @@ def save_json(path: Path, content: dict) -> None:
     content : dict
         What JSON can hold.
     """
-    with whole(path) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    save(path, json.dumps(content, indent=1) + "\n")
 
 
 def load_json(path: Path, remedy: str, *, expected: dict[str, type] | None = None) -> dict:
@@ -250,8 +264,7 @@ def save_array(path: Path, array: np.ndarray) -> None:
     # Not straight to the file: numpy's own writing does not tell that a disk is full.
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
-    with whole(path) as partial:
-        partial.write_bytes(buffer.getbuffer())
+    save(path, buffer.getbuffer())
 
 
 def load_array(path: Path, remedy: str, *, in_memory: bool = True) -> np.ndarray:
@@ -471,22 +484,35 @@ def environment(*packages: str) -> dict:
     dict
         `git_commit`, `python` and `packages`.
     """
-    import importlib.metadata as metadata
-
     try:
         git = ["git", "-C", str(settings.ROOT), "describe", "--always", "--dirty", "--abbrev=40"]
         commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         commit = "unknown: not a git clone"
-    versions = {}
-    for package in packages:
-        try:
-            # The module knows best: tensorflow also comes as the package tensorflow-cpu.
-            loaded = getattr(sys.modules.get(package), "__version__", None)
-            versions[package] = loaded or metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "unknown"
+    # The module knows best: tensorflow also comes as the package tensorflow-cpu.
+    loaded = {name: getattr(sys.modules.get(name), "__version__", None) for name in packages}
+    versions = {name: found or version_of(name) for name, found in loaded.items()}
     return {"git_commit": commit, "python": platform.python_version(), "packages": versions}
+
+
+def version_of(package: str) -> str:
+    """Return the version of an installed package, 'unknown' if there is none.
+
+    Parameters
+    ----------
+    package : str
+        Its name.
+
+    Returns
+    -------
+    str
+    """
+    import importlib.metadata as metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def mismatches(record: dict, wanted: dict) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from instrec.config import FeatureParameters
+from instrec.errors import InputError
 
 EPSILON = np.finfo(np.float32).eps  # keeps the logarithm of silence finite
 FRAMES_A_BLOCK = 32  # spectra computed at once: they fit the cache, more take twice as long
@@ -135,6 +136,37 @@ def cut_patches(spectrogram: np.ndarray, frames: int, step: int) -> np.ndarray:
         return np.empty((0, bands, frames, channels), dtype=spectrogram.dtype)
     windows = np.lib.stride_tricks.sliding_window_view(spectrogram, frames, axis=1)[:, ::step]
     return windows.transpose(1, 0, 3, 2)  # (bands, patches, channels, frames) -> as returned
+
+
+def patches_of(spectrogram: np.ndarray, parameters: FeatureParameters, step: int) -> np.ndarray:
+    """Cut a spectrogram into patches, and refuse one that is too short.
+
+    Parameters
+    ----------
+    spectrogram : np.ndarray [shape=(num_mel_bands, n, channels)]
+        Of a whole file.
+    parameters : FeatureParameters
+        What a patch is.
+    step : int
+        Frames from patch to patch.
+
+    Returns
+    -------
+    np.ndarray [shape=(patches, num_mel_bands, patch_frames, channels)]
+        A view.
+
+    Raises
+    ------
+    InputError
+        If there is no patch.
+    """
+    patches = cut_patches(spectrogram, parameters.patch_frames, step)
+    if len(patches) == 0:
+        found = (spectrogram.shape[1] - 1) * parameters.hop_length / parameters.sample_rate
+        raise InputError(
+            f"too short: {found:.2f} s, and one patch takes {parameters.patch_seconds:.2f} s"
+        )
+    return patches
 
 
 MeansAndStds = Sequence[tuple[np.ndarray, np.ndarray]]  # of each input, as patches are shaped

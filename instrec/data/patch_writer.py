@@ -41,8 +41,7 @@ class PatchWriter:
         self.done = self._read_journal()  # one dictionary a finished file, in order
         self.patches = sum(line["patches"] for line in self.done)
         # Lines that a kill cut short, or whose tensors are incomplete, are written anew.
-        with storage.whole(self._journal_path) as partial:
-            partial.write_text("".join(json.dumps(line) + "\n" for line in self.done))
+        storage.save(self._journal_path, "".join(json.dumps(line) + "\n" for line in self.done))
         self._journal = self._journal_path.open("a", encoding="utf-8")
 
     def write(self, name: str, tensors: list[np.ndarray] | None, reason: str | None) -> None:

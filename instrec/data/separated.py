@@ -1,7 +1,6 @@
 """Separate one audio file: harmonic from percussive, or the solo from its accompaniment."""
 
 import contextlib
-import inspect
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -174,10 +173,5 @@ def parameters_of(function: str) -> dict:
     """
     import separation
 
-    defaults = inspect.signature(getattr(separation, function)).parameters.values()
-    keyword = [parameter for parameter in defaults if parameter.kind is parameter.KEYWORD_ONLY]
-    return {
-        "separation": function,
-        "version": separation.VERSION,
-        **{parameter.name: parameter.default for parameter in keyword},
-    }
+    defaults = getattr(separation, function).__kwdefaults__
+    return {"separation": function, "version": separation.VERSION, **defaults}

@@ -79,12 +79,10 @@ def validation_mask(
         key = random_keys(seed, file_id, _place_in_file(file_id))
     elif split_by == "file":
         group, key = file_id, random_keys(seed, file_id)
-    elif split_by == "recording":
+    else:
         _, recording_id = np.unique(np.asarray(recordings), return_inverse=True)
         group = recording_id[file_id]
         key = random_keys(seed, group)
-    else:
-        raise InputError(f"expected split_by 'patch', 'file' or 'recording', found {split_by!r}")
 
     if not balanced:
         class_id, names = np.zeros_like(class_id), ("the data set",)
@@ -213,9 +211,7 @@ def halves(labels: Sequence[Sequence[str]], *, seed: int = 0) -> np.ndarray:
     order = np.random.default_rng(seed).permutation(len(labels))
     first = np.zeros(len(labels), dtype=bool)
     first[order[::2]] = True
-    names = sorted({name for carried in labels for name in carried})
-    has_label = np.array([[name in carried for name in names] for carried in labels], dtype=int)
-    has_label = has_label.reshape(len(labels), len(names))
+    has_label = _has_label(labels)
     kinds, kind_of = np.unique(has_label, axis=0, return_inverse=True)
     kind_of = kind_of.reshape(-1)
     distance = (kinds[:, None] != kinds[None]).sum(axis=-1)  # [kinds x kinds]
@@ -233,6 +229,13 @@ def halves(labels: Sequence[Sequence[str]], *, seed: int = 0) -> np.ndarray:
         first[order[np.argmax((ordered == leaving) & first[order])]] = False
         first[order[np.argmax((ordered == coming) & ~first[order])]] = True
     return first
+
+
+def _has_label(labels: Sequence[Sequence[str]]) -> np.ndarray:
+    """Tell which clip has which label, as 0 and 1 [clips x labels]."""
+    names = sorted({name for carried in labels for name in carried})
+    has_label = np.array([[name in carried for name in names] for carried in labels], dtype=int)
+    return has_label.reshape(len(labels), len(names))
 
 
 def some_of_each(labels: Sequence[Sequence[str]], number: int, *, seed: int = 0) -> np.ndarray:
@@ -337,15 +340,13 @@ def halves_by_song(
     >>> bool(first[0] == first[1]), bool(first[2] == first[3]), int(first.sum())
     (True, True, 3)
     """
-    names = sorted({name for carried in labels for name in carried})
-    has_label = np.array([[True, *(name in carried for name in names)] for carried in labels])
-    has_label = has_label.reshape(len(labels), len(names) + 1).astype(int)  # first: every clip
+    has_label = np.insert(_has_label(labels), 0, 1, axis=1)  # first: every clip
     _, song = np.unique(np.asarray(songs, dtype=str), return_inverse=True)
-    counts = np.zeros((song.max(initial=-1) + 1, len(names) + 1), dtype=int)
+    counts = np.zeros((song.max(initial=-1) + 1, has_label.shape[1]), dtype=int)
     np.add.at(counts, song, has_label)
     order = np.random.default_rng(seed).permutation(len(counts))
     order = order[np.argsort(-counts[order, 0], kind="stable")]
-    in_first, surplus = np.zeros(len(counts), dtype=bool), np.zeros(len(names) + 1, dtype=int)
+    in_first, surplus = np.zeros(len(counts), dtype=bool), np.zeros(counts.shape[1], dtype=int)
     for number in order:
         # The change of the sum of squares of the surplus, were the song in the first half.
         in_first[number] = surplus @ counts[number] <= 0

@@ -30,6 +30,4 @@ def write(folder: Path) -> None:
         Of a trained model.
     """
     for script in SCRIPTS:
-        with storage.whole(folder / script) as partial:
-            content = _LAUNCHER.format(script=script, root=str(settings.ROOT))
-            partial.write_text(content, encoding="utf-8")
+        storage.save(folder / script, _LAUNCHER.format(script=script, root=str(settings.ROOT)))

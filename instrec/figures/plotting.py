@@ -1,6 +1,7 @@
 """What the plotting scripts share: which results to plot, their titles, and where figures go."""
 
 import argparse
+import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -162,24 +163,21 @@ def save_all(files: ModelFiles, drawn: Mapping[str, "Figure"]) -> None:
     """
     with storage.lock(files.figure("").parent, "figures"):
         for name, figure in drawn.items():
-            png, pdf = style.save(figure, files.figure(name))
-            print(f"figure: {png} (and {pdf.suffix})")
+            style.save(figure, files.figure(name))
 
 
 def _remedy(script: str, config: Config, folder: Path, model: str, optimizer: str) -> str:
     key, apart = _place_of(folder, model)
-    options = f" -s {apart[0].removeprefix('split_')}" if apart else ""
-    if config.given:
-        return f"python3 {script} {config.options} -o {optimizer}{options}"
     id_, _ = data_set_of(key)
     names = model
     for prefix in RESULT_PREFIXES:
         names = names.removeprefix(prefix)
-    if ENSEMBLE in model and "+" not in names:
-        options += " --ensemble" if script != "train.py" else ""
-    if script == "train.py":
-        names = names.split("+")[0]
-    return f"python3 {script} -m {names} -o {optimizer} -d {id_}{options}"
+    trains = script == "train.py"
+    if ENSEMBLE in model and "+" not in names and not trains:
+        script += " --ensemble"
+    names = names.split("+")[0] if trains else names
+    split = f" -s {apart[0].removeprefix('split_')}" if apart else ""
+    return dataclasses.replace(config, dataset=id_).command(script, names, optimizer) + split
 
 
 def _place_of(folder: Path, model: str) -> tuple[str, list[str]]:

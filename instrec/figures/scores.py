@@ -179,9 +179,7 @@ def classwise_panels(
 
 @styled
 def improvement_bars(
-    panels: Mapping[str, Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]],
-    names: Mapping[str, Sequence[str]],
-    title: str,
+    panels: Mapping[str, tuple["pd.DataFrame", "pd.DataFrame", list[str]]], title: str
 ) -> "Figure":
     """Draw how many points of precision, recall and F one model is better than another.
 
@@ -189,10 +187,9 @@ def improvement_bars(
 
     Parameters
     ----------
-    panels : mapping of mapping of mapping of (np.ndarray, np.ndarray) [shape=(names,)]
-        By title of the panel, strategy and measure: the improvement in points, and its deviation.
-    names : mapping of sequence of str
-        By title of the panel: what the bars are of, such as labels.
+    panels : mapping of (pandas.DataFrame, pandas.DataFrame, list of str)
+        By title of the panel: the improvements in points and their deviations, by strategy and
+        name, a column a measure; and the names of the bars, such as labels.
     title : str
         Title of the figure.
 
@@ -200,17 +197,17 @@ def improvement_bars(
     -------
     Figure
     """
-    strategies = list(next(iter(panels.values())))
-    widths = [max(len(names[panel]), 2) for panel in panels]
+    strategies = metrics.STRATEGIES
+    widths = [max(len(names), 2) for _, _, names in panels.values()]
     figure = new_figure(max(0.85 * sum(widths) + 1.2, 6), 2.6 * len(strategies) + 1.2, title)
     drawn = figure.subplots(
         len(strategies), len(panels), sharey=True, width_ratios=widths, squeeze=False
     )
     for row, strategy in zip(drawn, strategies, strict=True):
-        for axes, (panel, found) in zip(row, panels.items(), strict=True):
-            shown = [full_name(name) for name in names[panel]]
-            _bars_of_measures(axes, shown, found[strategy], _signed)
-            axes.tick_params(axis="x", labelrotation=20 if len(shown) > 2 else 0)
+        for axes, (panel, (*frames, names)) in zip(row, panels.items(), strict=True):
+            shown = (frame.loc[strategy].loc[names].rename(full_name) for frame in frames)
+            _bars_of_measures(axes, *shown, _signed)
+            axes.tick_params(axis="x", labelrotation=20 if len(names) > 2 else 0)
             axes.axhline(0, color="black", linewidth=0.8)
             axes.set_title(f"{panel}, strategy {strategy}")
         row[0].set_ylabel("improvement in points")
@@ -227,16 +224,14 @@ def _signed(points: float) -> str:
 
 @styled
 def label_bars(
-    scores: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
-    labels: Sequence[str],
-    title: str,
+    means: "pd.DataFrame", deviations: "pd.DataFrame", labels: Sequence[str], title: str
 ) -> "Figure":
     """Draw precision, recall and F of each label, a row a strategy, as Fig. 5.6 of the thesis.
 
     Parameters
     ----------
-    scores : mapping of mapping of (np.ndarray, np.ndarray) [shape=(labels,)]
-        By strategy and measure: the mean over trainings, and its deviation.
+    means, deviations : pandas.DataFrame
+        Of trainings, by strategy and label, a column a measure.
     labels : sequence of str
         Names of the labels.
     title : str
@@ -246,15 +241,16 @@ def label_bars(
     -------
     Figure
     """
-    figure = new_figure(max(0.75 * len(labels) + 1.2, 6), 2.4 * len(scores) + 1.2, title)
-    rows = figure.subplots(len(scores), 1, sharey=True, squeeze=False)[:, 0]
-    for axes, (strategy, found) in zip(rows, scores.items(), strict=True):
-        _bars_of_measures(axes, [full_name(label) for label in labels], found, "%.2f")
+    strategies = metrics.STRATEGIES
+    figure = new_figure(max(0.75 * len(labels) + 1.2, 6), 2.4 * len(strategies) + 1.2, title)
+    rows = figure.subplots(len(strategies), 1, sharey=True, squeeze=False)[:, 0]
+    for axes, strategy in zip(rows, strategies, strict=True):
+        frames = (frame.loc[strategy].loc[labels] for frame in (means, deviations))
+        _bars_of_measures(axes, *(frame.rename(full_name) for frame in frames), "%.2f")
         axes.tick_params(axis="x", labelrotation=20)
         axes.set(title=f"strategy {strategy}", ylabel="share of 1")
         axes.set_yticks(np.linspace(0, 1, 6))
-    bars = [pair for found in scores.values() for pair in found.values()]
-    highest = max(np.max(mean + deviation) for mean, deviation in bars)
+    highest = (means + deviations).to_numpy().max()
     rows[0].set_ylim(0, max(1.2, highest + 0.2))  # of all rows; with room for the numbers
     legend_below(figure, rows[0])
     return figure
@@ -297,23 +293,24 @@ def stability(table: "pd.DataFrame", units: Mapping[str, str], title: str) -> "F
 
 def _bars_of_measures(
     axes: "Axes",
-    names: Sequence[str],
-    measures: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    means: "pd.DataFrame",
+    deviations: "pd.DataFrame",
     form: str | Callable[[float], str],
 ) -> None:
-    width, positions = 0.84 / len(measures), np.arange(len(names))
-    for i, (measure, (values, deviations)) in enumerate(measures.items()):
+    """Draw a group of bars a row, and a bar a column."""
+    width, positions = 0.84 / means.shape[1], np.arange(len(means))
+    for i, measure in enumerate(means):
         bars = axes.bar(
-            positions + (i - (len(measures) - 1) / 2) * width,
-            values,
+            positions + (i - (means.shape[1] - 1) / 2) * width,
+            means[measure],
             width,
-            yerr=deviations,
+            yerr=deviations[measure],
             color=(BLUE, GREEN, ORANGE)[i],
             error_kw={"elinewidth": 0.8, "ecolor": "#333333"},
             label=measure,
         )
         axes.bar_label(bars, fmt=form, fontsize=6, padding=2, rotation=90)
-    axes.set_xticks(positions, names)
+    axes.set_xticks(positions, means.index)
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
     axes.margins(x=0.02, y=0.2)

@@ -47,7 +47,7 @@ STYLE = {
 
 
 def save(figure: "Figure", path: Path) -> list[Path]:
-    """Write a figure as PNG and PDF, each whole or not at all; equal figures give equal files.
+    """Write a figure as PNG and PDF, each whole or not at all, and say so; equal ones are equal.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def save(figure: "Figure", path: Path) -> list[Path]:
         with warnings.catch_warnings():  # a name may have letters that the font lacks
             warnings.filterwarnings("ignore", "Glyph .* missing")
             figure.savefig(content, format=ending[1:], dpi=DPI, metadata=metadata[ending])
-        with storage.whole(target) as partial:
-            partial.write_bytes(content.getbuffer())
+        storage.save(target, content.getbuffer())
+    print(f"figure: {paths[0]} (and .pdf)")
     return paths
 
 

@@ -183,13 +183,7 @@ def contrast(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
 
 # Applied in this order, whatever order names them.
 AUGMENTATIONS = {
-    "room": room,
-    "start": start,
-    "mix": mix,
-    "colour": colour,
-    "noise": noise,
-    "pitch": pitch,
-    "contrast": contrast,
+    function.__name__: function for function in (room, start, mix, colour, noise, pitch, contrast)
 }
 
 

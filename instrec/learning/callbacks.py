@@ -105,9 +105,7 @@ class StateSaver(keras.callbacks.Callback):
 
     def save_best(self) -> None:
         """Save the weights as the best ones."""
-        content = hdf5_of(self.model)
-        with storage.whole(self._best) as partial:
-            partial.write_bytes(content)
+        storage.save(self._best, hdf5_of(self.model))
 
     def save_state(self, network: keras.Model) -> None:
         """Save all that the training needs to go on, in one file.

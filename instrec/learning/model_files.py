@@ -1,6 +1,7 @@
 """Where training and evaluation leave their files, and under which names."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,16 @@ HISTORY_FIELDS = ("loss", "accuracy", "val_loss", "val_accuracy")
 HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training_pass", "<i8")])
 # The model that comes with the code, and the folder it lies in; `make pretrained` makes it.
 PRETRAINED_ROOT = settings.ROOT / "pretrained"
+
+
+def _of_training(ending: str) -> Callable[["ModelFiles", int], Path]:
+    """Return the method that names a file of one training."""
+    return lambda self, i: self.folder / f"{self.model}.{self.optimizer}{i}.{ending}"
+
+
+def _of_all(ending: str) -> property:
+    """Return the property that names a file of all trainings."""
+    return property(lambda self: self.folder / f"{self.model}.{self.optimizer}.{ending}")
 
 
 @dataclass(frozen=True)
@@ -47,81 +58,23 @@ class ModelFiles:
             if not is_plain_name(name):
                 raise InputError(f"expected the name of a model or optimizer, found {name!r}")
 
-    def _for(self, iteration: int, ending: str) -> Path:
-        return self.folder / f"{self.model}.{self.optimizer}{iteration}.{ending}"
-
-    def _for_all(self, ending: str) -> Path:
-        return self.folder / f"{self.model}.{self.optimizer}.{ending}"
-
-    def history(self, iteration: int) -> Path:
-        """Loss and accuracy of each epoch, a structured array.
-
-        Parameters
-        ----------
-        iteration : int
-            Number of the training.
-
-        Returns
-        -------
-        Path
-        """
-        return self._for(iteration, "history.npy")
-
-    def best(self, iteration: int) -> Path:
-        """Weights with the best validation accuracy.
-
-        Parameters
-        ----------
-        iteration : int
-            Number of the training.
-
-        Returns
-        -------
-        Path
-        """
-        return self._for(iteration, "best.hdf5")
-
-    def structure(self, iteration: int) -> Path:
-        """Structure of the network.
-
-        Parameters
-        ----------
-        iteration : int
-            Number of the training.
-
-        Returns
-        -------
-        Path
-        """
-        return self._for(iteration, "json")
-
-    def means_and_stds(self, iteration: int) -> Path:
-        """What patches are standardised by, of networks that take them so.
-
-        Parameters
-        ----------
-        iteration : int
-            Number of the training.
-
-        Returns
-        -------
-        Path
-        """
-        return self._for(iteration, "means_and_stds.npz")
-
-    def run_record(self, iteration: int) -> Path:
-        """What made the model; it is there only if training has finished.
-
-        Parameters
-        ----------
-        iteration : int
-            Number of the training.
-
-        Returns
-        -------
-        Path
-        """
-        return self._for(iteration, "run.json")
+    # Of one training each, by its number.
+    history = _of_training("history.npy")  # loss and accuracy of each epoch, a structured array
+    best = _of_training("best.hdf5")  # weights with the best validation accuracy
+    structure = _of_training("json")  # of the network
+    means_and_stds = _of_training("means_and_stds.npz")  # if patches are standardised
+    run_record = _of_training(
+        "run.json"
+    )  # what made the model; there only if training has finished
+    state = _of_training("state.npz")  # all that an interrupted training needs; removed at its end
+    predictions = _of_training("predictions.npz")  # outputs for the test patches
+    # Of all trainings.
+    confusion = _of_all("confusion.json")  # confusion matrices: evaluate.py, mode 1
+    patches = _of_all("patches.npz")  # decisions by patch, for each clip and label: mode 1
+    sweep = _of_all("sweep.json")  # scores at each threshold on the development half: mode 2
+    optima = _of_all("optima.json")  # optimum thresholds: plot_perf_metrics.py
+    scores = _of_all("scores.json")  # final scores on the pure half: evaluate.py, mode 3
+    clips = _of_all("clips.npz")  # scores of each clip of the pure half, by strategy: mode 3
 
     def finished(self) -> list[int]:
         """Return the iterations whose training has finished, as their records say.
@@ -131,64 +84,6 @@ class ModelFiles:
         list of int
         """
         return list(itertools.takewhile(lambda i: self.run_record(i).exists(), itertools.count()))
-
-    def state(self, iteration: int) -> Path:
-        """All that an interrupted training needs to go on; removed at its end.
-
-        Parameters
-        ----------
-        iteration : int
-            Number of the training.
-
-        Returns
-        -------
-        Path
-        """
-        return self._for(iteration, "state.npz")
-
-    def predictions(self, iteration: int) -> Path:
-        """Outputs for the test patches.
-
-        Parameters
-        ----------
-        iteration : int
-            Number of the training.
-
-        Returns
-        -------
-        Path
-        """
-        return self._for(iteration, "predictions.npz")
-
-    @property
-    def confusion(self) -> Path:
-        """Confusion matrices: evaluate.py, mode 1."""
-        return self._for_all("confusion.json")
-
-    @property
-    def sweep(self) -> Path:
-        """Scores at each threshold on the development half: evaluate.py, mode 2."""
-        return self._for_all("sweep.json")
-
-    @property
-    def optima(self) -> Path:
-        """Optimum thresholds: plot_perf_metrics.py."""
-        return self._for_all("optima.json")
-
-    @property
-    def scores(self) -> Path:
-        """Final scores on the pure half: evaluate.py, mode 3."""
-        return self._for_all("scores.json")
-
-    @property
-    def clips(self) -> Path:
-        """Scores of each clip of the pure half, by strategy: evaluate.py, mode 3."""
-        return self._for_all("clips.npz")
-
-    @property
-    def patches(self) -> Path:
-        """How many patches of each clip were decided for each label: evaluate.py, mode 1."""
-        return self._for_all("patches.npz")
 
     def figure(self, name: str) -> Path:
         """A figure, without its ending.

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-import models
 from instrec.common import command, storage
 from instrec.data.tensors import Tensors
 from instrec.errors import InputError
@@ -103,32 +102,3 @@ def lock(folder: Path) -> contextlib.AbstractContextManager:
         Of a trained model.
     """
     return storage.lock(folder, "results", name="results.", wait=60)
-
-
-def training_command(files: ModelFiles, options: str) -> str:
-    """Return the command that trains what is missing, with the options of the first training.
-
-    Parameters
-    ----------
-    files : ModelFiles
-        The model.
-    options : str
-        Those that say which data set, trainings and split.
-
-    Returns
-    -------
-    str
-    """
-    named = "" if files.model in models.model_names() else f" --name {files.model}"
-    network = "MODEL_NAME" if named else files.model
-    with contextlib.suppress(InputError):
-        recipe = trained.load_record(files, 0, "", "recipe")["recipe"]
-        network = recipe.get("model", network)
-        names = {"-e": "nb_epochs", "-b": "batch_size", "-c": "class_weight"}
-        options += "".join(f" {o} {recipe[n]}" for o, n in names.items() if n in recipe)
-        if recipe.get("transfer_from"):
-            source, passes = recipe["transfer_from"][0], len(recipe["passes"])
-            options += f" --from {source} --passes {passes}"
-        if recipe.get("standardise"):
-            options += ", with standardise = True in settings.py,"
-    return f"python3 train.py -m {network}{named} -o {files.optimizer} {options}"

@@ -158,9 +158,12 @@ def check_weights(files: ModelFiles, iteration: int, record: dict, remedy: str) 
     InputError
         If they are.
     """
-    best = files.best(iteration)
-    if not best.exists() or storage.digest_of_file(best) != record["weights"]:
-        raise InputError(f"{best} is missing or not what training wrote: run {remedy}")
+    _check_digest(files.best(iteration), record["weights"], remedy)
+
+
+def _check_digest(path: Path, digest: str, remedy: str) -> None:
+    if not path.exists() or storage.digest_of_file(path) != digest:
+        raise InputError(f"{path} is missing or not what training wrote: run {remedy}")
 
 
 def save_means_and_stds(
@@ -222,8 +225,7 @@ def load_means_and_stds(
     path = files.means_and_stds(iteration)
     if record.get("means_and_stds") is None:
         return None
-    if not path.exists() or storage.digest_of_file(path) != record["means_and_stds"]:
-        raise InputError(f"{path} is missing or not what training wrote: run {remedy}")
+    _check_digest(path, record["means_and_stds"], remedy)
     with storage.parsing(path, remedy):
         arrays = storage.load_arrays(path, remedy)
         inputs = range(len(record["folders"]))

@@ -139,37 +139,33 @@ def changes(done: Sequence[Outcome], by_id: Mapping[str, Outcome]) -> Iterator[C
         experiment, baseline = outcome.experiment, by_id.get(outcome.experiment.baseline)
         for strategy in metrics.STRATEGIES:
             if baseline is not None:
-                published = _published(outcome, baseline, strategy)
+                names = {average: f"{strategy} {average}" for average in AVERAGES}
+                published = _published(outcome, baseline, experiment.published_change, names)
                 yield Change(outcome, baseline, "one threshold", strategy, published)
             if experiment.published_classwise_change and (baseline or not experiment.baseline):
                 both = _of_both(experiment.published_classwise_change)
                 what = "class-wise thresholds"
                 yield Change(outcome, baseline or outcome, what, strategy, both)
         if baseline is not None and outcome.confusion and baseline.confusion:
-            yield Change(outcome, baseline, "mean accuracy", BY_PATCH, _accuracy(outcome, baseline))
+            points, names = experiment.published_accuracy_change, {"macro": "mean accuracy"}
+            published = _published(outcome, baseline, points, names)
+            yield Change(outcome, baseline, "mean accuracy", BY_PATCH, published)
 
 
-def _of_both(points: Sequence[float] | None) -> dict[str, tuple[float, float]]:
-    return {} if points is None else dict.fromkeys(AVERAGES, tuple(x / 100 for x in points))
+def _of_both(points: Sequence[float]) -> dict[str, tuple[float, float]]:
+    return dict.fromkeys(AVERAGES, tuple(x / 100 for x in points))
 
 
 def _published(
-    outcome: Outcome, baseline: Outcome, strategy: str
+    outcome: Outcome, baseline: Outcome, points: Sequence[float] | None, names: Mapping[str, str]
 ) -> dict[str, tuple[float, float]]:
-    """Return the change that is published, or else that of published scores."""
-    if outcome.experiment.published_change:
-        return _of_both(outcome.experiment.published_change)
+    """Return the change that is published, or else that of published scores, by their names."""
+    if points:
+        return _of_both(points)
     found = {}
-    for average in AVERAGES:
-        sides = [o.experiment.published.get(f"{strategy} {average}") for o in (outcome, baseline)]
+    for average, name in names.items():
+        sides = [o.experiment.published.get(name) for o in (outcome, baseline)]
         if None not in sides:
             ours, theirs = (x[2] if isinstance(x, list) else x for x in sides)
             found[average] = (ours - theirs, ours - theirs)
     return found
-
-
-def _accuracy(outcome: Outcome, baseline: Outcome) -> dict[str, tuple[float, float]]:
-    if outcome.experiment.published_accuracy_change:
-        return _of_both(outcome.experiment.published_accuracy_change)
-    sides = [o.experiment.published.get("mean accuracy") for o in (outcome, baseline)]
-    return {} if None in sides else {"macro": (sides[0] - sides[1],) * 2}

@@ -189,24 +189,18 @@ def plot_improvement(
     if sides[0] == sides[1]:
         raise InputError(f"expected two different things to compare, found {model} twice")
     frames = load_results()
-    averages = list(figures.AVERAGES)
-    names = {"all labels": averages}
-    panels = {"all labels": _improvements(*_differences(frames, sides), averages)}
+    panels = {"all labels": (*_differences(frames, sides), list(figures.AVERAGES))}
     if sides[0][:2] != sides[1][:2]:
-        panel = "single labels, each with its own threshold"
         points, deviations = _differences(frames, sides, kind="class")
-        if common := list(points.dropna().index.unique("label")):
-            names[panel] = common
-            panels[panel] = _improvements(points, deviations, common)
+        if labels := list(points.dropna().index.unique("label")):  # those of both
+            panels["single labels, each with its own threshold"] = points, deviations, labels
     root = read().models_root
     _, _, notes = load_tables(root)
     title = f"{sides[0].title(notes)}\nover {sides[1].title(notes)}"
-    drawn = figures.improvement_bars(panels, names, title)
+    drawn = figures.improvement_bars(panels, title)
     folder = root / data_set / "figures"
     with storage.lock(folder, "figures"):
-        paths = style.save(drawn, folder / "_over_".join("-".join(side) for side in sides))
-    print(f"figure: {paths[0]} (and .pdf)")
-    return paths
+        return style.save(drawn, folder / "_over_".join("-".join(side) for side in sides))
 
 
 class Side(NamedTuple):
@@ -265,18 +259,3 @@ def _differences(
         means.append(side.rows(getattr(results, f"{frames}_res")))
         deviations.append(side.rows(getattr(results, f"{frames}_dev")))
     return 100 * (means[0] - means[1]), 100 * np.hypot(*deviations)
-
-
-def _improvements(
-    points: "pd.DataFrame", deviations: "pd.DataFrame", names: list[str]
-) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """Return points and their deviations by strategy and measure: [names] each."""
-    return {
-        strategy: {
-            measure: tuple(
-                frame.loc[strategy].loc[names, measure].to_numpy() for frame in (points, deviations)
-            )
-            for measure in scores.MEASURES
-        }
-        for strategy in metrics.STRATEGIES
-    }

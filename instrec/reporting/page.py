@@ -61,9 +61,8 @@ def write(folder: Path, name: str, path: Path, recogniser: Recogniser, found: Re
         source = _data_url(sound.read_bytes(), "audio/ogg")
         sound.unlink()
     page = folder / f"{name}.html"
-    with storage.whole(page) as partial:
-        text = render(path, recogniser, found, source)
-        partial.write_text(text, encoding="utf-8", errors="replace")  # a name need not be text
+    text = render(path, recogniser, found, source)
+    storage.save(page, text.encode(errors="replace"))  # a name need not be text
     return page
 
 
@@ -155,7 +154,7 @@ def render(path: Path, recogniser: Recogniser, found: Recognition, source: str) 
         "top": found.sample_rate / 2,
         "image": _data_url(_png(found.spectrogram), "image/png"),
         "model": _about(recogniser),
-        "csv": recordings.as_frame({path.name: found}).to_csv(index=False, float_format="%.4f"),
+        "csv": recordings.as_csv(recordings.as_frame({path.name: found})),
         "jams": json.dumps(recordings.as_jams(recogniser, path.name, found), indent=1),
         "audacity": recordings.as_audacity(found),
     }
@@ -186,34 +185,31 @@ def write_index(folder: Path, names: Mapping[Path, str], found: Mapping[str, Rec
         for name, recording in found.items()
     )
     title = f"{len(found)} recording{'s' * (len(found) != 1)}"
-    with storage.whole(folder / f"{INDEX}.html") as partial:
-        partial.write_text(
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-            "style-src 'unsafe-inline'\">"
-            f"<title>{title}</title><style>{style}</style></head><body><main>"
-            f"<h1>{title}</h1><table><thead><tr><th>recording<th>length"
-            f"<th>instruments</tr></thead><tbody>{rows}</tbody></table></main></body></html>",
-            encoding="utf-8",
-            errors="replace",
-        )
+    text = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "style-src 'unsafe-inline'\">"
+        f"<title>{title}</title><style>{style}</style></head><body><main>"
+        f"<h1>{title}</h1><table><thead><tr><th>recording<th>length"
+        f"<th>instruments</tr></thead><tbody>{rows}</tbody></table></main></body></html>"
+    )
+    storage.save(folder / f"{INDEX}.html", text.encode(errors="replace"))
 
 
 def _about(recogniser: Recogniser) -> str:
     files, record = recogniser.files, recogniser.records[0]
     right = recogniser.share_right()
     kinds = len([label for label in recogniser.labels if label != NOTHING])
-    return (
+    text = (
         f"{files.model}.{files.optimizer}, on {record['trained_on']} of "
         f"{record['recipe']['data_set']}: it knows {kinds} instruments, and takes others for them "
         "or for none. Strength is relative to the strongest instrument of the recording."
-    ) + (
-        ""
-        if right is None
-        else f" Of what passes its threshold on test clips like its own, {right:.0%} is right; "
-        "of other recordings, expect less."
     )
+    if right is not None:
+        text += f" Of what passes its threshold on test clips like its own, {right:.0%} is right; "
+        text += "of other recordings, expect less."
+    return text
 
 
 def _png(spectrogram: np.ndarray) -> bytes:

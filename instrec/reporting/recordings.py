@@ -199,6 +199,21 @@ def print_summary(table: "pd.DataFrame") -> None:
     command.print_table(("file", "length", "instruments"), rows, text_last=True)
 
 
+def as_csv(table: "pd.DataFrame") -> str:
+    """Return a table of `as_frame` or `summary` as CSV.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table.
+
+    Returns
+    -------
+    str
+    """
+    return table.to_csv(index=False, float_format="%.4f")
+
+
 def as_json(recogniser: Recogniser, everything: dict[str, Recognition]) -> dict:
     """Return everything that was found, and with what.
 
@@ -329,16 +344,9 @@ class Journal:
             return entry
         import pandas as pd
 
-        table = pd.DataFrame(entry["table"])
-        table["segments"] = [tuple(map(tuple, segments)) for segments in table["segments"]]
-        return Recognition(
-            table.set_index("instrument"),
-            np.empty((0, 0)),
-            np.empty((0, 0)),
-            np.empty(0),
-            none_segments=tuple(map(tuple, entry["none_segments"])),
-            **{name: entry[name] for name in ("seconds", "sample_rate", "is_none", "note")},
-        )
+        table = pd.DataFrame(entry["table"]).set_index("instrument")
+        others = {name: value for name, value in entry.items() if name != "table"}
+        return Recognition(table, np.empty((0, 0)), np.empty((0, 0)), np.empty(0), **others)
 
     def add(self, path: Path, found: Recognition | str) -> None:
         """Write down what was found in a recording, or why it is left out.

@@ -13,7 +13,7 @@ from instrec.common import command, storage
 from instrec.config import FeatureParameters, data_set_of
 from instrec.data import audio, features, separated
 from instrec.errors import InputError
-from instrec.learning import outputs, trained
+from instrec.learning import trained
 from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics, optima, scores
 from settings import NOTHING
@@ -122,7 +122,7 @@ class Recogniser:
             id_, _ = data_set_of(files.folder.parent.name)
             raise InputError(
                 f"expected a trained model in {files.folder}, found none: run "
-                f"{outputs.training_command(files, f'-d {id_}')}"
+                f"python3 train.py -m {files.model} -o {files.optimizer} -d {id_}"
             )
         path = files.run_record(0)
         with storage.parsing(path, "train.py"):
@@ -208,7 +208,7 @@ class Recogniser:
             If the file cannot be used, with the reason.
         """
         spectrograms, seconds = self._spectrograms(Path(path))
-        inputs = [self._patches(spectrogram) for spectrogram in spectrograms]
+        inputs = [features.patches_of(x, self.parameters, self.step) for x in spectrograms]
         title = Path(path).name if show_progress else None
         outputs, embeddings = self._outputs(inputs, title, embed=embed)
         shown = spectrograms[0][..., 0]
@@ -252,7 +252,7 @@ class Recogniser:
             If the file cannot be used, with the reason.
         """
         spectrograms, _ = self._spectrograms(Path(path))
-        inputs = [self._patches(spectrogram) for spectrogram in spectrograms]
+        inputs = [features.patches_of(x, self.parameters, self.step) for x in spectrograms]
         outputs, _ = self._outputs(inputs)
         if label is None:  # of an instrument
             loud = audible(spectrograms[0], self.parameters, self.step)
@@ -287,17 +287,6 @@ class Recogniser:
             if outcome.note:
                 warnings.warn(outcome.note, audio.Damaged, stacklevel=2)
             return [audio.load_audio(target, rate) for target in targets.values()]
-
-    def _patches(self, spectrogram: np.ndarray) -> np.ndarray:
-        """Cut a spectrogram into patches, as a view."""
-        patches = features.cut_patches(spectrogram, self.parameters.patch_frames, self.step)
-        if len(patches) == 0:
-            hop = self.parameters.hop_length / self.parameters.sample_rate
-            raise InputError(
-                f"too short: {(spectrogram.shape[1] - 1) * hop:.2f} s, and one patch takes "
-                f"{self.parameters.patch_seconds:.2f} s"
-            )
-        return patches
 
     def _outputs(
         self, inputs: list[np.ndarray], title: str | None = None, *, embed: bool = False
