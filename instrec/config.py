@@ -131,6 +131,14 @@ class Config(_Parameters):
     row: DataSet | None  # of DATA_SETS: other processes may know other data sets
     given: str = ""  # the options -x, and -d beside it, for the commands in messages
 
+    def __getattr__(self, name: str) -> None:
+        """Tell of a parameter that settings.py no longer has, or has without its type."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise InputError(
+            f"settings.py: expected the parameter {name} with its type, such as `seed: int = 0`"
+        )
+
     def changed(self, values: Mapping[str, Any], source: str) -> "Config":
         """Return a copy with other parameters.
 

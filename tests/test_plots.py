@@ -201,7 +201,7 @@ def test_scripts_from_the_root_plot_all_optimizers(files, call, capsys):
     ("model", "command"),
     [
         ("model_leaky+std", "evaluate.py -O 2 -m model_leaky+std -o adam -d 20"),
-        ("ensemble_model_leaky", "evaluate.py -O 2 -m model_leaky -o adam -d 20 --ensemble"),
+        ("ensemble_model_leaky", "evaluate.py -O 2 --ensemble -m model_leaky -o adam -d 20"),
         ("halved_by_song_model_leaky", "evaluate.py -O 2 -m model_leaky -o adam -d 20"),
     ],
 )
