@@ -360,7 +360,7 @@ def test_interrupt_and_resume(interrupted, call, capsys, paths):
     ("name", "damage"),
     [
         *((PatchWriter.JOURNAL, damage) for damage in (cut, scramble, Path.unlink)),
-        *(("X_jazz_db.npy", damage) for damage in (empty, Path.unlink)),
+        *(("X_jazz_db.npy", damage) for damage in (cut, Path.unlink)),
         (tensors.RECORD, cut),
     ],
 )

@@ -81,15 +81,6 @@ def test_s1_is_the_mean_divided_by_its_maximum():
     np.testing.assert_allclose(metrics.s1(predictions), [0.5, 1, 0])
 
 
-def test_s2_is_the_mean_of_window_maxima():
-    predictions = np.zeros((9, 2))
-    predictions[:, 1] = 1
-    predictions[0, 0] = 1  # in the window 0-5 only, not in 3-8
-    np.testing.assert_allclose(metrics.s2(predictions), [0.5, 1])
-    predictions[4, 0] = 1  # in both
-    np.testing.assert_allclose(metrics.s2(predictions), [1, 1])
-
-
 @pytest.mark.parametrize(
     "windows", [[(0, 1)], [(0, 6)], [(0, 6), (3, 7)], [(0, 6), (3, 9), (6, 12), (9, 13)]]
 )

@@ -1,10 +1,7 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, script_environment
 
 import models
 from instrec.errors import InputError
@@ -88,7 +85,7 @@ def test_the_residual_network_hears_neither_gain_nor_what_is_60_db_softer():
     assert not np.allclose(model.predict(patches * 0.5, verbose=0), expected, atol=1e-4)
 
 
-def test_a_file_of_keras_in_the_home_folder_changes_no_network(tmp_path):
+def test_a_file_of_keras_in_the_home_folder_changes_no_network(tmp_path, run_script):
     """Channels first, half precision: 1,482,699 parameters, and a loss that is no number."""
     told = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3}
     (tmp_path / "keras.json").write_text(json.dumps(told))
@@ -97,7 +94,5 @@ def test_a_file_of_keras_in_the_home_folder_changes_no_network(tmp_path):
         "n = models.get_model('model_baseline', (128, 43, 1), 11); "
         "print(n.count_params(), n.layers[2].kernel.dtype, keras.config.epsilon())"
     )
-    environment = script_environment(tmp_path) | {"KERAS_HOME": str(tmp_path)}
-    options = {"cwd": ROOT, "env": environment, "capture_output": True, "text": True}
-    found = subprocess.run([sys.executable, "-c", program], check=True, **options)
+    found = run_script("-c", program, KERAS_HOME=str(tmp_path))
     assert found.stdout.split() == ["1446123", "float32", "1e-07"]

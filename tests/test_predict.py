@@ -369,13 +369,6 @@ def test_what_cannot_be_recognised_is_one_line(model, song, refused, paths, monk
         assert message in refused("predict.py", *given, "-d", 21)
 
 
-def test_a_recording_that_is_cut_is_used_as_far_as_it_goes(model, song, call, capsys):
-    song.write_bytes(song.read_bytes()[: song.stat().st_size // 2])
-    call("predict.py", song, *MODEL, "-d", 21)
-    shown = capsys.readouterr().out
-    assert "a song.wav (0:06.0)" in shown and "note: cut off: it promises more audio" in shown
-
-
 def hears_clicks(_self, inputs, _title=None, **_):
     """Stand in for a network that hears how loud the loudest cell of a patch is."""
     loud = inputs[0].max(axis=(1, 2, 3)) > -10
