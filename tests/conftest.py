@@ -19,7 +19,7 @@ import settings
 from instrec.common import command
 from instrec.config import Config, FeatureParameters, read
 from instrec.data import audio, features
-from instrec.learning import model_files
+from instrec.learning import model_files, trained
 from instrec.scoring import metrics, scores
 
 collect_ignore = ["faults/audit.py", "make_keras2.py"]  # programs
@@ -177,6 +177,33 @@ def tiny_network(inputs=1, name="model_tiny"):
     x = keras.layers.AveragePooling2D((4, 43))(x)
     x = keras.layers.Dropout(0.2)(keras.layers.Flatten()(x))
     return keras.Model(tensors, keras.layers.Dense(3, activation="sigmoid")(x), name=name)
+
+
+@contextlib.contextmanager
+def interrupted(epochs, method="on_epoch_end"):
+    """Stop a training as Ctrl-C does, once so many epochs have been kept."""
+    from instrec.learning import callbacks
+
+    keep = getattr(callbacks.StateSaver, method)
+
+    def keep_and_stop(self, *arguments):
+        keep(self, *arguments)
+        if len(self.history) == epochs:
+            raise KeyboardInterrupt
+
+    stopped = pytest.raises((KeyboardInterrupt, SystemExit))
+    with pytest.MonkeyPatch.context() as patch, stopped:
+        patch.setattr(callbacks.StateSaver, method, keep_and_stop)
+        yield
+
+
+def assert_trained_alike(first, second):
+    """The first trainings of two models have the same history and weights, bit by bit."""
+    both = (first, second)
+    np.testing.assert_array_equal(*(np.load(files.history(0)) for files in both))
+    weights = (trained.load_network(files, 0, "").get_weights() for files in both)
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.fixture
