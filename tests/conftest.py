@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import generate_dataset
 import settings
 from instrec.common import command
 from instrec.config import Config, FeatureParameters, read
@@ -86,6 +88,18 @@ def call_script(script, *arguments):
     command.run(main)
 
 
+def extract_or_die(generator, filename, step, *, once=False):
+    """Stand in for `generate_dataset.extract` in a worker that is killed in the middle."""
+    killed = generator.config.data_path / ".killed"
+    if filename.endswith("1.wav") and not (once and killed.exists()):
+        killed.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real_extract(generator, filename, step)
+
+
+real_extract = generate_dataset.extract
+
+
 def extract(id_):
     """Read the audio of a data set into tensors."""
     call_script("create_encoding.py", "-d", id_)
@@ -127,7 +141,7 @@ TINY = settings.DataSet("tiny", "Tiny", ("cel", "cla", "flu"), ("irmas",), "irma
 
 
 def make_tiny(root):
-    make_irmas(root, TINY.labels, train=6, test=6)
+    make_irmas(root, TINY.labels, train=6, test=12)
     extract(20)
 
 
@@ -137,6 +151,20 @@ def tiny(paths, monkeypatch, made_once):
     monkeypatch.setitem(settings.DATA_SETS, 20, TINY)
     made_once(paths, make_tiny)
     settings.dataset = 20
+
+
+def make_tiny_model(root):
+    make_tiny(root)
+    train_twice(20)
+
+
+@pytest.fixture
+def tiny_model(paths, monkeypatch, made_once):
+    """A tiny network trained twice on those tensors."""
+    monkeypatch.setitem(settings.DATA_SETS, 20, TINY)
+    made_once(paths, make_tiny_model)
+    settings.dataset = 20
+    return model_files.model_files(read(), "model_tiny", "adam")
 
 
 MODEL = ("-m", "model_tiny", "-o", "adam")
@@ -167,6 +195,32 @@ def model(paths, monkeypatch, made_once):
     made_once(paths, make_model)
     settings.dataset = 21
     return model_files.model_files(read(), "model_tiny", "adam")
+
+
+BOTH = settings.DataSet(
+    *("both", "Both", SINGLE.labels, ("single_harm", "single_perc"), "folders"), source="single"
+)
+
+
+def make_separated_model(root):
+    import train
+
+    make_folders(root, SINGLE.labels, files=6, folder="single")
+    call_script("separate_sources.py", "-d", 23)
+    extract(23)
+    with changed({"standardise": True, "name": "std"}):
+        trainer = train.Trainer(tiny_network(inputs=2), "adam", None)
+        trainer.load_multi_data()
+        trainer.train(2, 8, 1)
+
+
+@pytest.fixture
+def separated_model(paths, monkeypatch, made_once):
+    """A standardised network of both separated parts of the tones (id 23)."""
+    monkeypatch.setitem(settings.DATA_SETS, 23, BOTH)
+    made_once(paths, make_separated_model)
+    settings.dataset = 23
+    return model_files.model_files(read(), "std", "adam")
 
 
 def tiny_network(inputs=1, name="model_tiny"):

@@ -5,26 +5,19 @@ import re
 import numpy as np
 import pytest
 from conftest import (
+    BOTH,
     MODEL,
     SINGLE,
-    changed,
-    extract,
-    make_folders,
     patches_of,
-    tiny_network,
     write_tone,
 )
 
 import settings
-import train
 from instrec.data import features
 from instrec.figures import sound
 from instrec.learning import trained
 from instrec.scoring import attribution, recognition
 
-BOTH = settings.DataSet(
-    *("both", "Both", SINGLE.labels, ("single_harm", "single_perc"), "folders"), source="single"
-)
 SHAPE = (6, 4, 2)  # mel bands, frames, channels
 
 
@@ -200,34 +193,27 @@ def test_the_command_explains_the_strongest_label(model, song, paths, call, caps
         assert message in refused("plot_attribution.py", *given, "-d", 21)
 
 
-def test_a_standardised_model_of_two_separated_inputs(song, paths, call, monkeypatch):
-    for id_, data_set in ((21, SINGLE), (23, BOTH)):
-        monkeypatch.setitem(settings.DATA_SETS, id_, data_set)
-    make_folders(paths, SINGLE.labels, files=6, folder="single")
-    call("separate_sources.py", "-d", 23)
-    extract(23)
-    with changed({"standardise": True, "name": "std"}):
-        trainer = train.Trainer(tiny_network(inputs=2), "adam", None)
-        trainer.load_multi_data()
-        trainer.train(2, 8, 1)
+def test_a_standardised_model_of_two_separated_inputs(
+    separated_model, song, paths, call, monkeypatch
+):
     drawn, draw = [], sound.attribution
     monkeypatch.setattr(sound, "attribution", lambda *given: drawn.append(given) or draw(*given))
-    arguments = ("-m", trainer.files.model, "-o", "adam", "-d", 23, "--label", "flu")
-    call("plot_attribution.py", song, *arguments, "--out", paths)
+    arguments = ("-m", "std", "-o", "adam", "-d", 23, "--label", "flu", "--out", paths)
+    call("plot_attribution.py", song, *arguments)
     assert (paths / "attribution_a song_flu.png").exists()
 
     ((inputs, *_, title),) = drawn
     names, patches, shown = zip(*inputs, strict=True)
     assert names == BOTH.folders
-    moments = trainer.means_and_stds
+    moments = recognition.Recogniser(separated_model).means_and_stds
     silence = [np.full_like(patch, np.log(features.EPSILON)) for patch in patches]
     now, before = (
         [(x - mean) / deviation for x, (mean, deviation) in zip(those, moments, strict=True)]
         for those in (patches, silence)
     )
-    network = trained.load_network(trainer.files, 0, "")
+    network = trained.load_network(separated_model, 0, "")
     output = network.predict([x[None] for x in now], verbose=0)[0, 2]
-    assert f"output of {trainer.files.model}: {output:.2f}" in title
+    assert f"output of std: {output:.2f}" in title
     expected = attribution.integrated_gradients(network, now, 2, baseline=before)
     for cells, wanted in zip(shown, expected, strict=True):
         np.testing.assert_allclose(cells, wanted, rtol=1e-4, atol=1e-7)

@@ -8,21 +8,19 @@ import pandas as pd
 import pytest
 import soundfile
 from conftest import (
+    BOTH,
     MODEL,
     RATE,
     SINGLE,
-    changed,
     config_of,
-    extract,
-    make_folders,
     patches_of,
     tiny_network,
     tone,
-    train_twice,
     write_tone,
 )
 
 import predict
+import separation
 import settings
 import train
 from instrec.common import storage
@@ -31,10 +29,6 @@ from instrec.errors import InputError
 from instrec.learning import model_files, trained
 from instrec.reporting import recordings
 from instrec.scoring import metrics, recognition
-
-SEPARATED = settings.DataSet(
-    "harm", "Harm", SINGLE.labels, ("single_harm",), "folders", source="single"
-)
 
 
 def outputs_of(files, patches):
@@ -79,34 +73,19 @@ def test_a_run_that_has_not_learnt_is_named(model, song, paths, call, capsys, sc
     assert warnings == ["warning: training 1 of this model has not learnt: do not trust it"]
 
 
-def test_a_standardised_model_standardises(model, song):
-    with changed({"standardise": True, "name": "std"}):
-        trainer = train.Trainer(tiny_network(), "adam", None)
-        trainer.load_data()
-        trainer.train(2, 8, 1)
-    mean, deviation = trainer.means_and_stds[0]
-    patches = patches_of(song, config_of(SINGLE).features, read().step("test"))
-    network = trained.load_network(trainer.files, 0, "")
-    expected = network.predict((patches - mean) / deviation, verbose=0)
-    found = recognition.Recogniser(trainer.files).predict(song)
-    np.testing.assert_allclose(found.predictions, expected, atol=1e-5)
-
-
-def test_a_model_of_separated_audio_separates_first(paths, monkeypatch, call, song):
-    import separation
-
-    for id_, data_set in ((21, SINGLE), (22, SEPARATED)):
-        monkeypatch.setitem(settings.DATA_SETS, id_, data_set)
-    make_folders(paths, SINGLE.labels, files=6, folder="single")
-    call("separate_sources.py", "-d", 22)
-    extract(22)
-    files = train_twice(22)
-    found = recognition.Recogniser(files).predict(song)
+def test_a_standardised_model_of_separated_audio_is_given_that(separated_model, paths, song):
+    found = recognition.Recogniser(separated_model).predict(song)
     y, rate = soundfile.read(song, dtype="float32")
-    harmonic, _ = separation.harmonic_percussive(y.T, rate)
-    soundfile.write(paths / "harmonic.wav", harmonic.T, rate, subtype="FLOAT")
-    patches = patches_of(paths / "harmonic.wav", config_of(SEPARATED).features, read().step("test"))
-    np.testing.assert_allclose(found.predictions, outputs_of(files, patches), atol=1e-3)
+    trainer = train.Trainer(tiny_network(inputs=2), "adam", None, config=read(standardise=True))
+    trainer.load_multi_data()
+    ready = []
+    parts = separation.harmonic_percussive(y.T, rate)
+    for part, (mean, deviation) in zip(parts, trainer.means_and_stds, strict=True):
+        soundfile.write(paths / "part.wav", part.T, rate, subtype="FLOAT")
+        patches = patches_of(paths / "part.wav", config_of(BOTH).features, read().step("test"))
+        ready.append((patches - mean) / deviation)
+    expected = trained.load_network(separated_model, 0, "").predict(ready, verbose=0)
+    np.testing.assert_allclose(found.predictions, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize(
