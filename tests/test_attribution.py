@@ -13,9 +13,7 @@ from conftest import (
 )
 
 import settings
-from instrec.data import features
 from instrec.figures import sound
-from instrec.learning import trained
 from instrec.scoring import attribution, recognition
 
 SHAPE = (6, 4, 2)  # mel bands, frames, channels
@@ -205,15 +203,10 @@ def test_a_standardised_model_of_two_separated_inputs(
     ((inputs, *_, title),) = drawn
     names, patches, shown = zip(*inputs, strict=True)
     assert names == BOTH.folders
-    moments = recognition.Recogniser(separated_model).means_and_stds
-    silence = [np.full_like(patch, np.log(features.EPSILON)) for patch in patches]
-    now, before = (
-        [(x - mean) / deviation for x, (mean, deviation) in zip(those, moments, strict=True)]
-        for those in (patches, silence)
+    recogniser = recognition.Recogniser(separated_model)
+    expected = attribution.against_silence(
+        recogniser.networks, list(patches), 2, means_and_stds=recogniser.means_and_stds
     )
-    network = trained.load_network(separated_model, 0, "")
-    output = network.predict([x[None] for x in now], verbose=0)[0, 2]
-    assert f"output of std: {output:.2f}" in title
-    expected = attribution.integrated_gradients(network, now, 2, baseline=before)
-    for cells, wanted in zip(shown, expected, strict=True):
+    assert f"output of std: {expected.output:.2f}" in title
+    for cells, wanted in zip(shown, expected.attributions, strict=True):
         np.testing.assert_allclose(cells, wanted, rtol=1e-4, atol=1e-7)

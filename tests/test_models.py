@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import models
-from instrec.errors import InputError
 
 SHAPE = (128, 43, 1)
 
@@ -65,11 +64,6 @@ def test_two_branches_hear_two_inputs():
     assert both.shape == (2, 4)
     assert not np.allclose(both, model.predict([other, percussive], verbose=0))
     assert not np.allclose(both, model.predict([harmonic, other], verbose=0))
-
-
-def test_an_unknown_model_is_refused_by_name():
-    with pytest.raises(InputError, match="model_baseline.*found 'model_deep'"):
-        models.get_model("model_deep", SHAPE, 11)
 
 
 def test_the_residual_network_hears_neither_gain_nor_what_is_60_db_softer():

@@ -84,8 +84,7 @@ def test_a_standardised_model_of_separated_audio_is_given_that(separated_model, 
         soundfile.write(paths / "part.wav", part.T, rate, subtype="FLOAT")
         patches = patches_of(paths / "part.wav", config_of(BOTH).features, read().step("test"))
         ready.append((patches - mean) / deviation)
-    expected = trained.load_network(separated_model, 0, "").predict(ready, verbose=0)
-    np.testing.assert_allclose(found.predictions, expected, atol=1e-3)
+    np.testing.assert_allclose(found.predictions, outputs_of(separated_model, ready), atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -52,11 +52,6 @@ def test_the_twelve_documented_data_sets():
     assert labels == [6, 6, 11, 11, 15, 11, 15, 15, 4, 4, 11, 15]
 
 
-def test_labels_are_in_alphabetical_order():
-    for data_set in settings.DATA_SETS.values():
-        assert list(data_set.labels) == sorted(set(data_set.labels))
-
-
 def test_derived_values_follow_the_parameters():
     settings.time_duration = 2
     assert read().patch_frames == 86
