@@ -197,6 +197,15 @@ def model(paths, monkeypatch, made_once):
     return model_files.model_files(read(), "model_tiny", "adam")
 
 
+@pytest.fixture
+def song(paths):
+    """One instrument, then another."""
+    path = paths / "a song.wav"
+    y = np.concatenate([tone(0, 6, seed=50), tone(2, 6, seed=51)])
+    soundfile.write(path, y, RATE)
+    return path
+
+
 BOTH = settings.DataSet(
     *("both", "Both", SINGLE.labels, ("single_harm", "single_perc"), "folders"), source="single"
 )

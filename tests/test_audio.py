@@ -27,10 +27,10 @@ def signal(channels=1, seconds=1.5, rate=RATE):
     return np.stack(tones, axis=1).astype(np.float32)
 
 
-def write_av(path, y, codec, rate=RATE, layout=None, format_=None, options=None):
+def write_av(path, y, codec, rate=RATE):
     """Encode by FFmpeg."""
-    layout = layout or {1: "mono", 2: "stereo", 6: "5.1"}[y.shape[1]]
-    with av.open(str(path), "w", format=format_, options=options or {}) as container:
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[y.shape[1]]
+    with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.layout = layout
         wanted = stream.codec_context.codec.audio_formats[0].name

@@ -95,15 +95,6 @@ def test_s2_windows_of_6_by_a_hop_of_3_cover_every_patch(windows):
         assert metrics.s2(predictions)[0] == pytest.approx(share)
 
 
-@pytest.mark.parametrize("strategy", metrics.STRATEGIES)
-@pytest.mark.parametrize("patches", [1, 2, 6, 7, 38, 240])
-def test_clips_of_any_length_have_scores_from_0_to_1(strategy, patches):
-    predictions = np.random.default_rng(patches).random((patches, 11))
-    scores = metrics.aggregate(strategy, [predictions])
-    assert scores.shape == (1, 11)
-    assert scores.max() == 1 and scores.min() >= 0
-
-
 def test_optimum_is_the_lowest_of_the_best():
     f_scores = np.zeros((2, 21))
     f_scores[0, 3], f_scores[1, 5], f_scores[:, 8] = 0.9, 0.9, 0.6

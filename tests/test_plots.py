@@ -95,12 +95,6 @@ def assert_figure(files, name):
     return width
 
 
-def texts(figure):
-    from matplotlib.text import Text
-
-    return [text.get_text() for text in figure.findobj(Text)]
-
-
 def test_optima_are_those_of_the_mean_over_iterations(files, capsys):
     # Training 0 alone is best at 0.3, training 1 at 0.5; the mean of both at 0.45.
     f_scores = np.zeros((2, 21))
