@@ -177,15 +177,21 @@ def make_model(root):
     train_twice(21)
 
 
-def train_twice(id_, overwrite=False, **options):
-    """Train a tiny network twice on the tensors of a data set of three labels."""
+def trained_on(id_, network=None, epochs=3, batch=8, iter_num=1, overwrite=False, **options):
+    """Train a tiny network on a data set of three labels; return the trainer."""
     import train
 
-    settings.dataset, settings.learning_rate = id_, 0.01
-    trainer = train.Trainer(tiny_network(), "adam", None, **options)
+    settings.dataset = id_
+    trainer = train.Trainer(network or tiny_network(), "adam", None, **options)
     trainer.load_data()
-    trainer.train(10, 8, 2, overwrite=overwrite)
-    return trainer.files
+    trainer.train(epochs, batch, iter_num, overwrite=overwrite)
+    return trainer
+
+
+def train_twice(id_, **options):
+    """Train until most clips of tones are recognised."""
+    settings.learning_rate = 0.01
+    trained_on(id_, epochs=10, iter_num=2, **options)
 
 
 @pytest.fixture

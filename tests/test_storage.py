@@ -1,6 +1,5 @@
 import itertools
 import json
-import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from conftest import contents
 
 from instrec.common import storage
 from instrec.data.patch_writer import PatchWriter
-from instrec.errors import InputError
 
 SHAPE = (8, 3, 1)
 
@@ -68,27 +66,6 @@ def test_a_folder_is_replaced_and_a_kill_half_way_loses_nothing(tmp_path):
     storage.replace_folder(new, path)
     assert (path / "X").read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def _hold(path, held, release):
-    with storage.lock(path, "tensors"):
-        held.set()
-        release.wait(60)
-
-
-def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(tmp_path, held, release))
-    process.start()
-    assert held.wait(60)
-    refused = pytest.raises(InputError, match="another run is writing tensors")
-    with refused, storage.lock(tmp_path, "tensors"):
-        pass
-    process.kill()  # the lock goes with the process, however it ends
-    process.join()
-    with storage.lock(tmp_path, "tensors"):
-        pass
 
 
 def test_a_link_in_the_place_of_what_is_being_written_is_not_followed(tmp_path):

@@ -17,6 +17,7 @@ from conftest import (
     interrupted,
     make_folders,
     tiny_network,
+    trained_on,
 )
 from sklearn.preprocessing import StandardScaler
 
@@ -51,16 +52,8 @@ def make_source(root):
     for id_, data_set in ((21, SINGLE), (22, TARGET)):
         make_folders(root, data_set.labels, files=6, folder=data_set.name)
         extract(id_)
-    settings.dataset, settings.learning_rate = 21, 0.01
-    train_on_single(deep(), iter_num=2)
-
-
-def train_on_single(network, iter_num=1, **options):
-    settings.dataset = 21
-    trainer = train.Trainer(network, "adam", None)
-    trainer.load_data()
-    trainer.train(3, 8, iter_num, **options)
-    return trainer
+    settings.learning_rate = 0.01
+    trained_on(21, deep(), iter_num=2)
 
 
 @pytest.fixture
@@ -179,7 +172,7 @@ def test_a_transfer_never_replaces_its_source(source):
 
 def test_iterations_trained_otherwise_are_not_mixed(source):
     with changed({"learning_rate": 0.5}):
-        train_on_single(deep(), overwrite=True)
+        trained_on(21, deep(), overwrite=True)
     message = "iteration 1 was trained otherwise than iteration 0 .*passes"
     with pytest.raises(InputError, match=message):
         evaluate.Evaluator("model_tiny", "adam", 3, 2, 2).run()
@@ -216,7 +209,7 @@ def test_a_changed_source_is_refused(source):
 # --- variants -------------------------------------------------------------------------------------
 def standardised(name="", **options):
     with changed({"standardise": True, "name": name}):
-        return train_on_single(tiny_network(), **options)
+        return trained_on(21, **options)
 
 
 def test_standardisation_takes_the_training_patches_alone(source, call, monkeypatch):
