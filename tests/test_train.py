@@ -381,21 +381,3 @@ def test_a_loss_that_is_no_number_ends_training_resumed_or_not(tiny, monkeypatch
             with pytest.raises(InputError, match="the loss of epoch 2 is no number any more"):
                 train_tiny()
     assert np.isfinite(history_of(train_tiny())["loss"]).all()
-
-
-def test_keras_opens_one_stream_for_all_epochs_and_tunes_none(monkeypatch):
-    """Or TensorFlow waits at the end of every epoch, until its tuner wakes."""
-    from instrec.learning.backend import keras
-    from instrec.learning.patches import Patches
-
-    opened, batches = [], Patches.batches
-    monkeypatch.setattr(Patches, "batches", lambda data: opened.append(1) or batches(data))
-    x, y = np.zeros((6, 2), np.float32), np.eye(6, dtype=np.float32)
-    data = Patches([x], np.arange(6), 2, targets=y, shuffle_seed=(0,))
-    dataset = data.stream()
-    assert dataset.options().autotune.enabled is False
-    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(6)])
-    network.compile("sgd", "mse")
-    opened.clear()
-    network.fit(dataset, epochs=3, steps_per_epoch=len(data), shuffle=False, verbose=0)
-    assert len(opened) == 1
