@@ -3,49 +3,14 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import SINGLE, TINY, extract, make_folders, make_irmas, train_twice
+from conftest import TINY, train_twice
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 import evaluate
 import settings
-from instrec.config import read
 from instrec.errors import InputError
-from instrec.learning import model_files, outputs
+from instrec.learning import outputs
 from instrec.scoring import metrics, scores
-
-
-def make_multi_label(root):
-    make_irmas(root, TINY.labels, train=6, test=12)
-    extract(20)
-    train_twice(20)
-
-
-def make_single_label(root):
-    make_folders(root, SINGLE.labels, files=8, folder="single")
-    extract(21)
-    train_twice(21)
-
-
-@pytest.fixture
-def data_sets(monkeypatch):
-    monkeypatch.setitem(settings.DATA_SETS, 20, TINY)
-    monkeypatch.setitem(settings.DATA_SETS, 21, SINGLE)
-
-
-@pytest.fixture
-def files(data_sets, paths, made_once):
-    """A tiny network, trained twice on IRMAS-like data (id 20)."""
-    settings.dataset = 20
-    made_once(paths, make_multi_label)
-    return model_files.model_files(read(), "model_tiny", "adam")
-
-
-@pytest.fixture
-def single_files(data_sets, paths, made_once):
-    """A tiny network, trained twice on single-label data (id 21)."""
-    settings.dataset = 21
-    made_once(paths, make_single_label)
-    return model_files.model_files(read(), "model_tiny", "adam")
 
 
 def evaluator(op_mode, **options):
@@ -75,12 +40,12 @@ def by_sklearn(y_true, decisions, average):
     return np.array(found[:3])
 
 
-def test_the_sweep_agrees_with_scikit_learn(files):
+def test_the_sweep_agrees_with_scikit_learn(tiny_model):
     mode_2 = evaluator(2)
     mode_2.run()
-    table = table_of(files.sweep, "threshold")
+    table = table_of(tiny_model.sweep, "threshold")
     assert sorted(set(table.index.get_level_values(-1))) == metrics.THRESHOLDS.tolist()
-    assert json.loads(files.sweep.read_text())["clips"] == 6
+    assert json.loads(tiny_model.sweep.read_text())["clips"] == 6
     for iteration, predictions in enumerate(mode_2.load_model("model_tiny", "adam")):
         clips = np.stack([metrics.s1(clip) for clip in np.split(predictions, mode_2.clip_starts)])
         found = table.loc[iteration, "s1"]
@@ -93,7 +58,7 @@ def test_the_sweep_agrees_with_scikit_learn(files):
                 np.testing.assert_allclose(found.loc["classwise", label, threshold], expected)
 
 
-def test_halves_share_no_clip_and_cover_all_but_by_patch(files):
+def test_halves_share_no_clip_and_cover_all_but_by_patch(tiny_model):
     halves = {}
     for by in ("clip", "patch"):
         settings.halve_by = by
@@ -109,11 +74,11 @@ def test_halves_share_no_clip_and_cover_all_but_by_patch(files):
     assert abs(len(first.rows) - len(second.rows)) <= 1
 
 
-def test_final_scores_use_the_stored_thresholds_on_the_pure_half(files):
-    sweep_and_store_optima(files)
+def test_final_scores_use_the_stored_thresholds_on_the_pure_half(tiny_model):
+    sweep_and_store_optima(tiny_model)
     mode_3 = evaluator(3)
     mode_3.run()
-    table = table_of(files.scores)
+    table = table_of(tiny_model.scores)
     for iteration, predictions in enumerate(mode_3.load_model("model_tiny", "adam")):
         clips = np.stack([metrics.s2(clip) for clip in np.split(predictions, mode_3.clip_starts)])
         found = table.loc[iteration, "s2"]
@@ -125,14 +90,14 @@ def test_final_scores_use_the_stored_thresholds_on_the_pure_half(files):
             np.testing.assert_allclose(found.loc["classwise", label], expected)
 
 
-def test_final_scores_without_optima_say_what_to_run(files):
+def test_final_scores_without_optima_say_what_to_run(tiny_model):
     with pytest.raises(InputError, match=r"-O 2 .*then python3 plot_perf_metrics\.py"):
         evaluator(3).run()
 
 
 @pytest.mark.parametrize("trained_anew", [True, False])
-def test_optima_of_other_models_or_another_split_are_refused(files, trained_anew):
-    sweep_and_store_optima(files)
+def test_optima_of_other_models_or_another_split_are_refused(tiny_model, trained_anew):
+    sweep_and_store_optima(tiny_model)
     settings.seed = 5  # other clips are pure now: some of them have chosen the thresholds
     if trained_anew:
         train_twice(20, overwrite=True)
@@ -140,7 +105,7 @@ def test_optima_of_other_models_or_another_split_are_refused(files, trained_anew
         evaluator(3).run()
 
 
-def test_a_model_of_other_training_data_is_refused(single_files, call):
+def test_a_model_of_other_training_data_is_refused(model, call):
     settings.seed = 1  # files that were trained on are test files now
     call("create_encoding.py", "-d", 21)
     with pytest.raises(InputError, match=r"(test|train)\.csv has changed since"):
@@ -150,26 +115,26 @@ def test_a_model_of_other_training_data_is_refused(single_files, call):
         evaluator(2).run()
 
 
-def test_a_held_out_half_of_another_seed_is_refused(files):
+def test_a_held_out_half_of_another_seed_is_refused(tiny_model):
     train_twice(20, split=0.5, held_out=True)
     settings.seed = 1
     with pytest.raises(InputError, match="split_seed: 0, not 1"):
         evaluator(1).run()
 
 
-def test_results_of_another_split_lie_apart(files):
+def test_results_of_another_split_lie_apart(tiny_model):
     evaluator(2).run()
-    before = files.sweep.read_bytes()
+    before = tiny_model.sweep.read_bytes()
     train_twice(20, split=0.7)
     evaluator(2, split=0.7).run()
-    assert files.sweep.read_bytes() == before
-    assert (files.folder / "split_0.7" / files.sweep.name).exists()
+    assert tiny_model.sweep.read_bytes() == before
+    assert (tiny_model.folder / "split_0.7" / tiny_model.sweep.name).exists()
 
 
-def test_missing_iterations_are_counted_and_how_to_train_them_is_said(files):
+def test_missing_iterations_are_counted_and_how_to_train_them_is_said(tiny_model):
     with pytest.raises(InputError, match=r"that trained these, with -i 3, or choose fewer"):
         evaluate.Evaluator("model_tiny", "adam", 3, 3, 2).run()
-    files.run_record(1).unlink()
+    tiny_model.run_record(1).unlink()
     with pytest.raises(InputError, match="expected 2 trained iterations .* found 1"):
         evaluator(2).run()
 
@@ -180,14 +145,14 @@ def test_options_of_training_are_for_mode_1(call, option):
         call("evaluate.py", "-m", "model_leaky", "-o", "adam", "-d", 1, "-O", 2, *option)
 
 
-def test_confusion_matrices_of_another_share_lie_apart(files):
+def test_confusion_matrices_of_another_share_lie_apart(tiny_model):
     train_twice(20, split=0.7, held_out=True)
     evaluator(1, split=0.7).run()
-    assert not files.confusion.exists()
-    assert (files.folder / "split_0.7" / files.confusion.name).exists()
+    assert not tiny_model.confusion.exists()
+    assert (tiny_model.folder / "split_0.7" / tiny_model.confusion.name).exists()
 
 
-def test_an_empty_half_is_refused(files, monkeypatch):
+def test_an_empty_half_is_refused(tiny_model, monkeypatch):
     from instrec.data import tensors
 
     monkeypatch.setattr(tensors.Tensors, "pure_mask", lambda self, _: self.file_id >= 0)
@@ -195,11 +160,11 @@ def test_an_empty_half_is_refused(files, monkeypatch):
         evaluator(2).run()
 
 
-def test_confusion_matrices_of_multi_label_data_are_of_held_out_training_data(files):
+def test_confusion_matrices_of_multi_label_data_are_of_held_out_training_data(tiny_model):
     train_twice(20, split=0.5, held_out=True)
     mode_1 = evaluator(1)
     mode_1.run()
-    found = json.loads(files.confusion.read_text())
+    found = json.loads(tiny_model.confusion.read_text())
     assert mode_1.tensors.part == "train"
     assert len(mode_1.rows) == 27 and mode_1.split == 0.5
     matrices = np.array(found["matrices"]["s1"])  # [iterations x true x predicted]
@@ -208,12 +173,12 @@ def test_confusion_matrices_of_multi_label_data_are_of_held_out_training_data(fi
     assert found["half"] == "held-out 50% of the incomplete training data"
 
 
-def test_confusion_matrices_of_single_label_data_are_of_the_pure_half(single_files):
+def test_confusion_matrices_of_single_label_data_are_of_the_pure_half(model):
     mode_1 = evaluator(1)
     mode_1.run()
     assert mode_1.tensors.part == "test"
-    found = json.loads(single_files.confusion.read_text())
-    assert found["half"] == "pure half of the test data" and found["clips"] == 6
+    found = json.loads(model.confusion.read_text())
+    assert found["half"] == "pure half of the test data" and found["clips"] == 5
     predictions = mode_1.load_model("model_tiny", "adam")[1]
     clips = np.split(predictions, mode_1.clip_starts)
     # As published, each patch decides for itself; and each clip.
@@ -225,52 +190,52 @@ def test_confusion_matrices_of_single_label_data_are_of_the_pure_half(single_fil
     assert found["patches"] == len(patches[0]) > found["clips"]
 
 
-def test_predictions_are_computed_once(files, monkeypatch):
+def test_predictions_are_computed_once(tiny_model, monkeypatch):
     evaluator(2).run()
     monkeypatch.setattr(outputs, "predict", lambda *_: pytest.fail("predicted again"))
-    sweep_and_store_optima(files)
+    sweep_and_store_optima(tiny_model)
     evaluator(3).run()
-    for content in (b"damaged", files.predictions(0).read_bytes()[:500]):
-        files.predictions(0).write_bytes(content)
+    for content in (b"damaged", tiny_model.predictions(0).read_bytes()[:500]):
+        tiny_model.predictions(0).write_bytes(content)
         with pytest.raises(pytest.fail.Exception):
             evaluator(2).run()
 
 
-def test_damaged_optima_and_records_are_refused(files):
+def test_damaged_optima_and_records_are_refused(tiny_model):
     for content in ("{}", '{"recipe": null, "optima": {}}', '{"recipe": {}, "optima": []}', "["):
-        files.optima.write_text(content)
+        tiny_model.optima.write_text(content)
         with pytest.raises(InputError, match=r"optima\.json is .*-O 2"):
             evaluator(3).run()
     for content in ("{}", '{"recipe": [], "weights": ""}', "\x00"):
-        files.run_record(1).write_text(content)
+        tiny_model.run_record(1).write_text(content)
         with pytest.raises(InputError, match=r"adam1\.run\.json is damaged.*--overwrite"):
             evaluator(2).run()
 
 
-def test_a_model_of_other_features_is_refused(files, monkeypatch, call):
+def test_a_model_of_other_features_is_refused(tiny_model, monkeypatch, call):
     settings.hop_length = 256
     with pytest.raises(InputError, match=r"hop_length: 512, not 256.*generate_dataset"):
         evaluator(2).run()
     call("generate_dataset.py", "-d", 20)
     with pytest.raises(InputError, match="trained with other settings.*hop_length: 512, not 256"):
         evaluator(2).run()
-    assert files.best(0).exists()
+    assert tiny_model.best(0).exists()
 
 
-def test_foreign_weights_are_refused(files):
-    shutil.copy(files.best(1), files.best(0))
+def test_foreign_weights_are_refused(tiny_model):
+    shutil.copy(tiny_model.best(1), tiny_model.best(0))
     with pytest.raises(InputError, match=r"adam0\.best\.hdf5 .* not what training wrote"):
         evaluator(2).run()
 
 
-def test_labels_absent_from_a_half_are_named_and_count_as_zero(files, paths, capsys, call):
+def test_labels_absent_from_a_half_are_named_and_count_as_zero(tiny_model, paths, capsys, call):
     for path in (paths / "data").rglob("*.txt"):
         path.write_text("cel\n")
     call("create_encoding.py", "-d", 20)
     call("generate_dataset.py", "-d", 20)
     evaluator(2).run()
     assert "note: no clip has cla, flu" in capsys.readouterr().out
-    content = files.sweep.read_text()
+    content = tiny_model.sweep.read_text()
     assert "NaN" not in content
     assert json.loads(content)["absent"] == ["cla", "flu"]
 

@@ -2,15 +2,13 @@
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
-from conftest import RATE, tiny_network, tone
+from conftest import RATE, tone
 
 import export_model
-from instrec.config import FeatureParameters
 from instrec.errors import InputError
 from instrec.learning import model_files
 from instrec.scoring import recognition
@@ -37,30 +35,15 @@ def test_the_model_that_comes_along_is_the_same_elsewhere(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", PACKAGES)
-def test_two_inputs_are_fed_by_name_and_standardised_inside(tmp_path, kind):
+def test_two_inputs_are_fed_by_name_and_standardised_inside(separated_model, tmp_path, kind):
     """Two trainings of a network whose inputs count differently: swapped, the outputs differ."""
     pytest.importorskip(PACKAGES[kind])
-    rng = np.random.default_rng(0)
-    parameters = FeatureParameters(22050, (1024,), 512, 128, 43)
-    networks = [tiny_network(inputs=2) for _ in range(2)]
-    shape = parameters.patch_shape
-    pairs = [(rng.normal(size=shape), rng.uniform(0.5, 2, shape)) for _ in range(2)]
-    means_and_stds = [tuple(x.astype(np.float32) for x in pair) for pair in pairs]
-    network = export_model.joined(
-        SimpleNamespace(
-            parameters=parameters,
-            folders=["harmonic", "percussive"],
-            means_and_stds=means_and_stds,
-            networks=networks,
-            files=SimpleNamespace(model="model_tiny"),
-        )
-    )
-    inputs = [rng.normal(size=(3, *shape)).astype(np.float32) for _ in range(2)]
-    ready = [(x - mean) / std for x, (mean, std) in zip(inputs, means_and_stds, strict=True)]
-    expected = np.mean([n.predict(ready, verbose=0) for n in networks], axis=0)
-    assert network.predict(inputs, verbose=0) == pytest.approx(expected, abs=1e-5)
-    path = tmp_path / f"network.{kind}"
-    export_model.write(network, kind, path)
+    recogniser = recognition.Recogniser(separated_model)
+    rng, moments = np.random.default_rng(0), recogniser.means_and_stds
+    ready = rng.normal(size=(2, 3, *recogniser.parameters.patch_shape)).astype(np.float32)
+    expected = np.mean([n.predict([*ready], verbose=0) for n in recogniser.networks], axis=0)
+    inputs = [mean + std * x for x, (mean, std) in zip(ready, moments, strict=True)]
+    path, _ = export_model.export(recogniser, kind, tmp_path)
     assert export_model.outputs_of(path, kind, inputs) == pytest.approx(expected, abs=1e-5)
     assert np.abs(export_model.outputs_of(path, kind, inputs[::-1]) - expected).max() > 1e-4
 

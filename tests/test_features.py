@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
-from conftest import RATE, tone, write_tone
+from conftest import tone, write_tone
 
 import settings
 from generate_dataset import GenerateDataset
@@ -70,12 +70,6 @@ def test_silence_has_the_logarithm_of_epsilon():
     np.testing.assert_allclose(features.log_mel(np.zeros(22050, np.float32)), expected)
 
 
-@pytest.mark.parametrize("seconds", [0.2, 1, 3, 200])
-def test_frames_are_centred(seconds):
-    y = np.random.default_rng(0).standard_normal(int(seconds * 22050)).astype(np.float32)
-    assert features.log_mel(y).shape == (128, 1 + len(y) // 512)
-
-
 def test_long_audio_is_computed_in_blocks_without_seams(monkeypatch):
     y = np.random.default_rng(0).standard_normal(22050 * 3).astype(np.float32)
     whole = features.log_mel(y)
@@ -94,15 +88,6 @@ def test_audio_of_any_rate_is_mono_and_has_a_peak_of_one(tmp_path, rate):
     assert peak == pytest.approx(174.6, rel=0.04)
 
 
-def test_channels_are_averaged(tmp_path):
-    channels = np.random.default_rng(0).uniform(-0.5, 0.5, (22050, 6)).astype(np.float32)
-    soundfile.write(tmp_path / "a.wav", channels, 22050, subtype="FLOAT")
-    mean = channels.mean(axis=1)
-    np.testing.assert_allclose(
-        audio.load_audio(tmp_path / "a.wav"), mean / np.abs(mean).max(), atol=1e-6
-    )
-
-
 def test_a_patch_is_43_frames():
     assert read(dataset=1).patch_frames == 43
     assert (read().step("train"), read().step("test")) == (43, 21)
@@ -117,14 +102,6 @@ def test_patches_are_cut_where_they_should_be():
         assert patches.shape == (count, 5, 43, 2)
         for i, patch in enumerate(patches):
             np.testing.assert_array_equal(patch, spectrogram[:, step * i : step * i + 43])
-
-
-def test_a_clip_of_irmas_has_three_training_patches(tmp_path, generator):
-    write_tone(tmp_path / "a.wav", 0, seconds=3.0, rate=RATE)
-    patches = generator.patches(tmp_path / "a.wav", 43)
-    assert patches.shape == (3, 128, 43, 1)
-    spectrogram = generator.create_spectrogram(tmp_path / "a.wav")
-    np.testing.assert_array_equal(patches[2, ..., 0], spectrogram[:, 86:129])
 
 
 def test_documented_methods_need_no_data_set_where_none_is_needed(tmp_path):

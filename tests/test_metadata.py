@@ -149,7 +149,9 @@ def test_the_warning_is_on_the_screen_and_in_every_later_table(paths, call, caps
     assert test.kind == "incomplete " and "6,683 missing" in test.record["recipe"]["incomplete"]
     (root / tensors.RENDERED_NOTE).write_text("{}")  # rendered audio is not counted against IRMAS
     call("create_encoding.py", "-d", 7)
+    call("generate_dataset.py", "-d", 7)
     assert "warning: " not in capsys.readouterr().out
+    assert tensors.load(read(dataset=7), "test").kind == "rendered "
 
 
 def test_what_is_passed_over_is_counted_by_its_ending(paths, call, capsys):

@@ -1,13 +1,9 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, script_environment
 
 import models
-from instrec.errors import InputError
 
 SHAPE = (128, 43, 1)
 
@@ -70,11 +66,6 @@ def test_two_branches_hear_two_inputs():
     assert not np.allclose(both, model.predict([harmonic, other], verbose=0))
 
 
-def test_an_unknown_model_is_refused_by_name():
-    with pytest.raises(InputError, match="model_baseline.*found 'model_deep'"):
-        models.get_model("model_deep", SHAPE, 11)
-
-
 def test_the_residual_network_hears_neither_gain_nor_what_is_60_db_softer():
     model = models.get_model("model_residual", SHAPE, 11)
     patches = np.random.default_rng(0).uniform(-6, 0, (2, *SHAPE)).astype(np.float32)
@@ -88,7 +79,7 @@ def test_the_residual_network_hears_neither_gain_nor_what_is_60_db_softer():
     assert not np.allclose(model.predict(patches * 0.5, verbose=0), expected, atol=1e-4)
 
 
-def test_a_file_of_keras_in_the_home_folder_changes_no_network(tmp_path):
+def test_a_file_of_keras_in_the_home_folder_changes_no_network(tmp_path, run_script):
     """Channels first, half precision: 1,482,699 parameters, and a loss that is no number."""
     told = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-3}
     (tmp_path / "keras.json").write_text(json.dumps(told))
@@ -97,7 +88,5 @@ def test_a_file_of_keras_in_the_home_folder_changes_no_network(tmp_path):
         "n = models.get_model('model_baseline', (128, 43, 1), 11); "
         "print(n.count_params(), n.layers[2].kernel.dtype, keras.config.epsilon())"
     )
-    environment = script_environment(tmp_path) | {"KERAS_HOME": str(tmp_path)}
-    options = {"cwd": ROOT, "env": environment, "capture_output": True, "text": True}
-    found = subprocess.run([sys.executable, "-c", program], check=True, **options)
+    found = run_script("-c", program, KERAS_HOME=str(tmp_path))
     assert found.stdout.split() == ["1446123", "float32", "1e-07"]

@@ -182,13 +182,6 @@ def test_two_inputs_split_in_step(paths, call):
         generator.run("train")
 
 
-def test_rendered_audio_is_called_so(generated, call, paths):
-    assert generated[1].kind == "incomplete "
-    (paths / "data" / "irmas" / "rendered.json").write_text("{}")
-    call("generate_dataset.py", "-d", 1)
-    assert tensors.load(read(), "test").kind == "rendered "
-
-
 def test_nothing_is_computed_twice(generated, call, capsys, monkeypatch):
     monkeypatch.setattr("generate_dataset.extract", lambda *_: pytest.fail("extracted again"))
     call("generate_dataset.py", "-d", 1)

@@ -6,7 +6,6 @@ import json
 import numpy as np
 import soundfile
 
-import predict
 import render_dataset
 import settings
 from instrec import experiments
@@ -56,14 +55,3 @@ def test_it_says_none_of_what_is_no_instrument(tmp_path):
             soundfile.write(path, 0.5 * y / np.abs(y).max(), plan.RATE)
             flags.append(recogniser.predict(path).is_none)
     assert np.mean(flags) >= 0.75
-
-
-def test_the_command_needs_nothing_but_a_recording(tmp_path, capsys):
-    settings.dataset = None
-    soundfont = render_dataset.default_soundfont().read_bytes()
-    (recording,) = plan.plan_folders("own", ["pia"], 1, 5, (3.0, 3.0))
-    path = tmp_path / "song.wav"
-    soundfile.write(path, synthesis.perform(recording, soundfont)[0], plan.RATE)
-    predict.main([str(path), "--csv", str(tmp_path / "a.csv")])
-    assert "rendered training data of rendered_1024" in capsys.readouterr().out
-    assert len((tmp_path / "a.csv").read_text().splitlines()) == 1 + len(settings.IRMAS)

@@ -1,12 +1,11 @@
 import dataclasses
 import re
 import runpy
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT, folders_below, script_environment
+from conftest import ROOT, script_environment
 
 import settings
 from instrec.common import command
@@ -51,11 +50,6 @@ def test_the_twelve_documented_data_sets():
     }
     labels = [len(settings.DATA_SETS[id_].labels) for id_ in range(-2, 10)]
     assert labels == [6, 6, 11, 11, 15, 11, 15, 15, 4, 4, 11, 15]
-
-
-def test_labels_are_in_alphabetical_order():
-    for data_set in settings.DATA_SETS.values():
-        assert list(data_set.labels) == sorted(set(data_set.labels))
 
 
 def test_derived_values_follow_the_parameters():
@@ -103,17 +97,6 @@ def test_a_wrong_entry_is_refused(changes, message):
         dataclasses.replace(settings.DATA_SETS[1], **changes)
 
 
-def test_a_mistyped_parameter_is_an_error():
-    with pytest.raises(AttributeError, match="patch_frame"):
-        _ = settings.patch_frame
-
-
-def test_environment_variables_override_the_paths(tmp_path):
-    code = "import settings; print(settings.DATA_PATH, settings.FEATURE_PATH, settings.MODELS_ROOT)"
-    result = python("-c", code, environment=script_environment(tmp_path))
-    assert result.stdout.split() == [str(folder) for folder in folders_below(tmp_path).values()]
-
-
 @pytest.mark.parametrize("platform", ["Linux", "Darwin", "Windows", "Plan9"])
 def test_every_platform_has_paths(monkeypatch, platform):
     monkeypatch.setattr("platform.system", lambda: platform)
@@ -132,18 +115,9 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
 
 
-def test_importing_and_helping_asks_nothing_prints_nothing_and_loads_nothing_heavy():
-    result = python("-c", LIGHT, *SCRIPTS)
+def test_importing_and_helping_asks_nothing_prints_nothing_and_loads_nothing_heavy(run_script):
+    result = run_script("-c", LIGHT, *SCRIPTS)
     assert (result.stdout, result.stderr) == ("", "")
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_help_names_the_options(call, capsys, script):
-    with pytest.raises(SystemExit) as end:
-        call(f"{script}.py", "--help")
-    shown = capsys.readouterr().out
-    assert end.value.code == 0 and len(shown.splitlines()) > 9
-    assert "-d ID" in shown or script in ("plot_separation", "reproduce")  # of files, experiments
 
 
 def test_without_a_terminal_and_a_data_set_the_error_names_the_option(run_script):
@@ -168,19 +142,6 @@ def test_a_terminal_gets_the_documented_menu(tmp_path):
     child.sendline("1")
     child.expect("error: expected the audio of IRMAS in .*data/irmas")
     child.expect(pexpect.EOF)
-
-
-def python(*arguments, environment=None, cwd=ROOT, check=True):
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=check,
-        timeout=120,
-    )
 
 
 @pytest.mark.parametrize(
@@ -229,7 +190,7 @@ def test_options_that_contradict_each_other_are_refused(refused):
     assert "give --from, too" in passes
 
 
-def test_what_is_wrong_in_settings_is_one_line(tmp_path):
+def test_what_is_wrong_in_settings_is_one_line(tmp_path, run_script):
     text = (ROOT / "settings.py").read_text()
     edited = re.sub(r"^JAZZ = .*$", 'JAZZ = ("cl", "as")', text, flags=re.MULTILINE)
     assert edited != text
@@ -238,7 +199,7 @@ def test_what_is_wrong_in_settings_is_one_line(tmp_path):
     (tmp_path / "settings.py").write_text(edited)
     code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; from instrec.common import command; "
     code += "import create_encoding; command.run(lambda: create_encoding.main(['-d', '-1']))"
-    ended = python("-c", code, cwd=tmp_path, check=False)
+    ended = run_script("-c", code, cwd=tmp_path, check=False)
     assert ended.returncode == 1 and ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("error: settings.py, data set 'jazz_solo': expected labels in")
 

@@ -2,6 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from sklearn.preprocessing import MultiLabelBinarizer
 
 from instrec.data import splits
 from instrec.errors import InputError
@@ -85,13 +86,8 @@ def test_impossible_splits_are_refused(fraction, options, message):
 
 def per_label(labels, first):
     """Number of clips of each label in both halves: [labels x 2]."""
-    names = sorted({name for carried in labels for name in carried})
-    return np.array(
-        [
-            [sum(name in labels[i] for i in np.flatnonzero(half)) for half in (first, ~first)]
-            for name in names
-        ]
-    )
+    carried = MultiLabelBinarizer().fit_transform(labels)
+    return np.stack([carried[half].sum(axis=0) for half in (first, ~first)], axis=1)
 
 
 def like_irmas(clips, seed):

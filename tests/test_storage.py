@@ -1,15 +1,14 @@
 import itertools
 import json
-import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import contents
 
 from instrec.common import storage
 from instrec.data.patch_writer import PatchWriter
-from instrec.errors import InputError
 
 SHAPE = (8, 3, 1)
 
@@ -33,53 +32,30 @@ def test_a_file_is_replaced_only_when_it_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def write(folder, files, *, until=None, names=("X",)):
-    """Write files of 1, 2, 3 ... patches, or stop before file `until` as a killed process does."""
-    writer = PatchWriter(folder, list(names), SHAPE)
+def write(folder, files=5):
+    """Write the patches of five files, or of as many as a process that is killed gets to."""
+    writer = PatchWriter(folder, ["harm", "perc"], SHAPE)
     for i in range(len(writer.done), files):
-        if i == until:
-            writer.close(finished=False)
-            return None
         if i == 3:
             writer.write("3.wav", None, "silent")
         else:
-            writer.write(f"{i}.wav", [patches(i + 1, [i, k]) for k in range(len(names))], None)
-    writer.close(finished=True)
+            writer.write(f"{i}.wav", [patches(i + 1, [i, k]) for k in (0, 1)], None)
+    writer.close(finished=files == 5)
     return writer
-
-
-def test_tensors_are_plain_npy_files(tmp_path):
-    writer = write(tmp_path, 5)
-    tensor = np.load(tmp_path / "X.npy", mmap_mode="r", allow_pickle=False)
-    expected = np.concatenate([patches(i + 1, [i, 0]) for i in (0, 1, 2, 4)])
-    np.testing.assert_array_equal(tensor, expected)
-    assert [line["patches"] for line in writer.done] == [1, 2, 3, 0, 5]
-    assert [path.name for path in tmp_path.iterdir()] == ["X.npy"]
-    assert write(tmp_path / "other", 4).fingerprint() != writer.fingerprint()
 
 
 @pytest.mark.parametrize("until", range(5))
 def test_writing_goes_on_after_a_kill(tmp_path, until):
-    names = ("harm", "perc")
-    whole = write(tmp_path / "whole", 5, names=names)
-    write(tmp_path / "cut", 5, until=until, names=names)
+    whole = write(tmp_path / "whole")
+    write(tmp_path / "cut", until)
     # What a kill can leave: patches without a journal line, and half a journal line.
     with (tmp_path / "cut" / "harm.npy").open("ab") as file:
         file.write(b"half a patch")
     with (tmp_path / "cut" / PatchWriter.JOURNAL).open("a") as file:
         file.write('{"file": "half')
-    resumed = write(tmp_path / "cut", 5, names=names)
+    resumed = write(tmp_path / "cut")
     assert resumed.fingerprint() == whole.fingerprint()
-    for name in names:
-        file = f"{name}.npy"
-        assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
-
-
-def test_a_journal_ahead_of_its_tensors_is_not_believed(tmp_path):
-    write(tmp_path, 5, until=3)
-    tensor = tmp_path / "X.npy"
-    tensor.write_bytes(tensor.read_bytes()[:-10])
-    assert len(PatchWriter(tmp_path, ["X"], SHAPE).done) == 2
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
 def test_a_folder_is_replaced_and_a_kill_half_way_loses_nothing(tmp_path):
@@ -90,43 +66,6 @@ def test_a_folder_is_replaced_and_a_kill_half_way_loses_nothing(tmp_path):
     storage.replace_folder(new, path)
     assert (path / "X").read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_damaged_json_is_one_clear_line(tmp_path):
-    path = tmp_path / "a.json"
-    for content in ("{", "[1]", "", "\x00"):
-        path.write_text(content)
-        with pytest.raises(InputError, match=r"a\.json is damaged.*run step one"):
-            storage.load_json(path, "step one")
-    with pytest.raises(InputError, match=r"found nothing: run step one"):
-        storage.load_json(tmp_path / "b.json", "step one")
-
-
-def test_differences_are_named():
-    made = {"hop": 256, "windows": [1024], "same": None}
-    wanted = {"hop": 512, "windows": (1024,), "same": None, "new": 1}
-    assert storage.differences(made, wanted) == ["hop: 256, not 512", "new: None, not 1"]
-
-
-def _hold(path, held, release):
-    with storage.lock(path, "tensors"):
-        held.set()
-        release.wait(60)
-
-
-def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(tmp_path, held, release))
-    process.start()
-    assert held.wait(60)
-    refused = pytest.raises(InputError, match="another run is writing tensors")
-    with refused, storage.lock(tmp_path, "tensors"):
-        pass
-    process.kill()  # the lock goes with the process, however it ends
-    process.join()
-    with storage.lock(tmp_path, "tensors"):
-        pass
 
 
 def test_a_link_in_the_place_of_what_is_being_written_is_not_followed(tmp_path):
@@ -173,14 +112,3 @@ def test_threads_read_their_own_rows(tmp_path):
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(are_right, range(4)))
-
-
-def test_rows_of_a_file_that_ends_within_them_are_refused(tmp_path):
-    path = tmp_path / "X.npy"
-    storage.save_array(path, np.zeros((8, 3000), dtype=np.float32))
-    rows = storage.Rows(storage.load_array(path, "", in_memory=False))
-    with path.open("r+b") as file:
-        file.truncate(path.stat().st_size - 1)
-    assert not rows[np.array([6])].any()
-    with pytest.raises(InputError, match="X.npy is damaged: it ends"):
-        rows[np.array([7])]

@@ -2,13 +2,22 @@
 
 import itertools
 import json
-import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, TINY, changed, config_of, contents, script_environment, tiny_network
+from conftest import (
+    ROOT,
+    TINY,
+    assert_trained_alike,
+    changed,
+    config_of,
+    contents,
+    interrupted,
+    script_environment,
+    tiny_network,
+)
 
 import settings
 import train
@@ -93,12 +102,10 @@ def test_the_best_weights_are_those_of_the_best_epoch(tiny):
     assert record["best_epoch"] == accuracies.argmax() + 1 < len(accuracies)
 
 
-def test_same_seed_same_history_and_iterations_differ(tiny, tmp_path):
+def test_same_seed_same_history_and_iterations_differ(tiny):
     files = train_tiny(iter_num=2)
-    first, second = history_of(files), history_of(files, 1)
-    assert not np.array_equal(first, second)
-    files.folder.rename(tmp_path / "elsewhere")
-    np.testing.assert_array_equal(first, history_of(train_tiny()))
+    assert not np.array_equal(history_of(files), history_of(files, 1))
+    assert_trained_alike(files, train_tiny(name="again"))
 
 
 CODE = """
@@ -108,96 +115,51 @@ test_train.train_tiny(epochs=8)
 """
 
 
-def start_training(tmp_path):
-    environment = script_environment(tmp_path, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}")
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def weights_of(path):
-    from instrec.learning.backend import keras
-
-    return keras.models.load_model(path).get_weights()
-
-
-def trained_network(files):
-    return trained.load_network(files, 0, "")
-
-
-def test_killed_training_goes_on_to_the_same_history_and_weights(tiny, tmp_path):
+def test_killed_training_goes_on_to_the_same_history_and_weights(tiny, tmp_path, capsys):
     """More kills, at any moment, in tests/faults/test_killed.py."""
-    process = start_training(tmp_path)
-    for line in process.stdout:
-        if line.startswith("epoch 3:"):
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    environment = script_environment(tmp_path, PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}")
+    with subprocess.Popen(
+        [sys.executable, "-c", CODE], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert any(line.startswith("epoch 3:") for line in process.stdout)
+        process.kill()
     files = model_files.model_files(config_of(TINY), "model_tiny", "adam")
     assert not files.run_record(0).exists()
-
-    resumed = start_training(tmp_path)
-    output = resumed.communicate(timeout=120)[0]
-    assert resumed.returncode == 0, output
+    train_tiny(epochs=8)
+    output = capsys.readouterr().out
     assert "going on after epoch" in output and "epoch 1:" not in output
-    history, weights = history_of(files), weights_of(files.best(0))
-    assert not files.state(0).exists()
-
-    files.folder.rename(tmp_path / "killed")
-    undisturbed = train_tiny(epochs=8)
-    np.testing.assert_array_equal(history, history_of(undisturbed))
-    for first, second in zip(weights, weights_of(undisturbed.best(0)), strict=True):
-        np.testing.assert_array_equal(first, second)
+    assert_trained_alike(files, train_tiny(epochs=8, name="undisturbed"))
 
 
 VARIED = {"schedule": "cosine", "augmentation": "noise start", "precision": "mixed_bfloat16"}
 
 
 @pytest.mark.parametrize("optimizer", ("adam", "sgd"))
-def test_an_interrupted_training_with_all_variants_goes_on_alike(
-    tiny, tmp_path, monkeypatch, optimizer
-):
-    from instrec.learning import callbacks
-
-    save = callbacks.StateSaver.on_epoch_end
-
-    def interrupted(self, epoch, logs):
-        save(self, epoch, logs)
-        if epoch == 2:
-            raise KeyboardInterrupt
-
-    for name, value in VARIED.items():
-        monkeypatch.setattr(settings, name, value)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(callbacks.StateSaver, "on_epoch_end", interrupted)
-        train_tiny(epochs=5, optimizer=optimizer)
-    files = train_tiny(epochs=5, optimizer=optimizer)
-    resumed = history_of(files)
-    files.folder.rename(tmp_path / "resumed")
-    whole = train_tiny(epochs=5, optimizer=optimizer)
-    np.testing.assert_array_equal(resumed, history_of(whole))
+def test_an_interrupted_training_with_all_variants_goes_on_alike(tiny, optimizer):
+    options = {"epochs": 5, "optimizer": optimizer}
+    with changed(VARIED):
+        with interrupted(epochs=3):
+            train_tiny(**options)
+        assert_trained_alike(train_tiny(**options), train_tiny(**options, name="whole"))
 
 
-@pytest.mark.parametrize("name", VARIED)
-def test_each_variant_changes_the_training_and_is_in_its_record(tiny, name):
+def test_each_variant_changes_the_training_and_is_in_its_record(tiny):
     plain = history_of(train_tiny(epochs=2))
-    with changed({name: VARIED[name], "name": "varied"}):
-        files = train_tiny(epochs=2)
-    assert not np.array_equal(plain, history_of(files))
-    assert record_of(files)["recipe"][name] == VARIED[name]
-    with pytest.raises(InputError, match=f"{name}: .*--overwrite"):
-        train_tiny(epochs=2, name="varied")
+    for name, value in VARIED.items():
+        with changed({name: value, "name": name}):
+            files = train_tiny(epochs=2)
+        assert not np.array_equal(plain, history_of(files))
+        assert record_of(files)["recipe"][name] == value
+        with pytest.raises(InputError, match=f"{name}: .*--overwrite"):
+            train_tiny(epochs=2, name=name)
 
 
 def test_a_network_trained_in_half_precision_is_like_any_other_afterwards(tiny):
     """Its weights, its structure and what it answers are in single precision."""
-    plain = trained_network(train_tiny(epochs=8))
+    files = [train_tiny(epochs=8)]
     with changed({"precision": "mixed_bfloat16", "name": "half"}):
-        half = trained_network(train_tiny(epochs=8))
+        files.append(train_tiny(epochs=8))
+    plain, half = (trained.load_network(each, 0, "") for each in files)
     assert {layer.compute_dtype for layer in half.layers} == {"float32"}
     patches = np.random.default_rng(0).normal(size=(16, *plain.input_shape[1:]))
     difference = np.abs(half.predict(patches, verbose=0) - plain.predict(patches, verbose=0))
@@ -427,21 +389,3 @@ def test_a_loss_that_is_no_number_ends_training_resumed_or_not(tiny, monkeypatch
             with pytest.raises(InputError, match="the loss of epoch 2 is no number any more"):
                 train_tiny()
     assert np.isfinite(history_of(train_tiny())["loss"]).all()
-
-
-def test_keras_opens_one_stream_for_all_epochs_and_tunes_none(monkeypatch):
-    """Or TensorFlow waits at the end of every epoch, until its tuner wakes."""
-    from instrec.learning.backend import keras
-    from instrec.learning.patches import Patches
-
-    opened, batches = [], Patches.batches
-    monkeypatch.setattr(Patches, "batches", lambda data: opened.append(1) or batches(data))
-    x, y = np.zeros((6, 2), np.float32), np.eye(6, dtype=np.float32)
-    data = Patches([x], np.arange(6), 2, targets=y, shuffle_seed=(0,))
-    dataset = data.stream()
-    assert dataset.options().autotune.enabled is False
-    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(6)])
-    network.compile("sgd", "mse")
-    opened.clear()
-    network.fit(dataset, epochs=3, steps_per_epoch=len(data), shuffle=False, verbose=0)
-    assert len(opened) == 1

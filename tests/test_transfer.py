@@ -6,7 +6,19 @@ import re
 
 import numpy as np
 import pytest
-from conftest import SINGLE, TINY, changed, config_of, contents, extract, make_folders, tiny_network
+from conftest import (
+    SINGLE,
+    TINY,
+    assert_trained_alike,
+    changed,
+    config_of,
+    contents,
+    extract,
+    interrupted,
+    make_folders,
+    tiny_network,
+    trained_on,
+)
 from sklearn.preprocessing import StandardScaler
 
 import evaluate
@@ -40,16 +52,8 @@ def make_source(root):
     for id_, data_set in ((21, SINGLE), (22, TARGET)):
         make_folders(root, data_set.labels, files=6, folder=data_set.name)
         extract(id_)
-    settings.dataset, settings.learning_rate = 21, 0.01
-    train_on_single(deep(), iter_num=2)
-
-
-def train_on_single(network, iter_num=1, **options):
-    settings.dataset = 21
-    trainer = train.Trainer(network, "adam", None)
-    trainer.load_data()
-    trainer.train(3, 8, iter_num, **options)
-    return trainer
+    settings.learning_rate = 0.01
+    trained_on(21, deep(), iter_num=2)
 
 
 @pytest.fixture
@@ -95,22 +99,14 @@ def test_frozen_means_frozen(source, optimizer):
 
 
 def test_the_second_pass_moves_weights_of_the_body(source, monkeypatch):
-    """Whichever epoch is the best: take the weights at the end."""
-    ends = []
-    finish = train.Trainer._finish
-
-    def keep(self, network, *arguments):
-        ends.append([layer.get_weights() for layer in network.layers if layer.get_weights()])
-        finish(self, network, *arguments)
-
-    monkeypatch.setattr(train.Trainer, "_finish", keep)
+    monkeypatch.setattr("instrec.learning.callbacks.StateSaver.is_best", lambda *_: True)
     files = transferred(transfer_passes=2, iter_num=1)
     assert set(np.load(files.history(0))["training_pass"]) == {1, 2}
     assert recipe_of(files)["passes"] == [
         {"learning_rate": settings.transfer_learning_rate, "frozen": True},
         {"learning_rate": settings.learning_rate, "frozen": False},
     ]
-    assert not np.array_equal(ends[0][0][0], weights(source, 0)[0][0])
+    assert not np.array_equal(weights(files, 0)[0][0], weights(source, 0)[0][0])
 
 
 def test_the_output_layer_is_new_and_the_source_is_not_touched(source):
@@ -136,51 +132,25 @@ def test_a_transferred_model_is_evaluated_like_any(source, call):
     assert files.figure("history").with_name("moved.adam.history.png").exists()
 
 
-def test_a_killed_transfer_goes_on_to_the_same_weights(source, monkeypatch):
+def test_a_killed_transfer_goes_on_to_the_same_weights(source):
     whole = transferred(transfer_passes=2, iter_num=1, name="whole")
-    from instrec.learning import callbacks
-
-    save = callbacks.StateSaver.on_epoch_end
     for last in (1, 3, 4):  # in the first pass, at its end, in the second pass
-
-        def stop(self, epoch, logs, last=last):
-            save(self, epoch, logs)
-            if len(self.history) == last:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(callbacks.StateSaver, "on_epoch_end", stop)
-        with pytest.raises(KeyboardInterrupt):
-            transferred(transfer_passes=2, iter_num=1, name=f"cut{last}")
-        monkeypatch.setattr(callbacks.StateSaver, "on_epoch_end", save)
-        assert_same(whole, transferred(transfer_passes=2, iter_num=1, name=f"cut{last}"))
-
-
-def assert_same(whole, resumed):
-    assert np.array_equal(np.load(whole.history(0)), np.load(resumed.history(0)))
-    for expected, found in zip(weights(whole, 0), weights(resumed, 0), strict=True):
-        assert all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
+        options = {"transfer_passes": 2, "iter_num": 1, "name": f"cut{last}"}
+        with interrupted(last):
+            transferred(**options)
+        assert_trained_alike(whole, transferred(**options))
 
 
 def test_a_kill_between_checkpoint_and_state_of_the_second_pass_changes_nothing(
     source, monkeypatch
 ):
     """The best weights, which the pass started from, are those of the pass itself by then."""
-    from instrec.learning import callbacks
-
-    save = callbacks.StateSaver.save_best
-
-    def killed(self):
-        save(self)
-        if len(self.history) == 4:  # the first of the second pass
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(callbacks.StateSaver, "is_best", lambda *_: True)
-    whole = transferred(transfer_passes=2, iter_num=1, name="whole")
-    monkeypatch.setattr(callbacks.StateSaver, "save_best", killed)
-    with pytest.raises(KeyboardInterrupt):
-        transferred(transfer_passes=2, iter_num=1, name="cut")
-    monkeypatch.setattr(callbacks.StateSaver, "save_best", save)
-    assert_same(whole, transferred(transfer_passes=2, iter_num=1, name="cut"))
+    monkeypatch.setattr("instrec.learning.callbacks.StateSaver.is_best", lambda *_: True)
+    options = {"transfer_passes": 2, "iter_num": 1}
+    with interrupted(4, "save_best"):  # the first epoch of the second pass
+        transferred(**options, name="cut")
+    whole = transferred(**options, name="whole")
+    assert_trained_alike(whole, transferred(**options, name="cut"))
 
 
 def test_the_model_that_comes_along_is_a_source_for_every_training(source, monkeypatch):
@@ -241,7 +211,7 @@ def test_a_changed_source_is_refused(source):
 # --- variants -------------------------------------------------------------------------------------
 def standardised(name="", **options):
     with changed({"standardise": True, "name": name}):
-        return train_on_single(tiny_network(), **options)
+        return trained_on(21, **options)
 
 
 def test_standardisation_takes_the_training_patches_alone(source, call, monkeypatch):

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import mutations
 import numpy as np
+from conftest import interrupted
 from worlds import CLIP, MODEL, WIND
 
 import settings
@@ -127,23 +128,9 @@ def prepare(root: Path, kind: str) -> None:
     if kind == "experiment":
         shutil.copy(settings.ROOT / "experiments" / "irmas_leaky.toml", root / "data" / "mine.toml")
     if kind == "npz_state":
-        _interrupt_training(root)
-
-
-def _interrupt_training(root: Path) -> None:
-    from instrec.learning import callbacks
-
-    (root / f"{ADAM}1.run.json").unlink()
-    save = callbacks.StateSaver.on_epoch_end
-
-    def interrupted(self: callbacks.StateSaver, epoch: int, logs: dict) -> None:
-        save(self, epoch, logs)
-        raise KeyboardInterrupt
-
-    callbacks.StateSaver.on_epoch_end = interrupted
-    with contextlib.suppress(SystemExit):
-        TRAINING(root)
-    callbacks.StateSaver.on_epoch_end = save
+        (root / f"{ADAM}1.run.json").unlink()
+        with interrupted(epochs=1):
+            TRAINING(root)
 
 
 def outcome_of(readers: list[Callable], path: Path) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 from conftest import extract, make_irmas
-from worlds import LIGHT, SCRIPTS, WIND, Script, content, copy, kill, leftovers, shared
+from worlds import SCRIPTS, WIND, Script, content, copy, kill, leftovers, shared
 
 import settings
 from instrec.config import read
@@ -116,7 +116,7 @@ def test_two_runs_at_once(worlds, tmp_path, name):
         finishes(name, root, after)
 
 
-# --- wrong clocks ---------------------------------------------------------------------------------
+# --- wrong clocks and links -----------------------------------------------------------------------
 BACKWARDS = """
 import itertools, os, runpy, sys, time
 past = itertools.count(1_000_000_000, -3600)
@@ -128,7 +128,7 @@ runpy.run_path(os.path.join(os.environ["PYTHONPATH"], sys.argv[0]), run_name="__
 
 
 @pytest.mark.parametrize("name", quick_and_slow(SCRIPTS))
-def test_wrong_clock(worlds, tmp_path, name):
+def test_wrong_clock_and_roots_that_are_links(worlds, tmp_path, name):
     """The clock runs backwards, and files made before are of any time, the future too."""
     root = copy(worlds.before(name), tmp_path / "world")
     rng = np.random.default_rng(3)
@@ -136,9 +136,18 @@ def test_wrong_clock(worlds, tmp_path, name):
         for path in (root / folder).rglob("*"):
             moment = int(rng.integers(0, 4 * 10**9))
             os.utime(path, (moment, moment))
+    roots = ("data", "features", "models")
+    for folder in roots:
+        (root / folder).mkdir(exist_ok=True)
+        (root / folder).rename(tmp_path / folder)
+        (root / folder).symlink_to(tmp_path / folder)
     script = SCRIPTS[name]
     code, output = Script(BACKWARDS, (script.file, *script.arguments)).run(root)
     assert code == 0, output
+    for folder in roots:
+        assert (root / folder).is_symlink()
+        (root / folder).unlink()
+        (tmp_path / folder).rename(root / folder)
     assert content(root) == content(worlds.after(name))
 
 
@@ -193,22 +202,6 @@ def test_models_root_that_is_no_folder(worlds, tmp_path, name):
     (root / "models").write_text("a file")
     code, output = SCRIPTS[name].run(root)
     assert code == 1 and is_one_line(output, "models"), output
-
-
-# --- symbolic links -------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", quick_and_slow(LIGHT))
-def test_roots_that_are_links(worlds, tmp_path, name):
-    root = copy(worlds.before(name), tmp_path / "world")
-    roots = ("data", "features", "models")
-    for folder in roots:
-        (root / folder).mkdir(exist_ok=True)
-        (root / folder).rename(tmp_path / folder)
-        (root / folder).symlink_to(tmp_path / folder)
-    code, output = SCRIPTS[name].run(root)
-    assert code == 0, output
-    assert all((root / folder).is_symlink() for folder in roots)
-    for folder in roots:
-        assert content(tmp_path / folder) == content(worlds.after(name) / folder)
 
 
 def test_clips_that_are_links(paths, capsys):

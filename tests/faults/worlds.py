@@ -99,7 +99,6 @@ SCRIPTS = {
         tensorflow=True,
     ),
 }
-LIGHT = tuple(name for name, script in SCRIPTS.items() if not script.tensorflow)
 
 
 class Worlds:
