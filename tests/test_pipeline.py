@@ -166,11 +166,9 @@ def test_documented_methods_return_what_they_say(generated):
     assert fid_pure == test.file_id[test.pure_mask(read())].tolist()
 
 
-def test_two_inputs_split_in_step(paths, call):
-    make_audio(paths, 8, call)
-    extract(8)
+def test_two_inputs_split_in_step(generated):
+    train, _ = generated
     settings.dataset = 8
-    train = tensors.load(read(), "train")
     harm = np.asarray(train.inputs[0])
     generator = GenerateDataset(43, 11, 0.85)
     X_train, _, _, X_val, _, _ = generator.validation_split(
