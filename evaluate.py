@@ -518,7 +518,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments, config = command.parse(parser, argv)
     training = (arguments.nb_epochs, arguments.batch_size, arguments.class_weight)
     config = command.choose_data_set(config)
-    trains = arguments.op_mode == 1 and config.data_set.multi_label_test
+    trains = arguments.op_mode == 1 and config.data_set.layout == "irmas"
     if training != (None,) * 3 and not trains or arguments.overwrite and arguments.op_mode != 1:
         raise InputError("-e, -b, -c and --overwrite are for mode 1, where that trains (see -h)")
     name, optimizer = model_files.trained_model(config, arguments.model)

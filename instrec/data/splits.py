@@ -79,6 +79,8 @@ def validation_mask(
         key = random_keys(seed, file_id, _place_in_file(file_id))
     elif split_by == "file":
         group, key = file_id, random_keys(seed, file_id)
+    elif split_by != "recording":
+        raise InputError(f"expected split_by 'patch', 'file' or 'recording', found {split_by!r}")
     else:
         _, recording_id = np.unique(np.asarray(recordings), return_inverse=True)
         group = recording_id[file_id]
