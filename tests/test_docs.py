@@ -81,6 +81,12 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(other), f"{NAMES[page]}: {target}"
 
 
+@every_page
+def test_figures_have_alternative_texts(page):
+    images = re.findall(r"!\[([^]]*)\]\(", page.read_text(encoding="utf-8"))
+    assert all(len(text.split()) >= 3 for text in images)
+
+
 # --- commands -------------------------------------------------------------------------------------
 class ParsedError(Exception):
     """Ends a script once its command line has been read."""
