@@ -141,9 +141,9 @@ def render(path: Path, recogniser: Recogniser, found: Recognition, source: str) 
         "says": recordings.sentence(found),
         "labels": list(found.table.index),
         "names": [full_name(label) for label in found.table.index],
-        "strengths": found.table["strength"].round(4).tolist(),
+        "strengths": found.table["strength"].round(6).tolist(),
         "present": found.table["present"].tolist(),
-        "probabilities": found.table["probability"].round(4).tolist()
+        "probabilities": found.table["probability"].round(6).tolist()
         if "probability" in found.table
         else None,
         "thresholds": found.table["threshold"].tolist(),
