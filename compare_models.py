@@ -28,7 +28,13 @@ from typing import Any
 
 from instrec.common import command
 from instrec.errors import InputError
-from instrec.reporting.comparison import Results, load_results, load_tables, plot_improvement
+from instrec.reporting.comparison import (
+    Results,
+    load_results,  # noqa: F401  for the prompt
+    load_tables,
+    plot_improvement,
+    summarise,
+)
 
 # What the notes of `load_tables` mean.
 NOTES = {
@@ -85,12 +91,13 @@ def main(argv: Sequence[str] | None = None, namespace: dict[str, Any] | None = N
         plot_improvement(*arguments.improvement, data_set=data_set)
         return
     try:
-        frames = load_results(config.models_root)
+        table, ranking, notes = load_tables(config.models_root)
     except InputError as error:
         if not in_ipython():
             raise
         print(f"error: {error}", file=sys.stderr)  # IPython makes several lines of an exit
         return
+    frames = summarise(table, ranking)
     if in_ipython():
         (namespace if namespace is not None else {}).update(frames._asdict())
         _stay_at_prompt()
@@ -101,7 +108,6 @@ def main(argv: Sequence[str] | None = None, namespace: dict[str, Any] | None = N
         for name in Results._fields[:4]:
             print(f"\n{name}")
             print(getattr(frames, name).dropna().to_string(float_format="{:.3f}".format))
-    _, _, notes = load_tables(config.models_root)
     for kind, meaning in NOTES.items():
         of_kind = [f"{key}/{model}" for (key, model), note in notes.items() if kind in note]
         if of_kind:

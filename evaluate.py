@@ -99,8 +99,7 @@ class Evaluator:
         self.model, self.optimizer = model_str, optimizer_str
         self.num_classes, self.op_mode = num_classes, op_mode
         self.iter_num = command.positive("iter_num", iter_num)
-        # Confusion takes clips of one label, and test clips of IRMAS can have several (thesis 5.1).
-        self.held_out = op_mode == 1 and self.data_set.layout == "irmas"
+        self.held_out = op_mode == 1 and self.data_set.multi_label_test
         self._default_split = CONFUSION_SPLIT if self.held_out else config.val_split
         split = self._default_split if split is None else split
         if not 0 < split < 1:
@@ -518,7 +517,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments, config = command.parse(parser, argv)
     training = (arguments.nb_epochs, arguments.batch_size, arguments.class_weight)
     config = command.choose_data_set(config)
-    trains = arguments.op_mode == 1 and config.data_set.layout == "irmas"
+    trains = arguments.op_mode == 1 and config.data_set.multi_label_test
     if training != (None,) * 3 and not trains or arguments.overwrite and arguments.op_mode != 1:
         raise InputError("-e, -b, -c and --overwrite are for mode 1, where that trains (see -h)")
     name, optimizer = model_files.trained_model(config, arguments.model)

@@ -211,6 +211,11 @@ class DataSet:
         """Audio folder that it is made from in the end: the source, if it is separated audio."""
         return self.source or self.folders[0]
 
+    @property
+    def multi_label_test(self) -> bool:
+        """Whether a test clip can have several labels (thesis 5.1)."""
+        return self.layout == "irmas"
+
 
 # --- the data sets: add your own with one entry, nothing else needs an edit ----------------------
 JAZZ_TEST = {"test_files": 8, "test_overlap": 0.0}  # thesis 5.1.5

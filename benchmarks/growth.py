@@ -9,7 +9,6 @@ MB, and both against the smallest data. Takes about ten minutes on two cores; ne
 demo/growth.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -19,6 +18,10 @@ from pathlib import Path
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from instrec.common import command  # noqa: E402
+
 WORK = ROOT / "demo" / "growth"
 TIMES = (1, 4, 16)
 MODEL = "-m model_leaky -o adam -d 1"
@@ -61,9 +64,7 @@ def run(place: Path, step: str) -> tuple[float, float]:
 
 def main() -> None:
     """Render the demo's clips, measure, and print the table."""
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    command.plain_parser(__doc__).parse_args()
     render = [sys.executable, ROOT / "render_dataset.py", "-d", "1"]
     subprocess.run(render, env=os.environ | {"INSTREC_DATA_PATH": str(WORK)}, check=True)
     table = pd.DataFrame(index=pd.Index(STEPS, name="step"))

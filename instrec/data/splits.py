@@ -79,12 +79,12 @@ def validation_mask(
         key = random_keys(seed, file_id, _place_in_file(file_id))
     elif split_by == "file":
         group, key = file_id, random_keys(seed, file_id)
-    elif split_by != "recording":
-        raise InputError(f"expected split_by 'patch', 'file' or 'recording', found {split_by!r}")
-    else:
+    elif split_by == "recording":
         _, recording_id = np.unique(np.asarray(recordings), return_inverse=True)
         group = recording_id[file_id]
         key = random_keys(seed, group)
+    else:
+        raise InputError(f"expected split_by 'patch', 'file' or 'recording', found {split_by!r}")
 
     if not balanced:
         class_id, names = np.zeros_like(class_id), ("the data set",)

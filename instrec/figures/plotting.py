@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,7 +93,11 @@ def _find_results(
         names = (model, optimizer or "<adam|sgd>")
         missing = _remedy(remedy, config, folder, *names)
         beside = [path.parent for path in sorted(folder.glob(f"split_*/*.{ending}"))]
-        hint = f"; that of another split is plotted by --folder {beside[0]}" if beside else ""
+        hint = (
+            f"; that of another split is plotted by --folder {shlex.quote(str(beside[0]))}"
+            if beside
+            else ""
+        )
         raise InputError(f"expected {folder / wanted}, found nothing: run {missing}{hint}")
     for names in found:
         yield ModelFiles(folder, *names)

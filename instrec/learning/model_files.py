@@ -63,9 +63,7 @@ class ModelFiles:
     best = _of_training("best.hdf5")  # weights with the best validation accuracy
     structure = _of_training("json")  # of the network
     means_and_stds = _of_training("means_and_stds.npz")  # if patches are standardised
-    run_record = _of_training(
-        "run.json"
-    )  # what made the model; there only if training has finished
+    run_record = _of_training("run.json")  # what made it; there only if training has finished
     state = _of_training("state.npz")  # all that an interrupted training needs; removed at its end
     predictions = _of_training("predictions.npz")  # outputs for the test patches
     # Of all trainings.

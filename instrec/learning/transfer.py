@@ -4,7 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from instrec.common import storage
-from instrec.config import Config, parse_source
+from instrec.config import Config, data_set_of, parse_source
 from instrec.errors import InputError
 from instrec.learning import model_files, trained
 from settings import DATA_SETS, DataSet
@@ -157,8 +157,9 @@ def shares_audio(source: str, data_set: DataSet) -> bool:
     -------
     bool
     """
-    name, _, _ = parse_source(source)[0].rpartition("_")
-    return any(row.name == name and row.root == data_set.root for row in DATA_SETS.values())
+    key, _, _ = parse_source(source)
+    id_, _ = data_set_of(key)
+    return id_ in DATA_SETS and DATA_SETS[id_].root == data_set.root
 
 
 def passes(config: Config, source: TransferSource | None) -> list[dict]:

@@ -124,9 +124,25 @@ def load_results(models_root: Path | None = None) -> Results:
     InputError
         If nothing is found.
     """
+    table, ranking, _ = load_tables(models_root or read().models_root)
+    return summarise(table, ranking)
+
+
+def summarise(table: "pd.DataFrame", ranking: "pd.DataFrame") -> Results:
+    """Average scores over the trainings.
+
+    Parameters
+    ----------
+    table, ranking : pandas.DataFrame
+        Of `load_tables`.
+
+    Returns
+    -------
+    Results
+        As `load_results` returns it.
+    """
     import pandas as pd
 
-    table, ranking, _ = load_tables(models_root or read().models_root)
     frames = []
     for summary in ("mean", lambda values: float(metrics.deviation(values.to_numpy()))):
         for kind in ("global", "classwise", "global_classwise"):
@@ -188,14 +204,14 @@ def plot_improvement(
     )
     if sides[0] == sides[1]:
         raise InputError(f"expected two different things to compare, found {model} twice")
-    frames = load_results()
+    root = read().models_root
+    table, ranking, notes = load_tables(root)
+    frames = summarise(table, ranking)
     panels = {"all labels": (*_differences(frames, sides), list(figures.AVERAGES))}
     if sides[0][:2] != sides[1][:2]:
         points, deviations = _differences(frames, sides, kind="class")
         if labels := list(points.dropna().index.unique("label")):  # those of both
             panels["single labels, each with its own threshold"] = points, deviations, labels
-    root = read().models_root
-    _, _, notes = load_tables(root)
     title = f"{sides[0].title(notes)}\nover {sides[1].title(notes)}"
     drawn = figures.improvement_bars(panels, title)
     folder = root / data_set / "figures"
