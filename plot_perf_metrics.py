@@ -100,12 +100,7 @@ def draw(f_scores: FScores, optima: Optima, absent: list[str], title: str) -> di
     -------
     dict of Figure
     """
-    shown = {
-        strategy: {name: kinds["global"][name] for name in figures.AVERAGES}
-        for strategy, kinds in f_scores.items()
-    }
-    best = {strategy: kinds["global"] for strategy, kinds in optima.items()}
-    drawn = {"thresholds": figures.threshold_curves(metrics.THRESHOLDS, shown, best, title)}
+    drawn = {"thresholds": figures.threshold_curves(metrics.THRESHOLDS, f_scores, optima, title)}
     for strategy, kinds in f_scores.items():
         drawn[f"classwise_{strategy}"] = figures.classwise_panels(
             metrics.THRESHOLDS,

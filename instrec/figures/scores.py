@@ -85,8 +85,8 @@ def _write_cell(axes: "Axes", row: int, column: int, value: float | None) -> Non
 @styled
 def threshold_curves(
     thresholds: np.ndarray,
-    f_scores: Mapping[str, Mapping[str, np.ndarray]],
-    optima: Mapping[str, Mapping[str, float]],
+    f_scores: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]],
+    optima: Mapping[str, Mapping[str, Mapping[str, float]]],
     title: str,
 ) -> "Figure":
     """Draw the f-score against the threshold: a panel for each strategy, a line for each average.
@@ -95,10 +95,10 @@ def threshold_curves(
     ----------
     thresholds : np.ndarray [shape=(thresholds,)]
         From 0 to 1.
-    f_scores : mapping of mapping of np.ndarray [shape=(trainings, thresholds)]
-        By strategy and average.
-    optima : mapping of mapping of float
-        Best threshold, by strategy and average: a marker, and its value in the legend.
+    f_scores : mapping of mapping of mapping of np.ndarray [shape=(trainings, thresholds)]
+        By strategy, kind and name; those of the kind 'global' and of `AVERAGES` are drawn.
+    optima : mapping of mapping of mapping of float
+        Best threshold, likewise: a marker, and its value in the legend.
     title : str
         Title of the figure.
 
@@ -108,11 +108,11 @@ def threshold_curves(
     """
     figure = new_figure(4.6 * len(f_scores), 3.9, title)
     panels = figure.subplots(1, len(f_scores), sharey=True, squeeze=False)[0]
-    for axes, (strategy, averages) in zip(panels, f_scores.items(), strict=True):
+    for axes, (strategy, kinds) in zip(panels, f_scores.items(), strict=True):
         # Averages are often close together: the second is dashed, so that the first shines through.
         looks = ((BLUE, "-", "o", 9), (ORANGE, "--", "s", 6))
-        for (average, values), look in zip(averages.items(), looks, strict=True):
-            best = optima[strategy][average]
+        for average, look in zip(AVERAGES, looks, strict=True):
+            values, best = kinds["global"][average], optima[strategy]["global"][average]
             f_score = f_score_at(best, thresholds, values)
             band(axes, thresholds, values, *look[:2])
             mark(axes, best, f_score, *look, f"{average}: {f_score:.3f} at {best:.2f}")

@@ -10,6 +10,7 @@ from instrec.scoring import intervals, metrics
 from instrec.scoring.metrics import BY_PATCH
 
 AVERAGES = ("micro", "macro")
+CLASSWISE = "class-wise thresholds"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,12 @@ class Change:
     @property
     def averages(self) -> tuple[str, ...]:
         """What it can be told of; a mean accuracy is a macro recall."""
-        return AVERAGES if self.what != "mean accuracy" else ("macro",)
+        return ("macro",) if self.strategy == BY_PATCH else AVERAGES
+
+    @property
+    def _sides(self) -> tuple[tuple[Outcome, bool], ...]:
+        """Return both outcomes, and whether each has a threshold a label."""
+        return (self.outcome, self.what == CLASSWISE), (self.baseline, False)
 
     def values(self, average: str, measure: str = "f-score") -> tuple[np.ndarray, np.ndarray]:
         """Return the measure of each training, of both sides.
@@ -54,12 +60,9 @@ class Change:
         tuple of (np.ndarray, np.ndarray)
             One value a training: of the experiment, and of what it is compared with.
         """
-        if self.what == "mean accuracy":
-            return tuple(o.accuracies(BY_PATCH) for o in (self.outcome, self.baseline))
-        classwise = self.what == "class-wise thresholds"
-        return (
-            self.outcome.score(self.strategy, average, measure, classwise=classwise),
-            self.baseline.score(self.strategy, average, measure),
+        return tuple(
+            outcome.score(self.strategy, average, measure, classwise=classwise)
+            for outcome, classwise in self._sides
         )
 
     def found(self, average: str, measure: str = "f-score") -> float:
@@ -91,15 +94,12 @@ class Change:
         -------
         tuple of (float, float)
         """
-        if self.what == "mean accuracy":
-            sides = (o.decisions_of_patches() for o in (self.outcome, self.baseline))
-            return intervals.interval(*sides, "macro", "recall")
-        classwise = self.what == "class-wise thresholds"
-        return intervals.interval(
-            self.outcome.decisions(self.strategy, average, classwise=classwise),
-            self.baseline.decisions(self.strategy, average),
-            average,
+        decided = (
+            outcome.decisions(self.strategy, average, classwise=classwise)
+            for outcome, classwise in self._sides
         )
+        measure = "recall" if self.strategy == BY_PATCH else "f_score"
+        return intervals.interval(*decided, average, measure)
 
     def verdict(self, average: str, interval: tuple[float, float]) -> str:
         """Say what the interval says of what was published; '' if nothing is.
@@ -121,20 +121,19 @@ class Change:
         return intervals.verdict(self.published[average], interval, trainings)
 
 
-def changes(done: Sequence[Outcome], by_id: Mapping[str, Outcome]) -> Iterator[Change]:
+def changes(done: Sequence[Outcome]) -> Iterator[Change]:
     """Yield what each experiment changes against its baseline, and class-wise thresholds alone.
 
     Parameters
     ----------
     done : sequence of Outcome
         Those that have results.
-    by_id : mapping of str to Outcome
-        The same, by name.
 
     Yields
     ------
     Change
     """
+    by_id = {outcome.experiment.id: outcome for outcome in done}
     for outcome in done:
         experiment, baseline = outcome.experiment, by_id.get(outcome.experiment.baseline)
         for strategy in metrics.STRATEGIES:
@@ -144,8 +143,7 @@ def changes(done: Sequence[Outcome], by_id: Mapping[str, Outcome]) -> Iterator[C
                 yield Change(outcome, baseline, "one threshold", strategy, published)
             if experiment.published_classwise_change and (baseline or not experiment.baseline):
                 both = _of_both(experiment.published_classwise_change)
-                what = "class-wise thresholds"
-                yield Change(outcome, baseline or outcome, what, strategy, both)
+                yield Change(outcome, baseline or outcome, CLASSWISE, strategy, both)
         if baseline is not None and outcome.confusion and baseline.confusion:
             points, names = experiment.published_accuracy_change, {"macro": "mean accuracy"}
             published = _published(outcome, baseline, points, names)

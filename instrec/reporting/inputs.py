@@ -1,12 +1,9 @@
 """What a report is made by: a digest of it tells whether a report is out of date."""
 
-import re
-
 import settings
 from instrec.common import storage
 
 SOURCES = (*storage.SOURCES, "experiments/**/*.toml")
-_MARK = "<!-- made by the sources {} -->"
 BANNER = (
     "> **Out of date**: the sources or experiments have changed since this report was made; its "
     "numbers are those of before. `make report` makes it anew.\n\n"
@@ -36,7 +33,7 @@ def marked(text: str) -> str:
     -------
     str
     """
-    return f"{text}\n{_MARK.format(digest())}\n"
+    return f"{text}\n<!-- made by the sources {digest()} -->\n"
 
 
 def with_banner(text: str) -> str:
@@ -51,5 +48,4 @@ def with_banner(text: str) -> str:
     -------
     str
     """
-    found = re.search(_MARK.format(r"(\w+)"), text)
-    return text if found and found[1] == digest() else BANNER + text
+    return text if digest() in text else BANNER + text

@@ -86,8 +86,9 @@ class Outcome:
 
         Parameters
         ----------
-        strategy : {'s1', 's2'}
-            How the patches of a clip are aggregated.
+        strategy : {'s1', 's2', 'patch'}
+            How the patches of a clip are aggregated; or each decides for itself, which has a macro
+            recall alone, the mean accuracy.
         average : {'micro', 'macro'}
             Over the labels.
         measure : str
@@ -99,6 +100,8 @@ class Outcome:
         -------
         np.ndarray
         """
+        if strategy == metrics.BY_PATCH:
+            return self.accuracies(strategy)
         kind = "global_classwise" if classwise else "global"
         rows = self.table.set_index(["strategy", "kind", "name"]).sort_index()
         return rows.loc[[(strategy, kind, average)]].sort_values("training")[measure].to_numpy()
@@ -108,10 +111,8 @@ class Outcome:
 
         Parameters
         ----------
-        strategy : {'s1', 's2'}
-            How the patches of a clip are aggregated.
-        average : {'micro', 'macro'}
-            Over the labels.
+        strategy, average : str
+            As of `score`.
         classwise : bool
             Whether each label has its own threshold.
 
@@ -119,6 +120,9 @@ class Outcome:
         -------
         Decisions
         """
+        if strategy == metrics.BY_PATCH:
+            files, y_true = self.patches["clips"].tolist(), self.patches["y_true"]
+            return Decisions.of_patches(files, y_true, self.patches[strategy])
         thresholds = self.score(strategy, average, "threshold")[0]
         if classwise:
             rows = self.table[self.table["kind"] == "classwise"].set_index([*KEYS[3:5], "name"])
@@ -126,16 +130,6 @@ class Outcome:
             thresholds = np.array([rows.loc[(0, strategy, x), "threshold"] for x in labels])
         files, y_true = self.clips["clips"].tolist(), self.clips["y_true"]
         return Decisions.of_scores(files, y_true, self.clips[strategy], thresholds)
-
-    def decisions_of_patches(self) -> Decisions:
-        """Return how often the patches of each clip were right.
-
-        Returns
-        -------
-        Decisions
-        """
-        files, y_true = self.patches["clips"].tolist(), self.patches["y_true"]
-        return Decisions.of_patches(files, y_true, self.patches[metrics.BY_PATCH])
 
     def ranking(self, strategy: str, name: str) -> np.ndarray:
         """Return a measure that needs no threshold, of each training [trainings].

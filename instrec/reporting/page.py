@@ -25,7 +25,7 @@ from instrec.scoring.recognition import Recogniser, Recognition
 from settings import NOTHING
 
 INDEX = "index"  # of the pages of a folder, without an ending
-TEMPLATE = Path(__file__).with_name("page.html")
+TEMPLATE, INDEX_TEMPLATE = map(Path(__file__).with_name, ("page.html", "index.html"))
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)  # Hz
 EMBEDDED = 3_000_000  # bytes of audio that a page holds itself; more lies beside it
 DYNAMIC_RANGE = 80  # dB of the spectrogram
@@ -185,15 +185,10 @@ def write_index(folder: Path, names: Mapping[Path, str], found: Mapping[str, Rec
         for name, recording in found.items()
     )
     title = f"{len(found)} recording{'s' * (len(found) != 1)}"
-    text = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'\">"
-        f"<title>{title}</title><style>{style}</style></head><body><main>"
-        f"<h1>{title}</h1><table><thead><tr><th>recording<th>length"
-        f"<th>instruments</tr></thead><tbody>{rows}</tbody></table></main></body></html>"
-    )
+    text = INDEX_TEMPLATE.read_text(encoding="utf-8")
+    # The rows come last: what a name holds is replaced by nothing.
+    for mark, content in (("TITLE", title), ("STYLE", style), ("ROWS", rows)):
+        text = text.replace(f"%{mark}%", content)
     storage.save(folder / f"{INDEX}.html", text.encode(errors="replace"))
 
 

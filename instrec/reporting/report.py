@@ -72,10 +72,9 @@ def document(title: str, about: Mapping[str, str], outcomes: Sequence[Outcome]) 
         marks += [] if outcome.finished else ["cut off"]
         return outcome.experiment.id + (f" ({', '.join(marks)})" if marks else "")
 
-    by_id = {outcome.experiment.id: outcome for outcome in done}
     sections = {
         "What this is": _about(outcomes, about),
-        "Changes, beside the published ones": _changes([*changes(done, by_id)], name),
+        "Changes, beside the published ones": _changes([*changes(done)], name),
         "Scores beside the published ones": _published(done, name),
         "Final scores of every experiment": _all_scores(done, name),
         "Transfer learning": _transfer(done),
