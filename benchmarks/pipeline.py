@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Measure the speed of every step against the same work done otherwise, in one run.
 
-  pip install -r benchmarks/requirements.txt && python3 benchmarks/pipeline.py
+  python3 benchmarks/pipeline.py
 
 extraction  log-mel spectrograms, against the published script's recipe: on one core, then on all
-network     training and prediction of model_leaky, against PyTorch, eager, channels last
+network     training and prediction of model_leaky, as train.py and evaluate.py run them
 training    an epoch of train.py with everything on, against a bare loop of TensorFlow in memory
 start-up    every script's --help, and its import
 
@@ -42,7 +42,7 @@ from instrec.data import audio, features, metadata, tensors  # noqa: E402
 
 CONFIG = read(dataset=1)
 LABELS = len(CONFIG.labels)
-BATCH = 128  # of the comparisons of networks, as in the documentation
+BATCH = 128  # as in the documentation
 PATCHES = 8 * BATCH  # a turn
 EPOCHS = 4  # of a training, of which the first, which traces the graph, does not count
 
@@ -119,15 +119,8 @@ def extraction() -> Iterator[tuple[str, Rate, Rate | None]]:
 
 
 # --- the network ----------------------------------------------------------------------------------
-def some_patches() -> tuple[np.ndarray, np.ndarray]:
-    """Training patches and their one-hot labels, in memory."""
-    part = tensors.load(CONFIG, "train")
-    rows = np.sort(np.random.default_rng(0).permutation(len(part.file_id))[:PATCHES])
-    return part.inputs[0][rows], np.eye(LABELS, dtype=np.float32)[part.class_id[rows]]
-
-
 def model_leaky() -> "keras.Model":  # noqa: F821
-    """The network that is compared."""
+    """The network that is timed."""
     import models
 
     return models.get_model("model_leaky", CONFIG.features.patch_shape, LABELS)
@@ -138,11 +131,14 @@ def keras_rate(*, training: bool) -> float:
     from instrec.learning.backend import keras
     from instrec.learning.patches import Patches
 
-    x, y = some_patches()
+    part = tensors.load(CONFIG, "train")
+    rows = np.sort(np.random.default_rng(0).permutation(len(part.file_id))[:PATCHES])
+    x, y = part.inputs[0][rows], np.eye(LABELS, dtype=np.float32)[part.class_id[rows]]
     network = model_leaky()
     network.compile(keras.optimizers.Adam(), "categorical_crossentropy")
-    rows = np.arange(len(x))
-    data = Patches([x], rows, BATCH, targets=y if training else None, shuffle_seed=(0,))
+    data = Patches(
+        [x], np.arange(len(x)), BATCH, targets=y if training else None, shuffle_seed=(0,)
+    )
 
     def run() -> None:
         if training:
@@ -158,60 +154,10 @@ def keras_rate(*, training: bool) -> float:
     return len(x) / (time.perf_counter() - began)
 
 
-def torch_network() -> "torch.nn.Module":  # noqa: F821
-    """The same network in PyTorch; paddings of 1 before and of 1 in a convolution are one of 2."""
-    from torch import nn
-
-    from models import blocks
-
-    layers, channels = [], 1
-    for filters in blocks.FILTERS:
-        for _ in range(2):
-            layers += [nn.Conv2d(channels, filters, blocks.KERNEL, padding=2)]
-            layers += [nn.LeakyReLU(CONFIG.alpha)]
-            channels = filters
-        if filters != blocks.FILTERS[-1]:
-            layers += [nn.MaxPool2d(blocks.POOL), nn.Dropout(blocks.BLOCK_DROPOUT)]
-    layers += [nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(channels, blocks.DENSE)]
-    layers += [nn.LeakyReLU(CONFIG.alpha), nn.Dropout(blocks.DENSE_DROPOUT)]
-    return nn.Sequential(*layers, nn.Linear(blocks.DENSE, LABELS), nn.Sigmoid())
-
-
-def torch_rate(*, training: bool) -> float:
-    """Patches a second of an eager loop over tensors in memory."""
-    import torch
-
-    x, y = some_patches()
-    channels_last = {"memory_format": torch.channels_last}
-    network = torch_network().to(**channels_last).train(training)
-    assert sum(parameter.numel() for parameter in network.parameters()) == 1_446_123
-    inputs = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).to(**channels_last)
-    targets = torch.from_numpy(y)
-    adam = torch.optim.Adam(network.parameters())
-
-    def step(batch: slice) -> None:
-        with torch.inference_mode(not training):
-            outputs = network(inputs[batch])
-        if training:
-            shares = outputs / outputs.sum(dim=1, keepdim=True)
-            loss = -(targets[batch] * torch.log(shares.clamp(1e-7, 1 - 1e-7))).sum(dim=1).mean()
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-
-    batches = [slice(first, first + BATCH) for first in range(0, len(x), BATCH)]
-    step(batches[0])
-    began = time.perf_counter()
-    for batch in batches:
-        step(batch)
-    return len(x) / (time.perf_counter() - began)
-
-
 def network() -> Iterator[tuple[str, Rate, Rate | None]]:
-    """Compare training and prediction with PyTorch."""
+    """Time training and prediction by themselves; the next section compares."""
     for name, training in (("training", True), ("prediction", False)):
-        rates = (partial(apart, partial(f, training=training)) for f in (keras_rate, torch_rate))
-        yield f"{name}, patches/s, against PyTorch eager", *rates
+        yield f"{name}, patches/s", partial(apart, partial(keras_rate, training=training)), None
 
 
 # --- training with everything on ------------------------------------------------------------------
