@@ -3,16 +3,15 @@
 
   OMP_NUM_THREADS=1 python3 benchmarks/separation.py
 
-Renders jazz-like mixtures (a wind solo at 0 dB over piano, bass and drums), separates each by our
-methods and by others, and prints the means of scale-invariant signal-to-distortion ratios (SI-SDR),
-their standard errors, and the speeds. Seeds and the programs of solo, piano and bass are others
-than those that the parameters were tuned on; the drum kit is the same.
+Renders jazz-like mixtures (a wind solo at 0 dB over piano or guitar, bass and drums), separates
+each by our methods and by others, and prints the means of scale-invariant signal-to-distortion
+ratios (SI-SDR), their standard errors, and the speeds. The music is composed by rendering/, and so
+otherwise than that which the parameters were tuned on; the drum kit is the same.
 
 Essentia (AGPL) takes part when it is installed. OMP_NUM_THREADS=1 is for speeds of one core.
 """
 
 import importlib.util
-import io
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,136 +21,43 @@ from pathlib import Path
 import librosa
 import numpy as np
 import pandas as pd
-import pretty_midi
 from scipy.signal import butter, sosfiltfilt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this file's name is a package there
 
 from instrec.common import command  # noqa: E402
-from rendering import banks, synthesis  # noqa: E402
+from rendering import banks, music, synthesis  # noqa: E402
+from rendering.music import Line  # noqa: E402
 from separation import harmonic_percussive, melody, solo_accompaniment  # noqa: E402
 from separation.melody import STEP  # noqa: E402
 
 RATE = 44100  # Hz
 DURATION = 10.0  # seconds a mixture
-BEND_RANGE = 2.0  # semitones at full pitch bend, General MIDI's default
 MASK_WIDTH = 25  # Hz to either side of a partial in the plain masks; the best of 15, 20 ... 60
 N_FFT, HOP = 2048, 256  # of the masks that are compared with
 
-SOLOS = {  # programs of General MIDI: (lowest, highest note)
-    56: (55, 84),  # trumpet
-    57: (43, 72),  # trombone
-    65: (52, 81),  # alto sax
-    66: (46, 75),  # tenor sax
-    71: (52, 84),  # clarinet
-    73: (60, 93),  # flute
-}
-PIANOS, BASSES = (0, 2, 4), (32, 33)
-CHORDS = ((0, 4, 7, 11), (2, 5, 9, 12), (5, 9, 12, 16), (7, 11, 14, 17), (9, 12, 16, 19))
-SCALE = np.array([0, 2, 4, 5, 7, 9, 11])
+SOLOS = ("tru", "tb", "as", "ts", "cla", "flu")  # winds, as rendering/music.py plays them
+BAND = (-6, 0), (0, 0), (-3, 1)  # dB, of drums, chords and bass
 
 TRACKERS = {"our melody": "salience", "pYIN": "pyin"}
 if importlib.util.find_spec("essentia"):
     TRACKERS["Melodia"] = "melodia"
 
 
-# --- composing ------------------------------------------------------------------------------------
-def note(pitch: int, start: float, end: float, velocity: int) -> pretty_midi.Note:
-    """Return a note; times in seconds."""
-    return pretty_midi.Note(velocity=int(velocity), pitch=int(pitch), start=start, end=end)
-
-
-def compose_solo(
-    rng: np.random.Generator, key: int, beat: float, span: tuple[int, int]
-) -> list[pretty_midi.Note]:
-    """Compose a melody of scale tones and some chromatic ones, with rests and slurs."""
-    notes, time = [], rng.uniform(0, beat)
-    scale = np.concatenate([SCALE + octave for octave in range(0, 128, 12)]) + key
-    scale = scale[(scale >= span[0]) & (scale <= span[1])]
-    step = len(scale) // 2
-    while time < DURATION - 0.2:
-        length = beat * rng.choice([0.25, 0.5, 0.5, 1, 1, 1.5, 2, 3])
-        if rng.random() < 0.15:
-            time += length
-            continue
-        step = int(np.clip(step + rng.choice([-4, -2, -1, -1, 1, 1, 2, 4]), 0, len(scale) - 1))
-        pitch = scale[step] + (rng.random() < 0.1)
-        end = min(time + length * rng.choice([0.6, 0.9, 1.0]), DURATION)
-        notes.append(note(pitch, time, end, rng.integers(75, 120)))
-        time += length
-    return notes
-
-
-def bend_curve(rng: np.random.Generator, notes: list[pretty_midi.Note]) -> np.ndarray:
-    """Return the bend in semitones every `STEP`: scoops, and vibrato on long notes."""
-    times = np.arange(0, DURATION, STEP)
-    bend = np.zeros_like(times)
-    for n in notes:
-        inside = (times >= n.start) & (times < n.end)
-        since = times[inside] - n.start
-        depth, rate = rng.uniform(0, 0.35), rng.uniform(4.5, 6.5)
-        onset = np.clip((since - 0.2) / 0.3, 0, 1)
-        bend[inside] = depth * onset * np.sin(2 * np.pi * rate * since)
-        if rng.random() < 0.25:
-            bend[inside] -= rng.uniform(0.3, 1.0) * np.exp(-since / 0.04)
-    return bend
-
-
-def compose_chords(rng: np.random.Generator, roots: list[int], beat: float) -> list:
-    """Compose a comping part: one chord of four notes a bar, struck on changing beats."""
-    notes = []
-    for bar, root in enumerate(roots):
-        voicing = [48 + (root + interval) % 24 for interval in CHORDS[rng.integers(len(CHORDS))]]
-        for at in sorted(rng.choice(8, size=rng.integers(1, 5), replace=False) / 2):
-            start = (4 * bar + at) * beat
-            end = start + beat * rng.choice([0.4, 1, 2])
-            velocity = rng.integers(60, 100)
-            notes += [note(pitch, start, end, velocity) for pitch in voicing]
-    return notes
-
-
-def compose_bass(rng: np.random.Generator, roots: list[int], beat: float) -> list:
-    """Compose a walking bass, one note a beat."""
-    walk = [root + step for root in roots for step in (0, *rng.choice([3, 4, 5, 7, 9, 10, 12], 3))]
-    return [
-        note(28 + pitch % 20, i * beat, (i + 0.9) * beat, rng.integers(75, 105))
-        for i, pitch in enumerate(walk)
-    ]
-
-
-def compose_drums(rng: np.random.Generator, bars: int, beat: float) -> list:
-    """Compose a swing or rock pattern of cymbal, hi-hat, kick and snare, with some fills."""
-    ride = rng.choice([51, 42, 46])
-    swing = rng.uniform(0.5, 0.67)
-    hits = []
-    for i in range(4 * bars):
-        hits += [(ride, i, 90), (ride, i + swing, 70)]
-        hits += [(36, i, 95)] if i % 2 == 0 or rng.random() < 0.15 else [(38, i, 90)]
-        if rng.random() < 0.2:
-            hits.append((rng.choice([38, 45, 47, 50]), i + 0.5, 85))
-    return [
-        note(key, at * beat, at * beat + 0.1, velocity + rng.integers(-10, 10))
-        for key, at, velocity in hits
-    ]
-
-
-# --- rendering ------------------------------------------------------------------------------------
-def render(font: bytes, part: pretty_midi.Instrument, notes: list) -> np.ndarray:
-    """Render one part as mono audio of `DURATION`, shape (n,)."""
-    part.notes = [n for n in notes if n.start < DURATION]
-    midi = pretty_midi.PrettyMIDI(resolution=960)
-    midi.instruments.append(part)
-    file = io.BytesIO()
-    midi.write(file)
-    audio = synthesis.render(file.getvalue(), font, int(DURATION * RATE)).mean(axis=1)
+# --- mixtures -------------------------------------------------------------------------------------
+def render(font: bytes, line: Line, gesture: music.Gesture | None = None) -> np.ndarray:
+    """Render one line as mono audio of `DURATION`, shape (n,)."""
+    midi = synthesis.to_midi([line], DURATION, gesture=gesture)
+    audio = synthesis.render(midi, font, int(DURATION * RATE)).mean(axis=1)
     # Some samples carry an offset, which no listener would call a part of the solo.
     return sosfiltfilt(butter(2, 25, "highpass", fs=RATE, output="sos"), audio)
 
 
-def true_pitch(notes: list, bend: np.ndarray, stem: np.ndarray) -> np.ndarray:
+def true_pitch(notes: list[music.Note], gesture: music.Gesture, stem: np.ndarray) -> np.ndarray:
     """Return the pitch that was played, in Hz; a note lasts until the next or until it fades."""
-    times = np.arange(len(bend)) * STEP
+    times = np.arange(0, DURATION, STEP)
     last = np.searchsorted([n.start for n in notes], times, side="right") - 1
+    bend = np.interp(times, gesture.times, gesture.bend)
     played = np.array([n.pitch for n in notes])[last] + bend
     frames = stem.reshape(len(times), -1)
     audible = np.sqrt((frames**2).mean(axis=1)) > 0.01 * np.abs(stem).max()
@@ -165,32 +71,18 @@ def make_mixture(font: bytes, seed: int) -> dict[str, np.ndarray]:
     and 'drums'; and 'pitch', that of the solo in Hz every `STEP`, 0 where it is silent.
     """
     rng = np.random.default_rng([seed, 0])
-    program = list(SOLOS)[seed % len(SOLOS)]
-    piano, bass = rng.choice(PIANOS), rng.choice(BASSES)
-    beat, key = 60 / rng.uniform(80, 200), int(rng.integers(12))
-    bars = int(np.ceil(DURATION / (4 * beat)))
-    roots = [int((key + SCALE[rng.integers(7)]) % 12) for _ in range(bars)]
-
-    notes = compose_solo(rng, key, beat, SOLOS[program])
-    bend = bend_curve(rng, notes)
-    band = {
-        "chords": render(font, pretty_midi.Instrument(piano), compose_chords(rng, roots, beat)),
-        "bass": render(font, pretty_midi.Instrument(bass), compose_bass(rng, roots, beat)),
-        "drums": render(
-            font, pretty_midi.Instrument(0, is_drum=True), compose_drums(rng, bars, beat)
-        ),
-    }
-    level = {"chords": 0.0, "bass": rng.uniform(-3, 1), "drums": rng.uniform(-6, 0)}  # dB
-    for name, stem in band.items():
-        stem *= 10 ** (level[name] / 20) / (stem.std() + 1e-9)
-    part = pretty_midi.Instrument(program)
-    values = np.clip(np.round(bend / BEND_RANGE * 8192), -8192, 8191).astype(int)
-    part.pitch_bends = [pretty_midi.PitchBend(int(v), i * STEP) for i, v in enumerate(values)]
-    solo = render(font, part, notes)
-    pitch = true_pitch(notes, bend, solo)
-    solo *= sum(band.values()).std() / (solo.std() + 1e-9)
-    peak = np.abs(solo + sum(band.values())).max()
-    solo, chords, bass, drums = (stem / peak for stem in (solo, *band.values()))
+    instrument = music.INSTRUMENTS[SOLOS[seed % len(SOLOS)]]
+    song = music.draw_song(rng, DURATION)
+    notes = music.lead(rng, song, instrument, expressive=True)
+    gesture = music.draw_gesture(rng, notes, DURATION, holds=True)
+    solo = render(font, Line(int(rng.choice(instrument.programs)), notes), gesture)
+    pitch = true_pitch(notes, gesture, solo)
+    band = [render(font, line) for line in music.backing(rng, song, "jazz", True, labels=())]
+    for stem, level in zip(band, BAND, strict=True):
+        stem *= 10 ** (rng.uniform(*level) / 20) / (stem.std() + 1e-9)
+    solo *= sum(band).std() / (solo.std() + 1e-9)
+    peak = np.abs(solo + sum(band)).max()
+    solo, drums, chords, bass = (stem / peak for stem in (solo, *band))
     return {
         "solo": solo,
         "accompaniment": chords + bass + drums,
