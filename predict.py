@@ -17,7 +17,7 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,30 +38,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANY = 32  # recordings from which on a process a core is faster than one with all cores
-# What can be written, by option: to a file what is told of all recordings, or to a folder what is
-# told of each; and how the names of the latter end.
-OUTPUTS = {
-    "csv": ("FILE", "all tables as one CSV file", ""),
-    "json": ("FILE", "everything, and with which model, as JSON", ""),
-    "jams": ("DIR", "one JAMS file a recording: instruments with their times", ".jams"),
-    "summary": ("FILE", "a row a recording as one CSV file", ""),
-    "audacity": ("DIR", "one label track a recording, for Audacity", ".labels.txt"),
+# What can be written, by option: to a file what is told of all recordings,
+FILES = {
+    "csv": "all tables as one CSV file",
+    "json": "everything, and with which model, as JSON",
+    "summary": "a row a recording as one CSV file",
+}
+# and to a folder what is told of each, and how the names of that end.
+FOLDERS = {
+    "jams": ("one JAMS file a recording: instruments with their times", ".jams"),
+    "audacity": ("one label track a recording, for Audacity", ".labels.txt"),
     "regions": (
-        "DIR",
         "one CSV file a recording, which Sonic Visualiser reads as regions",
         ".regions.csv",
     ),
-    "npz": (
-        "DIR",
-        "one file a recording: outputs over time, and embeddings, as NumPy arrays",
-        ".npz",
-    ),
-    "html": ("DIR", "one page a recording, to look and listen", ".html"),
-    "figures": (
-        "DIR",
-        "one figure a recording: spectrogram and predictions over time",
-        ".instruments",  # and .png or .pdf
-    ),
+    "npz": ("one file a recording: outputs over time, and embeddings, as NumPy arrays", ".npz"),
+    "html": ("one page a recording, to look and listen", ".html"),
+    # And .png or .pdf.
+    "figures": ("one figure a recording: spectrogram and predictions over time", ".instruments"),
 }
 NAME_BYTES = 180  # of a file's name, which may have 255 with all that is added
 
@@ -189,8 +183,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=recognition.STRATEGY,
         help=f"how patches are aggregated ({recognition.STRATEGY})",
     )
-    for name, (metavar, what, _) in OUTPUTS.items():
-        parser.add_argument(f"--{name}", type=Path, metavar=metavar, help=f"write {what}")
+    for name, what in FILES.items():
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write {what}")
+    for name, (what, _) in FOLDERS.items():
+        parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=f"write {what}")
     parser.add_argument(
         "--sort",
         default="file",
@@ -198,12 +194,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         help=f"order of the summary: {', '.join(recordings.SORTS)}, or a label (file)",
     )
     arguments, config = command.parse(parser, argv)
-    targets: dict[str, list[Path | None]] = {"FILE": [], "DIR": []}
-    for name, (metavar, *_) in OUTPUTS.items():
-        target = getattr(arguments, name)
-        targets[metavar].append(target)
-        if target and target.exists() and target.is_dir() != (metavar == "DIR"):
-            kind = "folder" if metavar == "DIR" else "file"
+    targets = {name: getattr(arguments, name) for name in (*FILES, *FOLDERS)}
+    for name, target in targets.items():
+        if target and target.exists() and target.is_dir() != (name in FOLDERS):
+            kind = "folder" if name in FOLDERS else "file"
             raise InputError(f"expected --{name} to name a {kind}, found another thing: {target}")
     files = model_files.to_recognise_with(config, arguments.model)
     paths = audio_files(arguments.paths)
@@ -232,8 +226,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     _ = recogniser.networks  # what is wrong with the model is no fault of the recordings
     recogniser.warn_of_untrained()
-    made_with = [recognition.VERSION, *model[2], arguments.strategy, *map(str, targets["DIR"])]
-    journal = recordings.Journal(next(filter(None, targets["FILE"]), None), made_with)
+    folders = [str(targets[name]) for name in FOLDERS]
+    made_with = [recognition.VERSION, *model[2], arguments.strategy, *folders]
+    journal = recordings.Journal(next(filter(None, map(targets.get, FILES)), None), made_with)
     everything = recognise_all(arguments, config, model, paths, journal)
     if everything and arguments.csv:
         storage.save(arguments.csv, recordings.as_csv(recordings.as_frame(everything)))
@@ -283,10 +278,11 @@ def recognise_all(
     dict of Recognition
         By path; without predictions and spectrograms.
     """
-    recogniser, names = recognition.recogniser(*model), output_names(paths)
+    recogniser = recognition.recogniser(*model)
+    targets = {path: _targets(arguments, name) for path, name in output_names(paths).items()}
     known = {path: found for path in paths if (found := journal.known(path)) is not None}
-    for path in [path for path, found in known.items() if isinstance(found, Recognition)]:
-        if not _is_complete(arguments, names[path]):
+    for path, found in [*known.items()]:
+        if isinstance(found, Recognition) and not _is_complete(targets[path]):
             del known[path]
     if known:
         print(f"kept {len(known)} of {len(paths)} recordings that were recognised before")
@@ -311,7 +307,8 @@ def recognise_all(
                 recordings.print_recognition(str(path), found)
             elif found.note:
                 print(f"note: {path}: {found.note}")
-            _write_each(arguments, recogniser, names[path], path, found)
+            for kind, target in targets[path].items():
+                _write(kind, target, recogniser, path, found)
             # Tables are kept for the end; what figures are drawn of would grow with every file.
             small = np.empty((0, 0))
             found = found._replace(predictions=small, spectrogram=small, embeddings=None)
@@ -320,49 +317,41 @@ def recognise_all(
     return everything
 
 
-def _target(arguments: argparse.Namespace, kind: str, name: str) -> Path:
-    """Name what is written to a folder of OUTPUTS, but for the ending of a figure."""
-    return getattr(arguments, kind) / f"{name}{OUTPUTS[kind][-1]}"
+def _targets(arguments: argparse.Namespace, name: str) -> dict[str, Path]:
+    """Name what is written for a recording alone, by kind; a figure without its ending."""
+    return {
+        kind: folder / f"{name}{ending}"
+        for kind, (_, ending) in FOLDERS.items()
+        if (folder := getattr(arguments, kind))
+    }
 
 
-def _is_complete(arguments: argparse.Namespace, name: str) -> bool:
-    """Tell whether all that is asked for each recording is there for this one."""
-    kinds = [k for k, (where, *_) in OUTPUTS.items() if where == "DIR" and getattr(arguments, k)]
-    wanted = [_target(arguments, kind, name) for kind in kinds]
-    return all(p.exists() or p.with_name(f"{p.name}.pdf").exists() for p in wanted)
+def _is_complete(targets: Mapping[str, Path]) -> bool:
+    """Tell whether all that is asked for a recording is there."""
+    return all(p.exists() or p.with_name(f"{p.name}.pdf").exists() for p in targets.values())
 
 
-def _write_each(
-    arguments: argparse.Namespace,
-    recogniser: Recogniser,
-    name: str,
-    path: Path,
-    found: Recognition,
-) -> None:
-    if arguments.html:
-        print(f"page: {page.write(arguments.html, name, path, recogniser, found)}")
-    if arguments.jams:
-        document = recordings.as_jams(recogniser, str(path), found)
-        storage.save_json(_target(arguments, "jams", name), document)
-    if arguments.npz:
+def _write(kind: str, target: Path, recogniser: Recogniser, path: Path, found: Recognition) -> None:
+    if kind == "html":
+        print(f"page: {page.write(target.parent, target.stem, path, recogniser, found)}")
+    elif kind == "jams":
+        storage.save_json(target, recordings.as_jams(recogniser, str(path), found))
+    elif kind == "npz":
         storage.save_arrays(
-            _target(arguments, "npz", name),
+            target,
             labels=np.array(recogniser.labels),
             times=found.edges,
             outputs=found.predictions,
             embeddings=found.embeddings,
         )
-    if arguments.audacity:
-        track = recordings.as_audacity(found)
-        storage.save(_target(arguments, "audacity", name), track)
-    if arguments.regions:
-        storage.save(_target(arguments, "regions", name), recordings.as_regions(found))
-    if arguments.figures:
+    elif kind == "figures":
         from instrec.figures import sound, style
 
         title = f"{path.name} · {recogniser.files.model}"
-        drawn = sound.recognition(found, recogniser.labels, title)
-        style.save(drawn, _target(arguments, "figures", name))
+        style.save(sound.recognition(found, recogniser.labels, title), target)
+    else:  # for an editor of audio
+        made = {"audacity": recordings.as_audacity, "regions": recordings.as_regions}[kind]
+        storage.save(target, made(found))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ Writes report.md and figures/ to <MODELS_ROOT>/report, and what the scripts prin
 <MODELS_ROOT>/experiments/<name>.log.
 """
 
-import argparse
 import contextlib
 import importlib
 import os
@@ -447,24 +446,6 @@ def write_report(
 
 
 # --- the script -----------------------------------------------------------------------------------
-def new_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-    """
-    parser = command.plain_parser(__doc__)
-    add = parser.add_argument
-    add("experiments", nargs="*", metavar="NAME", help="of experiments/, or files (all)")
-    add("--scale", choices=SCALES, default="full", help="how large (full)")
-    add("--list", action="store_true", help="name the experiments and stop")
-    add("--report", type=Path, metavar="DIR", help="where to (<MODELS_ROOT>/report)")
-    add("--report-only", action="store_true", help="run nothing, write the report anew")
-    add("--overwrite", action="store_true", help="replace models trained with other settings")
-    return parser
-
-
 def load_catalogue(
     named: Sequence[str], scale: str
 ) -> tuple[dict[str, Experiment], dict[str, Config]]:
@@ -508,7 +489,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         Arguments of the command line; those of this process by default.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    arguments = new_parser().parse_args(argv)
+    parser = command.plain_parser(__doc__)
+    add = parser.add_argument
+    add("experiments", nargs="*", metavar="NAME", help="of experiments/, or files (all)")
+    add("--scale", choices=SCALES, default="full", help="how large (full)")
+    add("--list", action="store_true", help="name the experiments and stop")
+    add("--report", type=Path, metavar="DIR", help="where to (<MODELS_ROOT>/report)")
+    add("--report-only", action="store_true", help="run nothing, write the report anew")
+    add("--overwrite", action="store_true", help="replace models trained with other settings")
+    arguments = parser.parse_args(argv)
     scale = arguments.scale
     if experiments.load(f"scales/{scale}").render:
         folder = DEMO / f"reproduce_{scale}"

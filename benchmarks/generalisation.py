@@ -107,13 +107,10 @@ def statistics(y: np.ndarray) -> np.ndarray:
     import librosa
 
     rate = read().sample_rate
-    starts = range(0, max(1, len(y) - SECONDS * rate + 1), int(HOP * rate))
-    rows = []
-    for begin in starts:
-        mfcc = librosa.feature.mfcc(y=y[begin : begin + SECONDS * rate], sr=rate, n_mfcc=MFCC)
-        both = np.concatenate([mfcc, librosa.feature.delta(mfcc)])
-        rows.append(np.concatenate([both.mean(axis=1), both.std(axis=1)]))
-    return np.stack(rows)
+    windows = librosa.util.frame(y, frame_length=SECONDS * rate, hop_length=int(HOP * rate), axis=0)
+    mfcc = np.stack([librosa.feature.mfcc(y=window, sr=rate, n_mfcc=MFCC) for window in windows])
+    both = np.concatenate([mfcc, librosa.feature.delta(mfcc)], axis=1)
+    return np.concatenate([both.mean(axis=2), both.std(axis=2)], axis=1)
 
 
 @functools.cache  # of both classifiers

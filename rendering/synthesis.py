@@ -81,17 +81,12 @@ def to_midi(
         changes = ((7, 127, 0), (10, pan, 0), (91, reverb, 0), (93, 0, 0), (11, 127, seconds))
         instrument.control_changes = [pretty_midi.ControlChange(*change) for change in changes]
         if gesture is not None:
-            values = np.round(127 * gesture.loudness).astype(int)
-            instrument.control_changes += [
-                pretty_midi.ControlChange(11, int(value), time)
-                for value, time in zip(values, gesture.times, strict=True)
-                if time < seconds
-            ]
-            bends = np.round(8191 * np.clip(gesture.bend / 2, -1, 1)).astype(int)
-            instrument.pitch_bends = [
-                pretty_midi.PitchBend(int(bend), time)
-                for bend, time in zip(bends, gesture.times, strict=True)
-            ]
+            loudness = np.round(127 * gesture.loudness).astype(int).tolist()
+            bends = np.round(8191 * np.clip(gesture.bend / 2, -1, 1)).astype(int).tolist()
+            for time, value, bend in zip(gesture.times, loudness, bends, strict=True):
+                instrument.pitch_bends.append(pretty_midi.PitchBend(bend, time))
+                if time < seconds:
+                    instrument.control_changes.append(pretty_midi.ControlChange(11, value, time))
         midi.instruments.append(instrument)
     file = io.BytesIO()
     midi.write(file)

@@ -280,10 +280,8 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
     """
     figure = new_figure(10, 3.4 + 0.22 * len(labels), title)
     heights = (1.6, 0.4 + 0.22 * len(labels))
-    grid = figure.add_gridspec(2, 2, width_ratios=(4, 1), height_ratios=heights)
-    sound, over_time, strengths = (
-        figure.add_subplot(place) for place in (grid[0, 0], grid[1, 0], grid[1, 1])
-    )
+    panels = figure.subplot_mosaic("a.;bc", width_ratios=(4, 1), height_ratios=heights)
+    sound, over_time, strengths = panels.values()
     levels = _decibels(found.spectrogram, found.spectrogram.max())
     _mel_map(sound, levels, (0, found.seconds), found.sample_rate, **LEVELS)
     sound.set(ylabel="frequency in Hz", title="log-mel spectrogram")

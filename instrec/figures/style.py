@@ -26,24 +26,7 @@ if TYPE_CHECKING:
 DPI = 200
 CHARACTERS_AN_INCH = 11  # of a title
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
-STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "figure.titlesize": 11,
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "grid.color": "#DDDDDD",
-    "grid.linewidth": 0.5,
-    "axes.linewidth": 0.8,
-    "lines.linewidth": 1.8,
-    "figure.constrained_layout.use": True,
-    "pdf.fonttype": 42,  # text stays text
-}
+STYLE = Path(__file__).with_name("figures.mplstyle")
 
 
 def save(figure: "Figure", path: Path) -> list[Path]:

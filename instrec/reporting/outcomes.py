@@ -177,13 +177,13 @@ def rendered_among(outcomes: Iterable[Outcome]) -> frozenset[str]:
     frozenset of str
     """
     done = [outcome for outcome in outcomes if outcome.record]
-    found: set[str] = set()
-    more = {o.experiment.id for o in done if o.rendered}
-    while more - found:  # a source may itself have a source
-        found |= more
-        sources = {trained(o.experiment, o.config) for o in done if o.experiment.id in found}
-        more = {o.experiment.id for o in done if sources & {*needs(o.experiment, o.config)}}
-    return frozenset(found)
+    makers = {trained(outcome.experiment, outcome.config): outcome for outcome in done}
+
+    def is_rendered(outcome: Outcome) -> bool:  # a source may itself have a source
+        sources = needs(outcome.experiment, outcome.config)
+        return outcome.rendered or any(is_rendered(makers[x]) for x in sources if x in makers)
+
+    return frozenset(outcome.experiment.id for outcome in done if is_rendered(outcome))
 
 
 def origin_of(outcomes: Iterable[Outcome], rendered: frozenset[str]) -> str:

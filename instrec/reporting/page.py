@@ -139,14 +139,8 @@ def render(path: Path, recogniser: Recogniser, found: Recognition, source: str) 
         "audio": source,
         "seconds": found.seconds,
         "says": recordings.sentence(found),
-        "labels": list(found.table.index),
         "names": [full_name(label) for label in found.table.index],
-        "strengths": found.table["strength"].round(6).tolist(),
-        "present": found.table["present"].tolist(),
-        "probabilities": found.table["probability"].round(6).tolist()
-        if "probability" in found.table
-        else None,
-        "thresholds": found.table["threshold"].tolist(),
+        "columns": found.table.drop(columns="segments").round(6).to_dict("list"),
         "edges": found.edges.round(3).tolist(),
         "active": _data(np.round(255 * np.clip(active, 0, 1)).astype(np.uint8).T),
         "none": found.is_none,

@@ -238,15 +238,8 @@ def as_json(recogniser: Recogniser, everything: dict[str, Recognition]) -> dict:
             name: {
                 "seconds": round(found.seconds, 3),
                 "none": found.is_none,
-                "none_segments": [list(segment) for segment in found.none_segments],
-                "instruments": {
-                    instrument: {
-                        **{n: round(float(row[n]), 4) for n in NUMBERS if n in row},
-                        "present": bool(row.present),
-                        "segments": [list(segment) for segment in row.segments],
-                    }
-                    for instrument, row in found.table.iterrows()
-                },
+                "none_segments": found.none_segments,
+                "instruments": found.table.round(4).to_dict("index"),
             }
             for name, found in everything.items()
         },
