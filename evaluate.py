@@ -33,7 +33,7 @@ from instrec.config import Config, read
 from instrec.data import tensors
 from instrec.errors import InputError
 from instrec.figures import launchers
-from instrec.learning import model_files, outputs, trained, transfer, variants
+from instrec.learning import model_files, trained, transfer, variants
 from instrec.learning.model_files import ModelFiles
 from instrec.scoring import metrics, optima, scores
 
@@ -111,7 +111,7 @@ class Evaluator:
         name = config.result_name(model_str)
         apart = None if self.held_out and split == self._default_split else split
         self.files = model_files.model_files(config, name, optimizer_str, apart)
-        self._found = scores.Found(config.key, name, optimizer_str)
+        self._found: dict[tuple[int, str, str, str], tuple] = {}  # see `scores.tabulate`
         # By strategy (or 'patch') and training: what mode 1 finds, and for each clip how many
         # patches were decided for a label (1), averages to calibrate by (2), or scores (3).
         self._matrices: dict[str, dict[int, list]] = collections.defaultdict(dict)
@@ -119,27 +119,18 @@ class Evaluator:
 
     def run(self) -> None:
         """Do everything in order: load the data and the networks, evaluate, save."""
-        load = self.load_test_data if len(self.data_set.folders) == 1 else self.load_multi_test_data
-        load()
+        self.load_test_data()
         predictions = self.load_model(self.model, self.optimizer)
         for iteration, predicted in enumerate(predictions):
             self.evaluate(predicted, self.model, self.optimizer, iteration)
         self.save_results(self.model, self.optimizer)
 
     def load_test_data(self) -> None:
-        """Open the test patches of a data set with one input, and binarize the labels.
+        """Open the test patches of the data set, and binarize the labels.
 
         Mode 1 takes the pure half, or where test clips have several labels the held-out half of
         the training data; mode 2 the development half; mode 3 the pure half.
         """
-        self._load(inputs=1)
-
-    def load_multi_test_data(self) -> None:
-        """Open the test patches of a data set with two inputs; else as `load_test_data`."""
-        self._load(inputs=2)
-
-    def _load(self, inputs: int) -> None:
-        tensors.check_inputs(self.config, inputs, ("load_test_data", "load_multi_test_data"))
         self.training = tensors.load(self.config, "train")
         if self.held_out:
             self.tensors = self.training
@@ -171,6 +162,10 @@ class Evaluator:
         if self.absent:
             print(f"note: no clip has {', '.join(self.absent)}: 0 in macro averages")
 
+    def load_multi_test_data(self) -> None:
+        """Do as `load_test_data`: the documented name where a data set has two inputs."""
+        self.load_test_data()
+
     def load_model(self, model_str: str, optimizer_str: str) -> list[np.ndarray]:
         """Load the trained networks and predict every patch, or take what was predicted before.
 
@@ -194,9 +189,9 @@ class Evaluator:
             files = model_files.model_files(
                 self.config, member, optimizer_str, self.split, held_out=self.held_out
             )
-            records = [self._check_record(files, i) for i in range(self.iter_num)]
-            trained.check_alike(files, records)
-            trainings += [(files, i, record) for i, record in enumerate(records)]
+            of_member = [self._training(files, i) for i in range(self.iter_num)]
+            trained.check_alike(of_member)
+            trainings += of_member
         self.recipe = {
             "data_set": self.config.key,
             "model": self.config.result_name(model_str),
@@ -205,15 +200,11 @@ class Evaluator:
             "tensors": self.tensors.fingerprint,
             "trained_on": self.split,
             "halves": self.split_digest,
-            "weights": [record["weights"] for *_, record in trainings],
+            "weights": [training.record["weights"] for training in trainings],
         }
         if self.op_mode == 3:
             self._load_optima()  # what is missing is said before minutes of predictions
-        predictions = []
-        for files, iteration, record in trainings:
-            remedy = f"{self._training_command(files.model)} --overwrite"
-            of_all = outputs.load_or_predict(files, iteration, record, self.tensors, remedy)
-            predictions.append(of_all[self.rows])
+        predictions = [training.outputs(self.tensors)[self.rows] for training in trainings]
         return [np.mean(predictions, axis=0)] if self.ensemble else predictions
 
     def _command(self, script: str, model: str) -> str:
@@ -229,8 +220,8 @@ class Evaluator:
             return self._command("train.py", model)
         return f"the training of {model} again"
 
-    def _check_record(self, files: ModelFiles, iteration: int) -> dict:
-        """Load the record of a training; refuse one that does not fit what is evaluated."""
+    def _training(self, files: ModelFiles, iteration: int) -> trained.Training:
+        """Open a training; refuse one that does not fit what is evaluated."""
         remedy = self._training_command(files.model)
         if not files.run_record(iteration).exists():
             found = sum(files.run_record(i).exists() for i in range(iteration))
@@ -241,7 +232,8 @@ class Evaluator:
                 f"run {remedy}, or choose fewer with -i"
             )
         remedy += " --overwrite"
-        record = trained.load_record(files, iteration, remedy, "recipe", "weights")
+        training = trained.load(files, iteration, remedy)
+        record = training.record
         wanted = {
             **dataclasses.asdict(self.config.features),
             "labels": list(self.data_set.labels),
@@ -259,13 +251,12 @@ class Evaluator:
         source = record["recipe"].get("transfer_from")
         if self.held_out and source and transfer.shares_audio(source[0], self.data_set):
             print(f"warning: {files.model} starts from {source[0]}, which these clips trained, too")
-        different = storage.mismatches(record, wanted)
-        if different:
+        if different := storage.mismatches(record, wanted):
             raise InputError(
                 f"{files.best(iteration)} was trained with other settings or data than today's "
-                f"({'; '.join(different)}): run {remedy}"
+                f"({different}): run {remedy}"
             )
-        return record
+        return training
 
     def aggregate_predictions(
         self, strategy: str, full_predictions: Sequence[np.ndarray]
@@ -365,7 +356,7 @@ class Evaluator:
             thresholds = np.array([self.optima[strategy][kind][name]])
         y_pred = metrics.decide_at_each(self.scores[:, labels], thresholds)
         found = score(self.y_true[:, labels], y_pred)
-        self._found.add(*key, thresholds, found)
+        self._found[key] = (thresholds, *found)
 
     def best_classwise_global_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Global precision, recall and f-score with the optimum threshold of each label.
@@ -376,12 +367,17 @@ class Evaluator:
         y_pred = metrics.decide(self.scores, thresholds)
         for average, score in metrics.AVERAGES.items():
             found = score(self.y_true, y_pred)
-            self._found.add(iteration, strategy, "global_classwise", average, None, found)
+            self._found[iteration, strategy, "global_classwise", average] = (np.nan, *found)
 
     @property
     def results(self) -> "pd.DataFrame":
         """What was found in modes 2 and 3: a tidy table, with the columns `scores.COLUMNS`."""
-        return self._found.table()
+        return scores.tabulate(self._columns, self._found)
+
+    @property
+    def _columns(self) -> tuple[str, str, str]:
+        """What stands in the columns of the data set, the model and the optimizer."""
+        return self.config.key, self.files.model, self.files.optimizer
 
     def save_results(self, model_str: str, optimizer_str: str) -> None:
         """Save what the operation mode found, and print it.
@@ -404,7 +400,7 @@ class Evaluator:
         }
         of_clips = {what: [*found.values()] for what, found in self._of_clips.items()}
         arrays = {"clips": np.array(self.tensors.files)[self.clips], "y_true": self.y_true}
-        with outputs.lock(files.folder):
+        with files.lock_results():
             launchers.write(files.folder)
             if self.op_mode == 1:
                 matrices = {what: [*found.values()] for what, found in self._matrices.items()}
@@ -413,10 +409,12 @@ class Evaluator:
             elif self.op_mode == 2:
                 found = {what: metrics.calibrate(y, self.y_true) for what, y in of_clips.items()}
                 record["calibration"] = {what: both for what, both in found.items() if both}
-                scores.save(path, record, self.results, self._found.ranking(self.y_true, {}))
+                ranking = scores.rank(self._columns, self.y_true, {})
+                scores.save(path, record, self.results, ranking)
             else:
                 storage.save_arrays(files.clips, **arrays, **of_clips)
-                scores.save(path, record, self.results, self._found.ranking(self.y_true, of_clips))
+                ranking = scores.rank(self._columns, self.y_true, of_clips)
+                scores.save(path, record, self.results, ranking)
         if self.op_mode == 1:
             scores.print_accuracies(matrices)
         elif self.op_mode == 3:

@@ -23,7 +23,7 @@ from instrec.common import command, storage
 from instrec.config import Config
 from instrec.data import tensors
 from instrec.errors import InputError
-from instrec.learning import model_files, outputs, trained
+from instrec.learning import model_files, trained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,8 +58,7 @@ def out_of_fold(config: Config, folds: int, *, overwrite: bool = False) -> np.nd
         remedy = "the same command with --overwrite"
         rows = np.flatnonzero(part.fold_mask(config, k, folds))
         for i in range(config.iter_num):
-            record = trained.load_record(files, i, remedy, "recipe", "weights", "folders")
-            predicted = outputs.load_or_predict(files, i, record, part, remedy)
+            predicted = trained.load(files, i, remedy).outputs(part)
             np.add.at(sums, part.file_id[rows], predicted[rows])
     with np.errstate(invalid="ignore"):
         return sums / sums.sum(axis=1, keepdims=True)
@@ -119,9 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--folds", type=int, default=5, metavar="N", help="how many (5)")
     arguments, config = command.parse(parser, argv)
     config = command.choose_data_set(config)
-    if config.model is None:
-        raise InputError("which network? give -m MODEL_NAME, or -x with an experiment")
-    optimizer = model_files.chosen_optimizer(config)
+    name, optimizer = model_files.trained_model(config, None)
     if arguments.folds < 2:
         raise InputError(f"expected 2 folds or more, found {arguments.folds}")
     part = tensors.load(config, "train")
@@ -129,7 +126,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     kept = np.flatnonzero(np.isfinite(shares).all(axis=1))
     class_id = part.labels.argmax(axis=1)[kept]
     table = rank(np.array(part.files)[kept], class_id, shares[kept], config.labels)
-    name = model_files.trained_name(config, config.model)
     path = config.model_folder / name / f"{name}.{optimizer}.label_errors.csv"
     storage.save(path, table.to_csv(index=False))
     rows = table.head(SHOWN).astype(str).itertuples(index=False)

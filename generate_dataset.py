@@ -183,8 +183,7 @@ class GenerateDataset:
         InputError
             If it is missing or damaged, or no data set is chosen.
         """
-        remedy = f"python3 create_encoding.py {self.config.options}"
-        clips = metadata.read_metadata(Path(path_metadata), self.config.labels, remedy)
+        clips = metadata.read_metadata(self.config, Path(path_metadata))
         single = all(len(clip.labels) == 1 for clip in clips)
         return (
             [clip.filename for clip in clips],
@@ -229,8 +228,8 @@ class GenerateDataset:
         if len(class_id) and not 0 <= class_id.min() <= class_id.max() < num_classes:
             raise InputError(f"expected class ids from 0 to {num_classes - 1}")
         by_recording = self.config.split_by == "recording"
-        clips = metadata.read(self.config, "train") if by_recording else []
-        files = [clip.filename for clip in clips]
+        path = metadata.path_of(self.config, "train")
+        files, _ = self.load_metadata(path) if by_recording else ([], [])
         in_validation = tensors.validation_mask(self.config, class_id, file_id, files, validation)
         found = []
         order = np.random.default_rng(self.config.seed).permutation(len(class_id))
@@ -262,7 +261,7 @@ class GenerateDataset:
         InputError
             If no data set is chosen, or it has no metadata: the labels of the clips are there.
         """
-        clips = metadata.read(self.config, "test")
+        clips = metadata.read_metadata(self.config, metadata.path_of(self.config, "test"))
         pure = splits.pure_mask(
             [clip.labels for clip in clips],
             [clip.filename for clip in clips],
@@ -277,7 +276,7 @@ class GenerateDataset:
         return tuple(found)
 
     def run(self, type_run: str, *, force: bool = False) -> None:
-        """Extract the patches of a data set with one input, split and save them.
+        """Extract the patches of the data set, split and save them.
 
         Uses `multiprocessing.cpu_count()` processes.
 
@@ -288,10 +287,14 @@ class GenerateDataset:
         force : bool
             Make the tensors anew even if they are up to date.
         """
-        self._run(type_run, inputs=1, force=force)
+        if type_run not in tensors.PARTS:
+            raise InputError(f"expected type_run to be 'train' or 'test', found {type_run!r}")
+        with storage.lock(self.config.feature_folder, "tensors"):
+            self._extract(type_run, force=force)
+        self._split(tensors.load(self.config, type_run))
 
     def run_multi(self, type_run: str, *, force: bool = False) -> None:
-        """Extract the patches of a data set with two inputs (model_two_branch); else as `run`.
+        """Do as `run`: the documented name where a data set has two inputs (model_two_branch).
 
         Parameters
         ----------
@@ -300,15 +303,7 @@ class GenerateDataset:
         force : bool
             Extract anew what is there.
         """
-        self._run(type_run, inputs=2, force=force)
-
-    def _run(self, type_run: str, inputs: int, *, force: bool) -> None:
-        if type_run not in tensors.PARTS:
-            raise InputError(f"expected type_run to be 'train' or 'test', found {type_run!r}")
-        tensors.check_inputs(self.config, inputs, ("run", "run_multi"))
-        with storage.lock(self.config.feature_folder, "tensors"):
-            self._extract(type_run, force=force)
-        self._split(tensors.load(self.config, type_run))
+        self.run(type_run, force=force)
 
     def _extract(self, type_run: str, *, force: bool) -> None:
         """Write the tensors of one part, unless they are up to date."""
@@ -520,9 +515,8 @@ def generate(config: Config, *, force: bool = False) -> None:
     generator = GenerateDataset(
         config.patch_frames, len(config.labels), config.val_split, config=config
     )
-    run = generator.run if len(config.data_set.folders) == 1 else generator.run_multi
     for type_run in tensors.PARTS:
-        run(type_run, force=force)
+        generator.run(type_run, force=force)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -38,11 +38,11 @@ def plot(files: ModelFiles, remedy: str) -> None:
         path = files.history(iteration)
         with storage.parsing(path, remedy):
             histories.append(storage.load_array(path, remedy)[list(HISTORY_FIELDS)])
-    record = trained.load_record(files, 0, remedy, "trained_on")
+    training = trained.load(files, 0, remedy, "trained_on")
+    record, pairs = training.record, training.means_and_stds()
     heading = f"{plotting.heading(files)}\n{record['trained_on']}"
     title = f"{heading}, {plotting.trainings(len(histories))}"
     drawn = {"history": scores.history(histories, title)}
-    pairs = trained.load_means_and_stds(files, 0, record, remedy)
     if pairs is not None:
         inputs = [(name, *pair) for name, pair in zip(record["folders"], pairs, strict=True)]
         parameters = FeatureParameters.of_recipe(record["recipe"])

@@ -21,6 +21,7 @@ Next step: evaluate.py.
 
 import contextlib
 import dataclasses
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,15 +104,7 @@ class Trainer:
             raise InputError(f"{source.source} cannot replace itself: give the new model a name")
 
     def load_data(self) -> None:
-        """Open the patches of a data set with one input; one-hot encode the labels."""
-        self._load(inputs=1)
-
-    def load_multi_data(self) -> None:
-        """Open the patches of a data set with two inputs; one-hot encode the labels."""
-        self._load(inputs=2)
-
-    def _load(self, inputs: int) -> None:
-        tensors.check_inputs(self.config, inputs, ("load_data", "load_multi_data"))
+        """Open the patches of the data set, and one-hot encode the labels."""
         self.tensors = tensors.load(self.config, "train")
         self.train_rows, self.validation_rows = self.tensors.training_rows(
             self.config, self.split, held_out=self.held_out
@@ -122,6 +115,10 @@ class Trainer:
             self.means_and_stds = self.source.means_and_stds
         elif self.config.standardise:
             self.means_and_stds = self.tensors.means_and_stds(self.train_rows)
+
+    def load_multi_data(self) -> None:
+        """Do as `load_data`: the documented name where a data set has two inputs."""
+        self.load_data()
 
     def train(self, epochs: int, batch: int, iter_num: int, *, overwrite: bool = False) -> None:
         """Train `iter_num` times, with early stopping and a checkpoint of the best epoch.
@@ -178,12 +175,11 @@ class Trainer:
     def _check_trained(self, iteration: int, recipe: dict) -> None:
         """Refuse an iteration that was trained otherwise, or whose files are not those."""
         remedy = "the same command with --overwrite"
-        needed = ("recipe", "best_accuracy", "weights")
-        record = trained.load_record(self.files, iteration, remedy, *needed)
-        _refuse_different(self.files.run_record(iteration), record["recipe"], recipe)
-        trained.check_weights(self.files, iteration, record, remedy)
-        best = self.files.best(iteration)
-        print(f"{best.name}: trained before, best accuracy {record['best_accuracy']:.3f}")
+        training = trained.load(self.files, iteration, remedy, "best_accuracy")
+        _refuse_different(self.files.run_record(iteration), training.record["recipe"], recipe)
+        training.check_weights()
+        accuracy = training.record["best_accuracy"]
+        print(f"{self.files.best(iteration).name}: trained before, best accuracy {accuracy:.3f}")
 
     def _saved(self, iteration: int, recipe: dict) -> tuple | None:
         """Return history, pass and variables of a training that was interrupted, if it was."""
@@ -255,7 +251,7 @@ class Trainer:
 
     def _fit(self, network: "keras.Model", saver: "callbacks.StateSaver") -> None:
         """Train one pass to its end; what comes of it, `saver` keeps."""
-        from instrec.learning import backend, callbacks
+        from instrec.learning import backend
         from instrec.learning.patches import Patches
 
         recipe, done = saver.recipe, len(saver.history)
@@ -281,8 +277,8 @@ class Trainer:
             frame_seconds=self.config.hop_length / self.config.sample_rate,
         )
         validation = patches(self.validation_rows)
-        name = f"{self.name}.{self.optimizer}{saver.iteration}"
-        progress = callbacks.Progress(name, last, len(train))
+        # A bar where a terminal shows it move, else a line an epoch.
+        shown = 1 if sys.stdout.isatty() else 2
         with train.errors(), validation.errors():
             network.fit(
                 train.stream(),
@@ -293,8 +289,8 @@ class Trainer:
                 initial_epoch=done,
                 class_weight=balance.class_weights(self.data_dist, self.data_set.labels),
                 shuffle=False,  # `Patches` shuffles
-                callbacks=[*([progress] * backend.is_first()), saver],
-                verbose=0,
+                callbacks=[saver],
+                verbose=shown if backend.is_first() else 0,
             )
 
     def _finish(
@@ -426,7 +422,7 @@ def train_model(
         model = source.new_network(len(config.labels))
     options = {"split": split, "held_out": held_out, "name": name, "source": source}
     trainer = Trainer(model, optimizer, None, config=config, **options)
-    (trainer.load_data if len(config.data_set.folders) == 1 else trainer.load_multi_data)()
+    trainer.load_data()
     if config.class_weight == "y":
         trainer.data_dist = balance.distribution(
             trainer.tensors.class_id[trainer.train_rows], config.labels
@@ -442,11 +438,10 @@ def train_model(
 
 
 def _refuse_different(path: Path, recipe: dict, wanted: dict) -> None:
-    different = storage.differences(recipe, wanted)
-    if different:
+    if different := storage.differences(recipe, wanted):
         raise InputError(
             f"{path.name} was trained with other settings or data than today's "
-            f"({'; '.join(different)}): add --overwrite to replace it, or --name to keep both"
+            f"({different}): add --overwrite to replace it, or --name to keep both"
         )
 
 

@@ -35,7 +35,7 @@ from instrec.common import command  # noqa: E402
 from instrec.config import Config, read  # noqa: E402
 from instrec.data import audio, tensors  # noqa: E402
 from instrec.errors import InputError  # noqa: E402
-from instrec.learning import model_files, outputs, trained  # noqa: E402
+from instrec.learning import model_files, trained  # noqa: E402
 from instrec.scoring import metrics  # noqa: E402
 
 WORK = ROOT / "demo" / "generalisation"
@@ -92,11 +92,11 @@ def network_scores(line: str, seed: int) -> dict[str, np.ndarray]:
     config = config_of("known", seed, **values)
     train.train_model(config, config.model)
     files = model_files.model_files(config, name, "adam")
-    record = trained.load_record(files, 0, "this benchmark", "recipe", "folders", "weights")
+    training = trained.load(files, 0, "this benchmark")
     scores = {}
     for source in ("known", "other"):
         part = tensors.load(config_of(source, seed, **values), "test")
-        predictions = outputs.predict(files, 0, record, part, "this benchmark")
+        predictions = training.predict(part)
         ends = np.flatnonzero(np.diff(part.file_id)) + 1
         scores[source] = metrics.aggregate("s1", np.split(predictions, ends))
     return scores

@@ -110,7 +110,7 @@ def harmonic_percussive(
         separate = partial(median_block, sr=sr)
     else:
         raise ValueError(f"expected method 'phase' or 'median', found {method!r}")
-    blocks = in_blocks(separate, y, block=at_rate(BLOCK, sr), overlap=at_rate(OVERLAP, sr))
+    blocks = in_blocks(separate, [y], block=at_rate(BLOCK, sr), overlap=at_rate(OVERLAP, sr))
     return joined(blocks, y)
 
 

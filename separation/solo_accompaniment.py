@@ -131,7 +131,7 @@ def solo_accompaniment(
         mask = partial(solo_mask, f0=f0, bin_width=sr / n_fft, hop=hop_length / sr, **options)
         return split_by_mask(block, n_fft, hop_length, mask)
 
-    blocks = in_blocks(separate, y, block=at_rate(BLOCK, sr), overlap=at_rate(OVERLAP, sr))
+    blocks = in_blocks(separate, [y], block=at_rate(BLOCK, sr), overlap=at_rate(OVERLAP, sr))
     return joined(blocks, y)
 
 

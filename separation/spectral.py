@@ -3,7 +3,7 @@
 Spectrograms are time-major: (..., frames, bins). Frame `t` is centred on sample `t * hop_length`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -179,7 +179,11 @@ def split_by_mask(
 
 
 def in_blocks(
-    separate: Callable[[np.ndarray, int], Parts], y: np.ndarray, *, block: int, overlap: int
+    separate: Callable[[np.ndarray, int], Parts],
+    pieces: Iterable[np.ndarray],
+    *,
+    block: int,
+    overlap: int,
 ) -> Iterator[Parts]:
     """Separate long audio block by block, in memory that does not depend on its length.
 
@@ -191,8 +195,8 @@ def in_blocks(
     separate : callable
         Takes audio of shape (..., n) and the sample that it begins at, and returns two parts of
         that shape.
-    y : array_like, shape (..., n)
-        Audio; only sliced along its last axis, so a memory map will do.
+    pieces : iterable of ndarray, shape (..., m)
+        Audio, in pieces of any length, or in one.
     block : int
         Samples a block, more than `overlap`. For the same frames as in one go, a multiple of the
         hop; so must `overlap` be.
@@ -209,22 +213,33 @@ def in_blocks(
     >>> y = np.arange(10.0)
     >>> def halves(block, start):
     ...     return block / 2, block / 2
-    >>> pieces = list(in_blocks(halves, y, block=6, overlap=2))
+    >>> pieces = list(in_blocks(halves, [y], block=6, overlap=2))
     >>> np.concatenate([first + second for first, second in pieces]).tolist() == y.tolist()
     True
     """
-    n, step = y.shape[-1], block - overlap
     fade = np.clip(np.linspace(-0.5, 1.5, overlap), 0, 1)
     tail = None
-    for start in range(0, max(n - overlap, 1), step):
-        stop = min(start + block, n)
-        parts = np.stack(separate(y[..., start:stop], start))
+    for start, y, is_last in _overlapping(pieces, block, block - overlap):
+        parts = np.stack(separate(y, start))
         if tail is not None:
             parts[..., :overlap] *= fade
             parts[..., :overlap] += tail * (1 - fade)
-        done = stop - start if stop == n else step
+        done = y.shape[-1] if is_last else block - overlap
         tail = parts[..., done:].copy()
         yield tuple(parts[..., :done])
+
+
+def _overlapping(
+    pieces: Iterable[np.ndarray], block: int, step: int
+) -> Iterator[tuple[int, np.ndarray, bool]]:
+    """Yield where each block begins, its samples, and whether it is the last."""
+    start, held = 0, None
+    for piece in pieces:
+        held = piece if held is None else np.concatenate([held, piece], axis=-1)
+        while held.shape[-1] > block:
+            yield start, held[..., :block], False
+            start, held = start + step, held[..., step:]
+    yield start, held, True
 
 
 def joined(blocks: Iterator[Parts], y: np.ndarray) -> Parts:

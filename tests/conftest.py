@@ -270,7 +270,7 @@ def assert_trained_alike(first, second):
     """The first trainings of two models have the same history and weights, bit by bit."""
     both = (first, second)
     np.testing.assert_array_equal(*(np.load(files.history(0)) for files in both))
-    weights = (trained.load_network(files, 0, "").get_weights() for files in both)
+    weights = (trained.load(files, 0, "").network().get_weights() for files in both)
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -306,18 +306,18 @@ def save_scores(
     """
     import pandas as pd
 
-    found = scores.Found(recipe["data_set"], recipe["model"], recipe["optimizer"])
+    model, found = (recipe["data_set"], recipe["model"], recipe["optimizer"]), {}
     ranking = results.get("ranking", {}).get("", [])
     for strategy in metrics.STRATEGIES:
         for kind, names in results.get(strategy, results).items():
             for name, trainings in names.items() if kind != "ranking" else ():
                 for training, values in enumerate(trainings):
-                    score = metrics.Score(*np.asarray(values, dtype=float).T)
                     at = 0.5 if thresholds is None else thresholds
-                    found.add(training, strategy, kind, name, at, score)
-    table = found.table()
+                    score = np.asarray(values, dtype=float).T
+                    found[training, strategy, kind, name] = (at, *score)
+    table = scores.tabulate(model, found)
     rows = [
-        (*found.keys, i, strategy, *values)
+        (*model, i, strategy, *values)
         for strategy in metrics.STRATEGIES
         for i, values in enumerate(ranking)
     ]

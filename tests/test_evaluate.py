@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 import evaluate
 import settings
 from instrec.errors import InputError
-from instrec.learning import outputs
+from instrec.learning import trained
 from instrec.scoring import metrics, scores
 
 
@@ -192,7 +192,7 @@ def test_confusion_matrices_of_single_label_data_are_of_the_pure_half(model):
 
 def test_predictions_are_computed_once(tiny_model, monkeypatch):
     evaluator(2).run()
-    monkeypatch.setattr(outputs, "predict", lambda *_: pytest.fail("predicted again"))
+    monkeypatch.setattr(trained.Training, "predict", lambda *_: pytest.fail("predicted again"))
     sweep_and_store_optima(tiny_model)
     evaluator(3).run()
     for content in (b"damaged", tiny_model.predictions(0).read_bytes()[:500]):

@@ -38,7 +38,7 @@ def test_outputs_are_those_of_keras_2_with_labels_in_order(paths, call, name, or
     options = ("--labels", labels, "--name", "authors", "-d", -1)
     call("import_model.py", FILES / f"{name}.json", FILES / f"{name}.hdf5", *options)
     files = model_files.model_files(config_of(DATA), "authors", "adam")
-    assert_outputs(trained.load_network(files, 0, ""), patches, outputs[:, ::order])
+    assert_outputs(trained.load(files, 0, "").network(), patches, outputs[:, ::order])
 
 
 def assert_outputs(network, patches, outputs):

@@ -11,7 +11,6 @@ import settings
 from generate_dataset import GenerateDataset
 from instrec.config import read
 from instrec.data import tensors
-from instrec.errors import InputError
 from instrec.learning import model_files
 from instrec.scoring import scores
 
@@ -176,8 +175,6 @@ def test_two_inputs_split_in_step(generated):
     )
     for first, second in (X_train, X_val):
         np.testing.assert_array_equal(first, -np.asarray(second))
-    with pytest.raises(InputError, match=r"2 input\(s\): call run_multi"):
-        generator.run("train")
 
 
 def test_nothing_is_computed_twice(generated, call, capsys, monkeypatch):

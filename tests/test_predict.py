@@ -32,7 +32,7 @@ from instrec.scoring import metrics, recognition
 
 def outputs_of(files, patches):
     """What the networks of both trainings say, in the mean."""
-    networks = [trained.load_network(files, i, "") for i in (0, 1)]
+    networks = [trained.load(files, i, "").network() for i in (0, 1)]
     return np.mean([network.predict(patches, verbose=0) for network in networks], axis=0)
 
 

@@ -19,7 +19,7 @@ FILES = model_files.pretrained_files()
 def test_it_is_small_and_says_how_it_was_made():
     assert sum(path.stat().st_size for path in FILES.folder.iterdir()) < 8e6
     record = json.loads(FILES.run_record(0).read_text())
-    trained.check_weights(FILES, 0, record, "")
+    trained.load(FILES, 0, "").check_weights()
     assert record["recipe"]["labels"] == sorted((*settings.IRMAS, settings.NOTHING))
     assert record["trained_on"] == "rendered training data"
     recipe = experiments.load(str(model_files.PRETRAINED_ROOT / "recipe.toml"))

@@ -137,7 +137,7 @@ def test_memory_does_not_depend_on_the_length():
         y = np.resize(mixture(8000, 2, 1)[0].astype(np.float32), 8000 * seconds)
         tracemalloc.start()
         blocks = in_blocks(
-            lambda block, _: harmonic_percussive(block, 8000), y, block=2**16, overlap=2**13
+            lambda block, _: harmonic_percussive(block, 8000), [y], block=2**16, overlap=2**13
         )
         assert sum(first.size for first, _ in blocks) == y.size
         used = tracemalloc.get_traced_memory()[1]
@@ -157,7 +157,7 @@ def test_in_blocks_gives_every_sample_once(n):
         np.testing.assert_array_equal(block, y[start : start + len(block)])
         return block, -block
 
-    blocks = list(in_blocks(separate, y, block=100, overlap=60))
+    blocks = list(in_blocks(separate, [y], block=100, overlap=60))
     np.testing.assert_allclose(np.concatenate([first for first, _ in blocks]), y)
     np.testing.assert_allclose(np.concatenate([second for _, second in blocks]), -y)
     assert starts == list(range(0, max(n - 60, 1), 40))

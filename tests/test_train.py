@@ -55,7 +55,7 @@ def test_what_a_training_leaves(tiny, capsys):
         for i in (0, 1)
         for ending in ("history.npy", "best.hdf5", "json", "run.json")
     )
-    assert "epoch 3: loss" in capsys.readouterr().out
+    assert "Epoch 3/" in capsys.readouterr().out
     # A structure does not tell what was trained before in the same process.
     assert files.structure(0).read_bytes() == files.structure(1).read_bytes()
 
@@ -121,13 +121,13 @@ def test_killed_training_goes_on_to_the_same_history_and_weights(tiny, tmp_path,
     with subprocess.Popen(
         [sys.executable, "-c", CODE], env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
-        assert any(line.startswith("epoch 3:") for line in process.stdout)
+        assert any(line.startswith("Epoch 3/") for line in process.stdout)
         process.kill()
     files = model_files.model_files(config_of(TINY), "model_tiny", "adam")
     assert not files.run_record(0).exists()
     train_tiny(epochs=8)
     output = capsys.readouterr().out
-    assert "going on after epoch" in output and "epoch 1:" not in output
+    assert "going on after epoch" in output and "Epoch 1/" not in output
     assert_trained_alike(files, train_tiny(epochs=8, name="undisturbed"))
 
 
@@ -159,7 +159,7 @@ def test_a_network_trained_in_half_precision_is_like_any_other_afterwards(tiny):
     files = [train_tiny(epochs=8)]
     with changed({"precision": "mixed_bfloat16", "name": "half"}):
         files.append(train_tiny(epochs=8))
-    plain, half = (trained.load_network(each, 0, "") for each in files)
+    plain, half = (trained.load(each, 0, "").network() for each in files)
     assert {layer.compute_dtype for layer in half.layers} == {"float32"}
     patches = np.random.default_rng(0).normal(size=(16, *plain.input_shape[1:]))
     difference = np.abs(half.predict(patches, verbose=0) - plain.predict(patches, verbose=0))
@@ -330,12 +330,6 @@ def test_documented_optimizers():
 )
 def test_wrong_pairs_are_refused_by_name(refused, model, dataset, message):
     assert message in refused("train.py", "-m", model, "-o", "adam", "-d", dataset)
-
-
-def test_one_and_two_inputs_have_their_own_methods(tiny):
-    trainer = train.Trainer(tiny_network(), "adam", None)
-    with pytest.raises(InputError, match="1 input.*call load_data"):
-        trainer.load_multi_data()
 
 
 def test_counts_below_one_are_refused(tiny, call):

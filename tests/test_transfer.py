@@ -80,7 +80,7 @@ def transferred(optimizer="adam", **overrides):
 
 def weights(files, iteration):
     """Weights of each layer that has some, from the first to the last."""
-    network = trained.load_network(files, iteration, "")
+    network = trained.load(files, iteration, "").network()
     return [layer.get_weights() for layer in network.layers if layer.get_weights()]
 
 
@@ -112,7 +112,7 @@ def test_the_second_pass_moves_weights_of_the_body(source, monkeypatch):
 def test_the_output_layer_is_new_and_the_source_is_not_touched(source):
     before = contents(source.folder)
     files = transferred(transfer_output="softmax")
-    network = trained.load_network(files, 0, "")
+    network = trained.load(files, 0, "").network()
     assert network.layers[-1].activation.__name__ == "softmax"
     assert network.output_shape == (None, 2)
     assert files.model == "model_tiny_from_single_1024_one_pass_softmax"
@@ -224,8 +224,7 @@ def test_standardisation_takes_the_training_patches_alone(source, call, monkeypa
     expected = np.maximum(np.sqrt(scaler.var_), tensors.MIN_STD)
     np.testing.assert_allclose(std.ravel(), expected, rtol=1e-5)
     assert mean.shape == (128, 43, 1) and mean[40].std() > 0  # by cell, and not by band
-    record = json.loads(trainer.files.run_record(0).read_text())
-    ((saved_mean, saved_std),) = trained.load_means_and_stds(trainer.files, 0, record, "")
+    ((saved_mean, saved_std),) = trained.load(trainer.files, 0, "").means_and_stds()
     assert np.array_equal(saved_mean, mean) and np.array_equal(saved_std, std)
     call("plot_history.py", "-m", "std", "-o", "adam", "-d", 21)
     assert trainer.files.figure("standardisation.png").exists()
@@ -248,16 +247,16 @@ def test_cells_that_are_always_the_same_do_not_explode(source, monkeypatch):
 
 def test_means_and_stds_that_are_others_are_refused(source):
     trainer = standardised("std")
-    record = json.loads(trainer.files.run_record(0).read_text())
+    training = trained.load(trainer.files, 0, "it again")
     path = trainer.files.means_and_stds(0)
     trained.save_means_and_stds(trainer.files, 0, [(m + 1, s) for m, s in trainer.means_and_stds])
     with pytest.raises(InputError, match="not what training wrote: run it again"):
-        trained.load_means_and_stds(trainer.files, 0, record, "it again")
-    record["means_and_stds"] = trained.save_means_and_stds(
+        training.means_and_stds()
+    training.record["means_and_stds"] = trained.save_means_and_stds(
         trainer.files, 0, [(m[1:], s) for m, s in trainer.means_and_stds]
     )
     with pytest.raises(InputError, match=f"{path.name} is damaged.*expected the shape"):
-        trained.load_means_and_stds(trainer.files, 0, record, "it again")
+        training.means_and_stds()
 
 
 def test_evaluation_standardises_as_training_did(source):
@@ -267,7 +266,7 @@ def test_evaluation_standardises_as_training_did(source):
     (predicted,) = evaluator.load_model("std", "adam")
     mean, deviation = trainer.means_and_stds[0]
     patches = (np.asarray(evaluator.tensors.inputs[0])[evaluator.rows] - mean) / deviation
-    network = trained.load_network(trainer.files, 0, "")
+    network = trained.load(trainer.files, 0, "").network()
     np.testing.assert_allclose(predicted, network.predict(patches, verbose=0), atol=1e-6)
 
 

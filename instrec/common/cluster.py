@@ -129,10 +129,9 @@ def _work(recipe: dict, function: Callable, task: tuple) -> Any:  # noqa: ANN401
             f"expected workers of one thread each, found {here.state.nthreads} in "
             f"{here.address}: start it with --nthreads 1"
         )
-    different = storage.differences(_RECIPE, recipe)
-    if different:
+    if different := storage.differences(_RECIPE, recipe):
         raise InputError(
-            f"the worker {here.address} runs other code or packages ({'; '.join(different)}): "
+            f"the worker {here.address} runs other code or packages ({different}): "
             "start it again, from the same folder as this"
         )
     worker.one_thread()  # from now on; again each time, for libraries that were loaded since

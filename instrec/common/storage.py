@@ -240,11 +240,8 @@ def fill_with(note: Path, recipe: dict, remedy: str) -> None:
         If it does.
     """
     if note.is_file():
-        different = differences(load_json(note, remedy), recipe)
-        if different:
-            raise InputError(
-                f"{note.parent} was made with other settings ({'; '.join(different)}): {remedy}"
-            )
+        if different := differences(load_json(note, remedy), recipe):
+            raise InputError(f"{note.parent} was made with other settings ({different}): {remedy}")
     elif any(note.parent.glob("[!.]*")):
         raise InputError(f"{note.parent} holds files that were not made here: {remedy}")
     else:
@@ -515,7 +512,7 @@ def version_of(package: str) -> str:
         return "unknown"
 
 
-def mismatches(record: dict, wanted: dict) -> list[str]:
+def mismatches(record: dict, wanted: dict) -> str:
     """Name what of `wanted` a record's `recipe` has otherwise or not; what else it has is free.
 
     Parameters
@@ -527,14 +524,14 @@ def mismatches(record: dict, wanted: dict) -> list[str]:
 
     Returns
     -------
-    list of str
-        One a difference.
+    str
+        As `differences`.
     """
     recipe = {name: record["recipe"].get(name) for name in wanted}
     return differences(recipe, wanted)
 
 
-def differences(made_with: dict, wanted: dict) -> list[str]:
+def differences(made_with: dict, wanted: dict) -> str:
     """Name what differs between two flat dictionaries, such as `hop_length: 256, not 512`.
 
     Parameters
@@ -544,14 +541,13 @@ def differences(made_with: dict, wanted: dict) -> list[str]:
 
     Returns
     -------
-    list of str
-        One a difference.
+    str
+        Joined by semicolons; '' if there is no difference.
     """
     # JSON turns tuples into lists: compare what it makes of both.
     made_with, wanted = (json.loads(json.dumps(x)) for x in (made_with, wanted))
-    names = sorted(made_with.keys() | wanted.keys())
-    return [
+    return "; ".join(
         f"{name}: {made_with.get(name)!r}, not {wanted.get(name)!r}"
-        for name in names
+        for name in sorted(made_with.keys() | wanted.keys())
         if made_with.get(name) != wanted.get(name)
-    ]
+    )

@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,23 +24,6 @@ MAX_FRAMES = 2**28  # of a file that is read whole, or resampled: 100 min at 44.
 EXACT = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 FREE = 2**20  # bytes; with less, a disk counts as full
 CANCELLED = 1e-3  # of the peak of a channel: a mean of channels below it is what they leave over
-
-
-@contextlib.contextmanager
-def reading() -> Iterator[None]:
-    """Turn what libsndfile cannot read in the block into an `InputError`.
-
-    Raises
-    ------
-    InputError
-        With the reason, in a few words.
-    """
-    import soundfile  # deferred with soxr: `--help` of the scripts needs neither
-
-    try:
-        yield
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"not readable as audio ({decode.reason_of(error)})") from None
 
 
 @contextlib.contextmanager
@@ -95,14 +79,31 @@ def notes() -> Iterator[list[str]]:
             )
 
 
+class Sound(NamedTuple):
+    """Audio that is open to be read once, from its begin to its end.
+
+    Parameters
+    ----------
+    samplerate : int
+        In Hz.
+    channels : int
+        Number of them.
+    blocks : iterator of np.ndarray [shape=(n, channels), dtype=float32]
+        Its samples; `READ_BLOCK` of them a block, but for the last.
+    """
+
+    samplerate: int
+    channels: int
+    blocks: Iterator[np.ndarray]
+
+
 @contextlib.contextmanager
-def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F821
+def open_audio(path: str | Path) -> Iterator[Sound]:
     """Open audio of any format, as far as it goes.
 
-    WAV and AIFF files of plain samples whose chunks add up are opened as they are. Of everything
-    else a header may be wrong: it is decoded to its end into a temporary file, whose length is
-    true. What a file promises beyond that, as one that was cut off, is told by a warning,
-    `Damaged`.
+    WAV and AIFF files of plain samples whose chunks add up are read by libsndfile. Of everything
+    else a header may be wrong: it is decoded to its end. What a file promises beyond that, as one
+    that was cut off, is told there by a warning, `Damaged`.
 
     Parameters
     ----------
@@ -111,49 +112,98 @@ def open_audio(path: str | Path) -> Iterator["soundfile.SoundFile"]:  # noqa: F8
 
     Yields
     ------
-    soundfile.SoundFile
+    Sound
         Open to read.
 
     Raises
     ------
     InputError
-        If it is no regular file, cannot be opened, decoded or read, is too long to be read whole,
-        or its sampling rate is none.
+        If it is no regular file, cannot be opened, decoded or read, or its sampling rate is none.
     """
-    import soundfile
+    import soundfile  # deferred with soxr: `--help` of the scripts needs neither
 
     path = Path(path)
     with contextlib.ExitStack() as opened:
         try:
             if not stat.S_ISREG(path.stat().st_mode):
                 raise InputError("no regular file: expected a file, found a folder, pipe or device")
-            file = _open_plain(path)
+            sound = _plain(path, opened) or _decoded(path)
         except OSError as error:
             raise InputError(decode.reason_of(error)) from None
-        if file is None:  # a full disk is then no fault of the recording
-            folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-            file = soundfile.SoundFile(_decoded(path, folder / "decoded.w64"))
-        opened.enter_context(file)
-        if file.samplerate < MIN_RATE:
+        if sound.samplerate < MIN_RATE:
             raise InputError(
                 f"damaged: expected a sampling rate of {MIN_RATE} Hz or more, found "
-                f"{file.samplerate} Hz"
+                f"{sound.samplerate} Hz"
             )
-        with reading():
-            yield file
+        try:
+            yield sound
+        except soundfile.LibsndfileError as error:
+            raise InputError(f"not readable as audio ({decode.reason_of(error)})") from None
 
 
-def _open_plain(path: Path) -> "soundfile.SoundFile | None":  # noqa: F821
+def _plain(path: Path, opened: contextlib.ExitStack) -> Sound | None:
     """Open a file that libsndfile reads exactly; None if it is another."""
     import soundfile
 
-    if decode.adds_up(path):
-        with contextlib.suppress(soundfile.LibsndfileError):
-            file = soundfile.SoundFile(name_of(path))
-            if file.subtype in EXACT:
-                return file
-            file.close()
-    return None
+    if not decode.adds_up(path):
+        return None
+    try:
+        file = opened.enter_context(soundfile.SoundFile(name_of(path)))
+    except soundfile.LibsndfileError:
+        return None
+
+    def blocks() -> Iterator[np.ndarray]:
+        # Samples of 16 bit are read as integers: libsndfile's conversion gives the same numbers
+        # and takes three times as long as the rest of reading.
+        dtype, scale = ("int16", 1 / 32768) if file.subtype == "PCM_16" else ("float32", 1)
+        while len(block := file.read(READ_BLOCK, dtype=dtype, always_2d=True)):
+            block = block.astype(np.float32, copy=False)
+            block *= np.float32(scale)
+            yield block
+
+    is_exact = file.frames > 0 and file.subtype in EXACT
+    return Sound(file.samplerate, file.channels, blocks()) if is_exact else None
+
+
+def _decoded(path: Path) -> Sound:
+    """Decode a file by FFmpeg."""
+    notes: list[str] = []
+    pieces = decode.blocks(path, notes)
+    first, rate = next(pieces)
+
+    def blocks() -> Iterator[np.ndarray]:
+        held = first
+        for piece, _ in pieces:
+            if piece.shape[1] != held.shape[1]:
+                notes.append("its number of channels changes: used until there")
+                break
+            held = np.concatenate([held, piece])
+            while len(held) >= READ_BLOCK:
+                yield held[:READ_BLOCK]
+                held = held[READ_BLOCK:]
+        if len(held):
+            yield held
+        if notes:
+            warnings.warn("; ".join(notes), Damaged, stacklevel=2)
+
+    return Sound(rate, first.shape[1], blocks())
+
+
+def refuse_infinite(y: np.ndarray) -> None:
+    """Refuse audio that holds NaN or infinity.
+
+    Parameters
+    ----------
+    y : np.ndarray
+        Samples.
+
+    Raises
+    ------
+    InputError
+        If it does.
+    """
+    if not np.all(np.isfinite(y)):
+        raise InputError("holds NaN or infinite samples")
 
 
 def name_of(path: Path) -> bytes | Path:
@@ -169,35 +219,6 @@ def name_of(path: Path) -> bytes | Path:
     bytes or Path
     """
     return path if os.name == "nt" else os.fsencode(path)
-
-
-def _decoded(path: Path, target: Path) -> Path:
-    """Decode a file into one of floating-point samples."""
-    import soundfile
-
-    found: list[str] = []
-    with writing(target), contextlib.ExitStack() as opened:
-        file = None
-        for block, rate in decode.blocks(path, found):
-            if file is None:
-                like = {"samplerate": rate, "channels": block.shape[1], "subtype": "FLOAT"}
-                file = opened.enter_context(soundfile.SoundFile(target, "w", format="W64", **like))
-            if block.shape[1] != file.channels:
-                found.append("its number of channels changes: used until there")
-                break
-            _refuse_long(file.tell())
-            file.write(block)
-    if found:
-        warnings.warn("; ".join(found), Damaged, stacklevel=4)
-    return target
-
-
-def _refuse_long(frames: int) -> None:
-    if frames > MAX_FRAMES:
-        raise InputError(
-            f"too long to be read whole: expected at most {MAX_FRAMES:,} samples a channel, "
-            f"found {frames:,}"
-        )
 
 
 def format_of(path: Path) -> tuple[str, str]:
@@ -247,41 +268,35 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
         If the file is missing, unreadable, empty, silent, too long to be read whole, or holds NaN
         or infinity, or its channels cancel each other out.
     """
-    with open_audio(path) as file:
-        rate = file.samplerate
-        # Before memory is taken: a few bytes of a damaged header can promise days of audio.
-        _refuse_long(max(file.frames, file.frames * sr // rate))
-        y = _read_mono(file)
-        if len(y) == 0:
-            raise InputError("holds no audio")
-        y = resample(y, rate, sr)
-        peak = np.max(np.abs(y))
-        if peak < CANCELLED:
-            file.seek(0)
-            loudest = max(np.abs(block).max() for block in file.blocks(READ_BLOCK, always_2d=True))
-            if peak < CANCELLED * loudest:
-                raise InputError("its channels are of opposite phase: they cancel each other out")
+    y, rate = _read_mono(path, sr)
+    y = resample(y, rate, sr)
+    peak = np.max(np.abs(y))
+    if peak < CANCELLED:
+        with open_audio(path) as sound:
+            loudest = max(np.abs(block).max() for block in sound.blocks)
+        if peak < CANCELLED * loudest:
+            raise InputError("its channels are of opposite phase: they cancel each other out")
     if peak == 0:
         raise InputError("silent: every sample is zero")
     return y / peak
 
 
-def _read_mono(file: "soundfile.SoundFile") -> np.ndarray:  # noqa: F821
-    """Read all frames and average the channels: (n,) float32.
-
-    Samples of 16 bit are read as integers: libsndfile's conversion gives the same numbers and takes
-    three times as long as the rest of reading.
-    """
-    dtype, scale = ("int16", 1 / 32768) if file.subtype == "PCM_16" else ("float32", 1)
-    # A matrix product, for y.mean(axis=1) takes half the time of extraction.
-    weights = np.full(file.channels, scale / file.channels, dtype=np.float32)
-    mono = [np.empty(0, dtype=np.float32)]
-    while len(y := file.read(READ_BLOCK, dtype=dtype, always_2d=True)):
-        with np.errstate(invalid="ignore"):  # infinite samples are told below
-            mono.append(y.astype(np.float32, copy=False) @ weights)
-        if not np.all(np.isfinite(mono[-1])):
-            raise InputError("holds NaN or infinite samples")
-    return np.concatenate(mono)
+def _read_mono(path: str | Path, sr: int) -> tuple[np.ndarray, int]:
+    """Return the mean of the channels of a file, and its sampling rate."""
+    mono, length = [], 0
+    with open_audio(path) as sound:
+        # A matrix product, for mean(axis=1) takes half the time of extraction.
+        weights = np.full(sound.channels, 1 / sound.channels, dtype=np.float32)
+        for block in sound.blocks:
+            length += len(block)
+            if max(length, length * sr // sound.samplerate) > MAX_FRAMES:
+                raise InputError(
+                    f"too long to be read whole: expected at most {MAX_FRAMES:,} samples a channel"
+                )
+            with np.errstate(invalid="ignore"):  # infinite samples are told below
+                mono.append(block @ weights)
+            refuse_infinite(mono[-1])
+    return np.concatenate(mono), sound.samplerate
 
 
 def resample(y: np.ndarray, rate: int, sr: int) -> np.ndarray:

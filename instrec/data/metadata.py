@@ -385,17 +385,15 @@ def write_metadata(path: Path, clips: list[Clip]) -> None:
         writer.writerows((clip.filename, LABEL_SEPARATOR.join(clip.labels)) for clip in clips)
 
 
-def read_metadata(path: Path, labels: tuple[str, ...], remedy: str) -> list[Clip]:
+def read_metadata(config: Config, path: Path) -> list[Clip]:
     """Read what `write_metadata` wrote.
 
     Parameters
     ----------
+    config : Config
+        It names the data set, whose labels a clip can have.
     path : Path
         The CSV file.
-    labels : tuple of str
-        Labels that a clip can have.
-    remedy : str
-        The command that makes it.
 
     Returns
     -------
@@ -406,7 +404,7 @@ def read_metadata(path: Path, labels: tuple[str, ...], remedy: str) -> list[Clip
     InputError
         If the file is missing or damaged, a label is unknown, or a file name leaves its folder.
     """
-    clips = []
+    clips, remedy = [], f"python3 create_encoding.py {config.options}"
     with (
         storage.parsing(path, remedy, also=(csv.Error,)),
         path.open(newline="", encoding="utf-8", errors="surrogateescape") as file,
@@ -418,7 +416,7 @@ def read_metadata(path: Path, labels: tuple[str, ...], remedy: str) -> list[Clip
             if len(row) != 2:
                 raise ValueError(f"row {number}: expected 2 columns, found {len(row)}")
             clip = Clip(row[0], tuple(row[1].split(LABEL_SEPARATOR)))
-            unknown = sorted(set(clip.labels) - set(labels))
+            unknown = sorted(set(clip.labels) - set(config.labels))
             if unknown:
                 raise ValueError(f"row {number}: unknown label {unknown[0]!r}")
             name = Path(clip.filename)
@@ -430,24 +428,6 @@ def read_metadata(path: Path, labels: tuple[str, ...], remedy: str) -> list[Clip
         if not clips:
             raise ValueError("it names no files")
     return clips
-
-
-def read(config: Config, part: str) -> list[Clip]:
-    """Read the metadata of a part of the data set; raises as `read_metadata`.
-
-    Parameters
-    ----------
-    config : Config
-        It names the data set.
-    part : {'train', 'test'}
-        Which part.
-
-    Returns
-    -------
-    list of Clip
-    """
-    remedy = f"python3 create_encoding.py {config.options}"
-    return read_metadata(path_of(config, part), config.labels, remedy)
 
 
 def count_labels(clips: list[Clip], labels: tuple[str, ...]) -> list[int]:

@@ -100,8 +100,7 @@ class PatchWriter:
         str
             64 hexadecimal digits.
         """
-        lines = json.dumps([(line["file"], line["sha256"]) for line in self.done])
-        return hashlib.sha256(lines.encode()).hexdigest()
+        return storage.digest_of([(line["file"], line["sha256"]) for line in self.done])
 
     def _write_header(self, file: BinaryIO, patches: int) -> None:
         # numpy pads the header so that its length does not depend on the number of patches.

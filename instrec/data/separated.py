@@ -50,31 +50,6 @@ def component_of(folder: str) -> tuple[str, int]:
     return COMPONENTS[ending]
 
 
-class AudioFile:
-    """The samples of an open file as an array [channels x n] that is read where it is sliced."""
-
-    def __init__(self, file: "soundfile.SoundFile") -> None:  # noqa: F821
-        self._file = file
-        self.shape = (file.channels, file.frames)
-
-    def __getitem__(self, index: tuple) -> np.ndarray:
-        """Read `[..., start:stop]`.
-
-        Raises
-        ------
-        InputError
-            If it holds NaN or infinity.
-        """
-        _, samples = index
-        start, stop, _ = samples.indices(self.shape[1])
-        with audio.reading():
-            self._file.seek(start)
-            y = self._file.read(stop - start, dtype="float32", always_2d=True).T
-        if not np.all(np.isfinite(y)):
-            raise InputError("holds NaN or infinite samples")
-        return y
-
-
 class Outcome(NamedTuple):
     """What came of one file: why it was left out, if it was; a note; whether samples clipped."""
 
@@ -111,14 +86,12 @@ def separate_file(
     try:
         with (
             audio.notes() as notes,
-            audio.open_audio(source) as file,
+            audio.open_audio(source) as sound,
             storage.whole_set(*targets.values()) as partials,
             contextlib.ExitStack() as opened,
         ):
-            if file.frames == 0:
-                raise InputError("holds no audio")
             format_, subtype = kind or audio.format_of(source)
-            like = {"samplerate": file.samplerate, "channels": file.channels}
+            like = {"samplerate": sound.samplerate, "channels": sound.channels}
             like |= {"format": format_, "subtype": subtype}
             outputs = []
             for path in partials:
@@ -126,7 +99,7 @@ def separate_file(
                     output = soundfile.SoundFile(audio.name_of(path), "w", **like)
                 outputs.append(opened.enter_context(output))
             peak, peaks = 0.0, np.zeros(len(targets))
-            for y, separated in _separated(AudioFile(file), file.samplerate, targets):
+            for y, separated in _separated(sound, targets):
                 for path, output, piece in zip(partials, outputs, separated, strict=True):
                     with audio.writing(path):
                         output.write(piece.T)
@@ -144,7 +117,7 @@ def separate_file(
 
 
 def _separated(
-    y: AudioFile, sr: int, targets: Iterable[str]
+    sound: audio.Sound, targets: Iterable[str]
 ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
     """Yield the next piece of the audio and what goes to each target, [channels x n] each."""
     import separation
@@ -152,9 +125,11 @@ def _separated(
     (name,) = {component_of(folder)[0] for folder in targets}
 
     def separate(block: np.ndarray, _start: int) -> tuple[np.ndarray, np.ndarray]:
-        return getattr(separation, name)(block, sr)
+        audio.refuse_infinite(block)
+        return getattr(separation, name)(block, sound.samplerate)
 
-    for pair in separation.in_blocks(separate, y, block=BLOCK, overlap=OVERLAP):
+    pieces = (block.T for block in sound.blocks)
+    for pair in separation.in_blocks(separate, pieces, block=BLOCK, overlap=OVERLAP):
         yield pair[0] + pair[1], [pair[component_of(folder)[1]] for folder in targets]
 
 

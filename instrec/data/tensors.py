@@ -81,29 +81,6 @@ def incomplete(config: Config) -> str:
     return metadata.missing_from_irmas(root, metadata.known_labels(data_set))
 
 
-def check_inputs(config: Config, inputs: int, methods: tuple[str, str]) -> None:
-    """Refuse the method for one input on a data set with two, and the reverse.
-
-    Parameters
-    ----------
-    config : Config
-        It names the data set.
-    inputs : int
-        Inputs that the called method is for.
-    methods : (str, str)
-        Names of the methods for one and for two inputs.
-
-    Raises
-    ------
-    InputError
-        If the data set has another number of inputs.
-    """
-    found = len(config.data_set.folders)
-    if found != inputs:
-        title = config.data_set.title
-        raise InputError(f"{title} has {found} input(s): call {methods[found - 1]}")
-
-
 def input_name(audio_folder: str) -> str:
     """Name of the tensor of one input, without `.npy`.
 
@@ -415,11 +392,10 @@ def load(config: Config, part: str) -> Tensors:
     expected = {"recipe": dict, "fingerprint": str, "patches": int, "files": int}
     record = storage.load_json(path / RECORD, remedy, expected=expected)
     wanted = asdict(parameters) | {"step": config.step(part), "labels": list(config.labels)}
-    different = storage.mismatches(record, wanted)
-    if different:
+    if different := storage.mismatches(record, wanted):
         raise InputError(
             f"the tensors in {path} were made with other settings than today's "
-            f"({'; '.join(different)}): run {remedy}"
+            f"({different}): run {remedy}"
         )
     table = metadata.path_of(config, part)
     with storage.parsing(table, f"python3 create_encoding.py {config.options}, then {remedy}"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from instrec.common import command, storage
+from instrec.common import storage
 from instrec.errors import InputError
 from instrec.learning.backend import is_first, keras
 from instrec.learning.model_files import ModelFiles
@@ -122,48 +122,6 @@ class StateSaver(keras.callbacks.Callback):
             history=self.history,
             training_pass=np.int64(self._training_pass),
             **{f"v{i}": to_numpy(v) for i, v in enumerate(_variables(network))},
-        )
-
-
-class Progress(keras.callbacks.Callback):
-    """Show a bar within each epoch and a line after it."""
-
-    def __init__(self, name: str, epochs: int, steps: int) -> None:
-        super().__init__()
-        self._name, self._epochs, self._steps = name, epochs, steps
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Open the bar.
-
-        Parameters
-        ----------
-        epoch : int
-            Number of the epoch, from 0.
-        logs : dict
-            Losses and accuracies of the epoch.
-        """
-        description = f"{self._name} epoch {epoch + 1}/{self._epochs}"
-        self._bar = command.progress(total=self._steps, unit="batch", desc=description)
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Move the bar."""
-        self._bar.update()
-
-    def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Close the bar and print the epoch.
-
-        Parameters
-        ----------
-        epoch : int
-            Number of the epoch, from 0.
-        logs : dict
-            Losses and accuracies of the epoch.
-        """
-        self._bar.close()
-        print(
-            f"epoch {epoch + 1}: loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.3f}, "
-            f"validation loss {logs['val_loss']:.4f}, accuracy {logs['val_accuracy']:.3f}",
-            flush=True,
         )
 
 

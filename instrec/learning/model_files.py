@@ -1,5 +1,6 @@
 """Where training and evaluation leave their files, and under which names."""
 
+import contextlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 
 import models
 import settings
+from instrec.common import storage
 from instrec.config import PRETRAINED, Config, parse_source
 from instrec.errors import InputError, is_plain_name
 
@@ -82,6 +84,15 @@ class ModelFiles:
         list of int
         """
         return list(itertools.takewhile(lambda i: self.run_record(i).exists(), itertools.count()))
+
+    def lock_results(self) -> contextlib.AbstractContextManager:
+        """Hold the results; not the training, which may go on there for hours.
+
+        Returns
+        -------
+        context manager
+        """
+        return storage.lock(self.folder, "results", name="results.", wait=60)
 
     def figure(self, name: str) -> Path:
         """A figure, without its ending.

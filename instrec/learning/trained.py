@@ -1,14 +1,17 @@
-"""Trained networks: their records, and how they are loaded safely."""
+"""Trained networks: their records, how they are loaded safely, and what they say of patches."""
 
+import contextlib
+import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from instrec.common import storage
+from instrec.common import command, storage
 from instrec.data.features import MeansAndStds
 from instrec.errors import InputError, is_plain_name
 from instrec.learning.model_files import ModelFiles
@@ -16,9 +19,12 @@ from instrec.learning.model_files import ModelFiles
 if TYPE_CHECKING:
     import keras
 
+    from instrec.data.tensors import Tensors
+
 # Entries of a record that import_model.py cannot know.
 OF_TRAINING = ("best_accuracy", "chance", "validation_patches")
 MIN_SIGMAS = 4  # standard errors above chance from which a network has learnt something
+BATCH = 256  # patches that are predicted at once; has no influence on the outputs
 
 
 def load_record(files: ModelFiles, iteration: int, remedy: str, *needed: str) -> dict[str, Any]:
@@ -139,33 +145,6 @@ def warn_unless_learnt(record: dict) -> None:
         )
 
 
-def check_weights(files: ModelFiles, iteration: int, record: dict, remedy: str) -> None:
-    """Refuse weights that are missing or not those of the record; `remedy` trains them anew.
-
-    Parameters
-    ----------
-    files : ModelFiles
-        The trained model.
-    iteration : int
-        Number of the training.
-    record : dict
-        Of that training.
-    remedy : str
-        The command that trains it anew.
-
-    Raises
-    ------
-    InputError
-        If they are.
-    """
-    _check_digest(files.best(iteration), record["weights"], remedy)
-
-
-def _check_digest(path: Path, digest: str, remedy: str) -> None:
-    if not path.exists() or storage.digest_of_file(path) != digest:
-        raise InputError(f"{path} is missing or not what training wrote: run {remedy}")
-
-
 def save_means_and_stds(
     files: ModelFiles, iteration: int, means_and_stds: MeansAndStds | None
 ) -> str | None:
@@ -196,10 +175,9 @@ def save_means_and_stds(
     return storage.digest_of_file(path)
 
 
-def load_means_and_stds(
-    files: ModelFiles, iteration: int, record: dict, remedy: str
-) -> list[tuple[np.ndarray, np.ndarray]] | None:
-    """Read what a network's patches are standardised by; None if they are not.
+@dataclass(frozen=True)
+class Training:
+    """A training that has finished: its record, and what it left.
 
     Parameters
     ----------
@@ -207,59 +185,177 @@ def load_means_and_stds(
         The trained model.
     iteration : int
         Number of the training.
-    record : dict
-        Of that training.
     remedy : str
-        The command that trains it anew.
+        The command that trains it anew, for messages.
+    record : dict
+        Of the training.
+    """
+
+    files: ModelFiles
+    iteration: int
+    remedy: str
+    record: dict[str, Any]
+
+    def check_weights(self) -> None:
+        """Refuse weights that are missing or not those of the record.
+
+        Raises
+        ------
+        InputError
+            If they are.
+        """
+        self._check_digest(self.files.best(self.iteration), "weights")
+
+    def _check_digest(self, path: Path, entry: str) -> None:
+        if not path.exists() or storage.digest_of_file(path) != self.record[entry]:
+            raise InputError(f"{path} is missing or not what training wrote: run {self.remedy}")
+
+    def means_and_stds(self) -> list[tuple[np.ndarray, np.ndarray]] | None:
+        """Read what the network's patches are standardised by; None if they are not.
+
+        Returns
+        -------
+        list of (np.ndarray, np.ndarray), or None
+            As `features.standardise` takes them.
+
+        Raises
+        ------
+        InputError
+            If they are missing, damaged, or not those of the record.
+        """
+        if self.record.get("means_and_stds") is None:
+            return None
+        path = self.files.means_and_stds(self.iteration)
+        self._check_digest(path, "means_and_stds")
+        with storage.parsing(path, self.remedy):
+            arrays = storage.load_arrays(path, self.remedy)
+            inputs = range(len(self.record["folders"]))
+            found = [(arrays[f"mean_{i}"], arrays[f"std_{i}"]) for i in inputs]
+            shapes, expected = {x.shape for pair in found for x in pair}, _patch_shape(self.record)
+            if shapes != {expected}:
+                raise ValueError(f"expected the shape {expected}, found {shapes}")
+            is_finite = all(np.isfinite(x).all() for pair in found for x in pair)
+            if not is_finite or not all((std > 0).all() for _, std in found):
+                raise ValueError("expected numbers, and deviations above 0")
+        return found
+
+    def network(self) -> "keras.Model":
+        """Load the network with its best weights.
+
+        Returns
+        -------
+        keras.Model
+
+        Raises
+        ------
+        InputError
+            If its files are missing, damaged or not those of the record, or its structure holds
+            code, which Keras' safe mode refuses: a model that somebody else has made cannot run
+            code here.
+        """
+        self.check_weights()
+        from instrec.learning.backend import keras
+
+        path, best = self.files.structure(self.iteration), self.files.best(self.iteration)
+        with storage.parsing(
+            path, self.remedy, also=(TypeError,)
+        ):  # Keras' word for what it refuses
+            structure = json.loads(path.read_text(encoding="utf-8"))
+            structure.pop("compile_config", None)  # the loss and the optimizer, not needed any more
+            network = keras.models.model_from_json(json.dumps(structure))
+            check_shapes(network, self.record)
+        with storage.parsing(best, self.remedy):
+            check_plain(best)
+            network.load_weights(best)
+        return network
+
+    def outputs(self, part: "Tensors") -> np.ndarray:
+        """Return what the network says of all patches of a part of a data set; predict them once.
+
+        Parameters
+        ----------
+        part : Tensors
+            The patches.
+
+        Returns
+        -------
+        np.ndarray [shape=(patches, labels)]
+
+        Raises
+        ------
+        InputError
+            If the network is missing or damaged.
+        """
+        path = self.files.predictions(self.iteration)
+        recipe = json.dumps([self.record["weights"], part.fingerprint])
+        shape = (len(part.file_id), len(part.label_names))
+        if path.exists():
+            # What is damaged or of other models is predicted again.
+            with contextlib.suppress(InputError), storage.parsing(path, ""):
+                saved = storage.load_arrays(path, "")
+                if str(saved["recipe"]) == recipe and saved["predictions"].shape == shape:
+                    return saved["predictions"]
+        predictions = self.predict(part)
+        with self.files.lock_results():
+            storage.save_arrays(path, recipe=recipe, predictions=predictions)
+        return predictions
+
+    def predict(self, part: "Tensors") -> np.ndarray:
+        """Predict all patches of a part; as `outputs`, which keeps them.
+
+        Parameters
+        ----------
+        part : Tensors
+            The patches.
+
+        Returns
+        -------
+        np.ndarray [shape=(patches, labels)]
+        """
+        network, means_and_stds = self.network(), self.means_and_stds()
+        from instrec.learning.patches import Patches  # takes Keras
+
+        rows = np.arange(len(part.file_id))
+        data = Patches(part.inputs, rows, BATCH, means_and_stds=means_and_stds)
+        batches = itertools.islice(data.batches(), len(data))
+        title = f"predicting {self.files.best(self.iteration).name}"
+        bar = command.progress(batches, total=len(data), unit="batch", desc=title)
+        return np.concatenate([network.predict_on_batch(x) for (x,) in bar])
+
+
+def load(files: ModelFiles, iteration: int, remedy: str, *needed: str) -> Training:
+    """Load the record of a training, of which the rest is loaded when it is needed.
+
+    Parameters are those of `load_record`.
 
     Returns
     -------
-    list of (np.ndarray, np.ndarray), or None
-        As `features.standardise` takes them.
-
-    Raises
-    ------
-    InputError
-        If they are missing, damaged, or not those of the record.
+    Training
     """
-    path = files.means_and_stds(iteration)
-    if record.get("means_and_stds") is None:
-        return None
-    _check_digest(path, record["means_and_stds"], remedy)
-    with storage.parsing(path, remedy):
-        arrays = storage.load_arrays(path, remedy)
-        inputs = range(len(record["folders"]))
-        found = [(arrays[f"mean_{i}"], arrays[f"std_{i}"]) for i in inputs]
-        shape, shapes = _patch_shape(record["recipe"]), {x.shape for pair in found for x in pair}
-        if shapes != {shape}:
-            raise ValueError(f"expected the shape {shape}, found {shapes}")
-        is_finite = all(np.isfinite(x).all() for pair in found for x in pair)
-        if not is_finite or not all((std > 0).all() for _, std in found):
-            raise ValueError("expected numbers, and deviations above 0")
-    return found
+    record = load_record(files, iteration, remedy, "recipe", "weights", "folders", *needed)
+    return Training(files, iteration, remedy, record)
 
 
-def check_alike(files: ModelFiles, records: list[dict]) -> None:
-    """Refuse iterations of one model that differ in more than their random numbers.
+def check_alike(trainings: Sequence[Training]) -> None:
+    """Refuse trainings of one model that differ in more than their random numbers.
 
     Parameters
     ----------
-    files : ModelFiles
-        The trained model.
-    records : list of dict
-        One a training.
+    trainings : sequence of Training
+        All of them.
 
     Raises
     ------
     InputError
         If they do.
     """
-    for iteration, record in enumerate(records[1:], start=1):
-        different = storage.differences(_common(record), _common(records[0]))
-        if different:
+    first, *others = trainings
+    for training in others:
+        if different := storage.differences(_common(training.record), _common(first.record)):
+            i = training.iteration
             raise InputError(
-                f"{files.run_record(iteration)}: iteration {iteration} was trained otherwise than "
-                f"iteration 0 ({'; '.join(different)}): train the model again, with --overwrite"
+                f"{training.files.run_record(i)}: iteration {i} was trained otherwise than "
+                f"iteration 0 ({different}): train the model again, with --overwrite"
             )
 
 
@@ -270,45 +366,8 @@ def _common(record: dict) -> dict:
     return recipe | {"transfer_from": source and source[0]}
 
 
-def load_network(files: ModelFiles, iteration: int, remedy: str) -> "keras.Model":
-    """Load a trained network with its best weights; `remedy` is the command that trains it.
-
-    Parameters
-    ----------
-    files : ModelFiles
-        The trained model.
-    iteration : int
-        Number of the training.
-    remedy : str
-        The command that trains it.
-
-    Returns
-    -------
-    keras.Model
-
-    Raises
-    ------
-    InputError
-        If its files are damaged, or its structure holds code, which Keras' safe mode refuses: a
-        model that somebody else has made cannot run code here.
-    """
-    from instrec.learning.backend import keras
-
-    path = files.structure(iteration)
-    with storage.parsing(path, remedy, also=(TypeError,)):  # Keras' word for what it refuses
-        structure = json.loads(path.read_text(encoding="utf-8"))
-        structure.pop("compile_config", None)  # the loss and the optimizer, not needed any more
-        network = keras.models.model_from_json(json.dumps(structure))
-        record = load_record(files, iteration, remedy, "recipe", "folders")
-        check_shapes(network, record)
-    best = files.best(iteration)
-    with storage.parsing(best, remedy):
-        check_plain(best)
-        network.load_weights(best)
-    return network
-
-
-def _patch_shape(recipe: dict) -> tuple[int, int, int]:
+def _patch_shape(record: dict) -> tuple[int, int, int]:
+    recipe = record["recipe"]
     return recipe["num_mel_bands"], recipe["patch_frames"], len(recipe["windows"])
 
 
@@ -327,10 +386,9 @@ def check_shapes(network: "keras.Model", record: dict) -> None:
     ValueError
         Naming the shapes.
     """
-    recipe = record["recipe"]
     wanted = (
-        [(None, *_patch_shape(recipe))] * len(record["folders"]),
-        [(None, len(recipe["labels"]))],
+        [(None, *_patch_shape(record))] * len(record["folders"]),
+        [(None, len(record["recipe"]["labels"]))],
     )
     found = tuple([tuple(x.shape) for x in ends] for ends in (network.inputs, network.outputs))
     if found != wanted:

@@ -31,28 +31,28 @@ class TransferSource:
     def __init__(self, config: Config) -> None:
         self.source, self._activation = config.transfer_from, config.transfer_output
         self.files = model_files.source_files(self.source, config.models_root)
-        self._remedy = f"the training of {self.source} again, with --overwrite"
         wanted = dataclasses.asdict(config.features)
-        self._records = [self._record(iteration, wanted) for iteration in range(config.iter_num)]
-        trained.check_alike(self.files, self._records)
+        self._trainings = [
+            self._training(iteration, wanted) for iteration in range(config.iter_num)
+        ]
+        trained.check_alike(self._trainings)
         # What it was standardised with, if it was: what is frozen expects the same.
-        first = self._records[0]
-        self.means_and_stds = trained.load_means_and_stds(self.files, 0, first, self._remedy)
-        self.network: str = first["recipe"]["model"]
+        self.means_and_stds = self._trainings[0].means_and_stds()
+        self.network: str = self._trainings[0].record["recipe"]["model"]
 
-    def _record(self, iteration: int, wanted: dict) -> dict:
-        iteration = self._training(iteration)
+    def _training(self, iteration: int, wanted: dict) -> trained.Training:
+        iteration = 0 if self.source == "pretrained" else iteration
         if not self.files.run_record(iteration).exists():
             raise InputError(
                 f"expected {self.files.best(iteration)} to start from, found nothing: train "
                 f"{self.source} first, with as many iterations"
             )
-        record = trained.load_record(self.files, iteration, self._remedy, "recipe", "weights")
-        different = storage.mismatches(record, wanted)
-        if different:
-            raise InputError(f"{self.source} takes other features ({'; '.join(different)})")
-        trained.check_weights(self.files, iteration, record, self._remedy)
-        return record
+        remedy = f"the training of {self.source} again, with --overwrite"
+        training = trained.load(self.files, iteration, remedy)
+        if different := storage.mismatches(training.record, wanted):
+            raise InputError(f"{self.source} takes other features ({different})")
+        training.check_weights()
+        return training
 
     def recipe(self, iteration: int) -> list[str]:
         """Name the model and the digest of its weights.
@@ -66,7 +66,7 @@ class TransferSource:
         -------
         list of str
         """
-        return [self.source, self._records[iteration]["weights"]]
+        return [self.source, self._trainings[iteration].record["weights"]]
 
     def new_network(self, num_classes: int) -> "keras.Model":
         """Return the network of the source with a new output layer, and new weights throughout.
@@ -83,7 +83,7 @@ class TransferSource:
         """
         from instrec.learning.backend import keras
 
-        network = self._load(0)
+        network = self._trainings[0].network()
         last = network.layers[-1]
         # Under its name: a new one could be that of another layer of a network that was loaded.
         new = keras.layers.Dense(num_classes, activation=self._activation, name=last.name)
@@ -99,15 +99,9 @@ class TransferSource:
         network : keras.Model
             Of `new_network`.
         """
-        source_network = self._load(iteration)
+        source_network = self._trainings[iteration].network()
         for layer, source in zip(network.layers[:-1], source_network.layers[:-1], strict=True):
             layer.set_weights(source.get_weights())
-
-    def _training(self, iteration: int) -> int:
-        return 0 if self.source == "pretrained" else iteration
-
-    def _load(self, iteration: int) -> "keras.Model":
-        return trained.load_network(self.files, self._training(iteration), self._remedy)
 
 
 def chosen_source(config: Config, network: str | None) -> TransferSource | None:

@@ -29,7 +29,6 @@ TEMPLATE, INDEX_TEMPLATE = map(Path(__file__).with_name, ("page.html", "index.ht
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)  # Hz
 EMBEDDED = 3_000_000  # bytes of audio that a page holds itself; more lies beside it
 DYNAMIC_RANGE = 80  # dB of the spectrogram
-BLOCK = 1 << 16  # frames
 
 
 def write(folder: Path, name: str, path: Path, recogniser: Recogniser, found: Recognition) -> Path:
@@ -95,10 +94,10 @@ def write_opus(path: Path, target: Path) -> None:
     import soxr
 
     # What is wrong with the file was said when it was recognised.
-    with audio.notes(), audio.open_audio(path) as file:
-        channels = file.channels if file.channels <= 2 else 1  # more are heard as their mean
-        rate = file.samplerate if file.samplerate in OPUS_RATES else 48000
-        resampler = soxr.ResampleStream(file.samplerate, rate, channels)
+    with audio.notes(), audio.open_audio(path) as sound:
+        channels = sound.channels if sound.channels <= 2 else 1  # more are heard as their mean
+        rate = sound.samplerate if sound.samplerate in OPUS_RATES else 48000
+        resampler = soxr.ResampleStream(sound.samplerate, rate, channels)
         with (
             audio.writing(target),
             soundfile.SoundFile(
@@ -106,8 +105,8 @@ def write_opus(path: Path, target: Path) -> None:
             ) as out,
         ):
             # Blocks of a whole file: one long write overflows the encoder's stack.
-            for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
-                heard = block if channels == file.channels else block.mean(axis=1, keepdims=True)
+            for block in sound.blocks:
+                heard = block if channels == sound.channels else block.mean(axis=1, keepdims=True)
                 out.write(np.clip(resampler.resample_chunk(heard), -1, 1))
             rest = np.zeros((0, channels), np.float32)
             out.write(np.clip(resampler.resample_chunk(rest, last=True), -1, 1))

@@ -113,11 +113,9 @@ class Recogniser:
         if strategy not in metrics.STRATEGIES:
             raise InputError(f"expected strategy 's1' or 's2', found {strategy!r}")
         self.files, self.strategy = files, strategy
-        needed = ("recipe", "weights", "settings", "folders", "separated", "best_accuracy")
-        needed += ("chance", "validation_patches")
-        self.records = [
-            trained.load_record(files, i, "train.py", *needed) for i in files.finished()
-        ]
+        needed = ("settings", "separated", *trained.OF_TRAINING)
+        self._trainings = [trained.load(files, i, "train.py", *needed) for i in files.finished()]
+        self.records = [training.record for training in self._trainings]
         if not self.records:
             id_, _ = data_set_of(files.folder.parent.name)
             raise InputError(
@@ -135,8 +133,8 @@ class Recogniser:
             if not 0 <= overlap < 1:
                 raise ValueError(f"test_overlap {overlap!r}")
             self.step = max(1, int(self.parameters.patch_frames * (1 - overlap)))
-        trained.check_alike(files, self.records)
-        self.means_and_stds = trained.load_means_and_stds(files, 0, self.records[0], "train.py")
+        trained.check_alike(self._trainings)
+        self.means_and_stds = self._trainings[0].means_and_stds()
         self._load_optima()
 
     def _load_optima(self) -> None:
@@ -180,9 +178,7 @@ class Recogniser:
     @functools.cached_property
     def networks(self) -> list:
         """The networks, loaded when they are needed."""
-        for iteration, record in enumerate(self.records):
-            trained.check_weights(self.files, iteration, record, "train.py")
-        return [trained.load_network(self.files, i, "train.py") for i in range(len(self.records))]
+        return [training.network() for training in self._trainings]
 
     def predict(
         self, path: str | Path, *, show_progress: bool = False, embed: bool = False

@@ -10,7 +10,6 @@ thresholds:
 Rankings, which need no threshold, have a table of their own.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,81 +28,59 @@ COLUMNS = (*KEYS, "threshold", *MEASURES)
 RANKING_COLUMNS = ("data set", "model", "optimizer", "training", "strategy", *metrics.RANKING)
 
 
-class Found:
-    """The scores of a model, by what they are of: found again, they are replaced.
+def tabulate(
+    model: tuple[str, str, str], found: Mapping[tuple[int, str, str, str], tuple]
+) -> "pd.DataFrame":
+    """Return scores as a table with the columns `COLUMNS`, a row a threshold.
 
     Parameters
     ----------
-    data_set, model, optimizer : str
-        What stands in the columns of these names.
+    model : (str, str, str)
+        Data set, model and optimizer.
+    found : mapping of (int, str, str, str) to tuple
+        By training, strategy, kind and name: the threshold (NaN where each label had its own),
+        precision, recall and f-score; numbers, or arrays of one shape.
+
+    Returns
+    -------
+    pandas.DataFrame
     """
+    import pandas as pd
 
-    def __init__(self, data_set: str, model: str, optimizer: str) -> None:
-        self.keys = (data_set, model, optimizer)
-        self._rows: dict[tuple, list[tuple]] = {}
+    rows = [
+        (*model, *of, *row)
+        for of, columns in found.items()
+        for row in zip(*map(np.atleast_1d, columns), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
-    def add(
-        self,
-        training: int,
-        strategy: str,
-        kind: str,
-        name: str,
-        thresholds: np.ndarray | float | None,
-        score: metrics.Score,
-    ) -> None:
-        """Keep scores, a row a threshold.
 
-        Parameters
-        ----------
-        training : int
-            Number of the training.
-        strategy, kind, name : str
-            What stands in the columns of these names.
-        thresholds : np.ndarray [shape=(n,)], float or None
-            Where the scores were taken; None where each label had its own.
-        score : metrics.Score
-            Numbers, or arrays of the shape of `thresholds`.
-        """
-        keys = (*self.keys, training, strategy, kind, name)
-        thresholds = np.atleast_1d(np.nan if thresholds is None else thresholds).tolist()
-        values = zip(thresholds, *(np.atleast_1d(x).tolist() for x in score), strict=True)
-        self._rows[keys] = [keys + row for row in values]
+def rank(
+    model: tuple[str, str, str], y_true: np.ndarray, scores: Mapping[str, Sequence[np.ndarray]]
+) -> "pd.DataFrame":
+    """Rank: return a table with the columns `RANKING_COLUMNS`.
 
-    def table(self) -> "pd.DataFrame":
-        """Return the scores, with the columns `COLUMNS`.
+    Parameters
+    ----------
+    model : (str, str, str)
+        Data set, model and optimizer.
+    y_true : np.ndarray [shape=(clips, labels), dtype=bool]
+        Labels of each clip.
+    scores : mapping of sequence of np.ndarray [shape=(clips, labels)]
+        By strategy, one a training.
 
-        Returns
-        -------
-        pandas.DataFrame
-        """
-        import pandas as pd
+    Returns
+    -------
+    pandas.DataFrame
+    """
+    import pandas as pd
 
-        return pd.DataFrame([*itertools.chain(*self._rows.values())], columns=list(COLUMNS))
-
-    def ranking(
-        self, y_true: np.ndarray, scores: Mapping[str, Sequence[np.ndarray]]
-    ) -> "pd.DataFrame":
-        """Rank: return a table with the columns `RANKING_COLUMNS`.
-
-        Parameters
-        ----------
-        y_true : np.ndarray [shape=(clips, labels), dtype=bool]
-            Labels of each clip.
-        scores : mapping of sequence of np.ndarray [shape=(clips, labels)]
-            By strategy, one a training.
-
-        Returns
-        -------
-        pandas.DataFrame
-        """
-        import pandas as pd
-
-        rows = []
-        for training, of_training in enumerate(zip(*scores.values(), strict=True)):
-            for strategy, found in zip(scores, of_training, strict=True):
-                values = (measure(y_true, found) for measure in metrics.RANKING.values())
-                rows.append((*self.keys, training, strategy, *values))
-        return pd.DataFrame(rows, columns=list(RANKING_COLUMNS))
+    rows = []
+    for training, of_training in enumerate(zip(*scores.values(), strict=True)):
+        for strategy, found in zip(scores, of_training, strict=True):
+            values = (measure(y_true, found) for measure in metrics.RANKING.values())
+            rows.append((*model, training, strategy, *values))
+    return pd.DataFrame(rows, columns=list(RANKING_COLUMNS))
 
 
 def save(path: Path, record: dict, table: "pd.DataFrame", ranking: "pd.DataFrame") -> None:
