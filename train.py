@@ -203,7 +203,9 @@ class Trainer:
         history, first, variables = np.empty(0, dtype=model_files.HISTORY_TYPE), 1, None
         if saved is not None:
             history, first, variables = saved
-            print(f"iteration {iteration}: going on after epoch {len(history)}")
+        if backend.is_first():
+            goes_on = f", going on after epoch {len(history)}" if saved else ""
+            print(f"training {self.name}.{self.optimizer}{iteration}{goes_on}")
         started = time.perf_counter()
         for number, of_pass in enumerate(recipe["passes"][first - 1 :], start=first):
             if number > first:

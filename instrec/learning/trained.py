@@ -257,9 +257,8 @@ class Training:
         from instrec.learning.backend import keras
 
         path, best = self.files.structure(self.iteration), self.files.best(self.iteration)
-        with storage.parsing(
-            path, self.remedy, also=(TypeError,)
-        ):  # Keras' word for what it refuses
+        refused = (TypeError,)  # Keras' word for what its safe mode refuses
+        with storage.parsing(path, self.remedy, also=refused):
             structure = json.loads(path.read_text(encoding="utf-8"))
             structure.pop("compile_config", None)  # the loss and the optimizer, not needed any more
             network = keras.models.model_from_json(json.dumps(structure))
