@@ -1,4 +1,3 @@
-import json
 from unittest import mock
 
 import numpy as np
@@ -15,13 +14,13 @@ from instrec.reporting import comparison
 
 
 def write_scores(
-    id_, model, optimizer="adam", micro=((0.5, 0.6, 0.4),), gain=0.0, half="pure half"
+    id_, model, optimizer="adam", micro=((0.5, 0.6, 0.4),), gain=0.0, half="pure half", **recipe
 ):
     """Write scores whose micro row is given a training; class-wise thresholds add `gain`."""
     config = read(dataset=id_)
     files = model_files.model_files(config, model, optimizer)
     results, ranking = final_scores(config.labels, micro, gain), np.array(micro)[:, :2]
-    recipe = recipe_of_scores(config, files)
+    recipe = recipe_of_scores(config, files, **recipe)
     save_scores(files.scores, recipe, results, ranking=ranking, half=half)
     return files.scores
 
@@ -105,10 +104,8 @@ def test_improvement_in_points(three_models):
 
 def test_rendered_parts_replaced_networks_and_other_splits_are_named(three_models, capsys, call):
     write_scores(1, "model_leaky", "sgd", half="pure half of the rendered test data")
-    path = write_scores(1, "model_leaky", half="pure half of the incomplete test data")
-    record = json.loads(path.read_text())
-    record["recipe"]["weights"] = ["of a network that was trained anew since"]
-    path.write_text(json.dumps(record))
+    incomplete = "pure half of the incomplete test data"
+    path = write_scores(1, "model_leaky", half=incomplete, weights=["trained anew since"])
     apart = path.parent / "split_0.7" / path.name
     apart.parent.mkdir()
     apart.write_text(path.read_text())

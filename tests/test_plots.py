@@ -1,5 +1,4 @@
 import errno
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from unittest import mock
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import recipe_of_scores, save_scores, write_tone
+from conftest import final_scores, recipe_of_scores, save_scores, write_tone
 
 import plot_conf_mat
 import plot_history
@@ -200,9 +199,8 @@ def test_results_of_another_split_are_told_apart(files, refused):
 
 def test_final_scores_of_other_networks_are_not_drawn(files, capsys):
     write_sweep(files)
-    content = json.loads(files.sweep.read_text())
-    content["recipe"]["weights"] = ["another"]
-    files.scores.write_text(json.dumps(content))
+    of_others = recipe_of(files) | {"weights": ["another"]}
+    save_scores(files.scores, of_others, final_scores(LABELS, [(0.5, 0.6, 0.4)]))
     plot_perf_metrics.plot(files, "REMEDY")
     assert "is of other networks" in capsys.readouterr().out
     assert not files.figure("labels.png").exists()
