@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import importlib
+import json
 import multiprocessing
 import os
 import random
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -137,7 +139,25 @@ def made_once(tmp_path_factory):
     return copy
 
 
+def prepared(make, id_, data_set, name="model_tiny"):
+    """Return a fixture: what a function makes of a data set, and the files of a model on it."""
+
+    @pytest.fixture
+    def prepare(paths, monkeypatch, made_once):
+        monkeypatch.setitem(settings.DATA_SETS, id_, data_set)
+        made_once(paths, make)
+        settings.dataset = id_
+        return model_files.model_files(read(), name, "adam")
+
+    return prepare
+
+
 TINY = settings.DataSet("tiny", "Tiny", ("cel", "cla", "flu"), ("irmas",), "irmas")
+SINGLE = settings.DataSet("single", "Single", TINY.labels, ("single",), "folders")
+BOTH = settings.DataSet(
+    *("both", "Both", TINY.labels, ("single_harm", "single_perc"), "folders"), source="single"
+)
+MODEL = ("-m", "model_tiny", "-o", "adam")
 
 
 def make_tiny(root):
@@ -145,30 +165,9 @@ def make_tiny(root):
     extract(20)
 
 
-@pytest.fixture
-def tiny(paths, monkeypatch, made_once):
-    """Tensors of three labels (id 20): 54 patches, of which 45 train and 9 validate."""
-    monkeypatch.setitem(settings.DATA_SETS, 20, TINY)
-    made_once(paths, make_tiny)
-    settings.dataset = 20
-
-
 def make_tiny_model(root):
     make_tiny(root)
     train_twice(20)
-
-
-@pytest.fixture
-def tiny_model(paths, monkeypatch, made_once):
-    """A tiny network trained twice on those tensors."""
-    monkeypatch.setitem(settings.DATA_SETS, 20, TINY)
-    made_once(paths, make_tiny_model)
-    settings.dataset = 20
-    return model_files.model_files(read(), "model_tiny", "adam")
-
-
-MODEL = ("-m", "model_tiny", "-o", "adam")
-SINGLE = settings.DataSet("single", "Single", ("cel", "cla", "flu"), ("single",), "folders")
 
 
 def make_model(root):
@@ -177,13 +176,39 @@ def make_model(root):
     train_twice(21)
 
 
-def trained_on(id_, network=None, epochs=3, batch=8, iter_num=1, overwrite=False, **options):
-    """Train a tiny network on a data set of three labels; return the trainer."""
+def make_separated_model(root):
+    make_folders(root, SINGLE.labels, files=6, folder="single")
+    call_script("separate_sources.py", "-d", 23)
+    extract(23)
+    with changed({"standardise": True, "name": "std"}):
+        trained_on(23, tiny_network(inputs=2), epochs=2, iter_num=2)
+
+
+# Tensors of three labels: 54 patches, of which 45 train and 9 validate.
+tiny = prepared(make_tiny, 20, TINY)
+# A tiny network trained twice on those tensors.
+tiny_model = prepared(make_tiny_model, 20, TINY)
+# A tiny network trained twice on tones of three pitches.
+model = prepared(make_model, 21, SINGLE)
+# A standardised network of both separated parts of the tones, trained twice.
+separated_model = prepared(make_separated_model, 23, BOTH, "std")
+
+
+def new_trainer(id_, network=None, optimizer="adam", data_dist=None, **options):
+    """Return the trainer of a tiny network, with the data of a data set of three labels."""
     import train
 
     settings.dataset = id_
-    trainer = train.Trainer(network or tiny_network(), "adam", None, **options)
-    trainer.load_data()
+    network = network or tiny_network()
+    trainer = train.Trainer(network, optimizer, data_dist, **options)
+    load = trainer.load_data if len(network.inputs) == 1 else trainer.load_multi_data
+    load()
+    return trainer
+
+
+def trained_on(id_, *network, epochs=3, batch=8, iter_num=1, overwrite=False, **options):
+    """Train such a network; return the trainer."""
+    trainer = new_trainer(id_, *network, **options)
     trainer.train(epochs, batch, iter_num, overwrite=overwrite)
     return trainer
 
@@ -195,15 +220,6 @@ def train_twice(id_, **options):
 
 
 @pytest.fixture
-def model(paths, monkeypatch, made_once):
-    """A tiny network trained twice on tones of three pitches (id 21)."""
-    monkeypatch.setitem(settings.DATA_SETS, 21, SINGLE)
-    made_once(paths, make_model)
-    settings.dataset = 21
-    return model_files.model_files(read(), "model_tiny", "adam")
-
-
-@pytest.fixture
 def song(paths):
     """One instrument, then another."""
     path = paths / "a song.wav"
@@ -212,40 +228,24 @@ def song(paths):
     return path
 
 
-BOTH = settings.DataSet(
-    *("both", "Both", SINGLE.labels, ("single_harm", "single_perc"), "folders"), source="single"
-)
-
-
-def make_separated_model(root):
-    import train
-
-    make_folders(root, SINGLE.labels, files=6, folder="single")
-    call_script("separate_sources.py", "-d", 23)
-    extract(23)
-    with changed({"standardise": True, "name": "std"}):
-        trainer = train.Trainer(tiny_network(inputs=2), "adam", None)
-        trainer.load_multi_data()
-        trainer.train(2, 8, 2)
-
-
-@pytest.fixture
-def separated_model(paths, monkeypatch, made_once):
-    """A standardised network of both separated parts of the tones, trained twice (id 23)."""
-    monkeypatch.setitem(settings.DATA_SETS, 23, BOTH)
-    made_once(paths, make_separated_model)
-    settings.dataset = 23
-    return model_files.model_files(read(), "std", "adam")
-
-
-def tiny_network(inputs=1, name="model_tiny"):
+def tiny_network(inputs=1, hidden=0):
+    """A network that learns tones; `hidden` units are a layer that a transfer can freeze."""
     from instrec.learning.backend import keras
 
     tensors = [keras.Input((128, 43, 1)) for _ in range(inputs)]
     x = keras.layers.Concatenate()(tensors) if inputs > 1 else tensors[0]
-    x = keras.layers.AveragePooling2D((4, 43))(x)
-    x = keras.layers.Dropout(0.2)(keras.layers.Flatten()(x))
-    return keras.Model(tensors, keras.layers.Dense(3, activation="sigmoid")(x), name=name)
+    x = keras.layers.Flatten()(keras.layers.AveragePooling2D((4, 43))(x))
+    if hidden:
+        x = keras.layers.Dense(hidden, activation="relu", name="dense")(x)
+    x = keras.layers.Dropout(0.2)(x)
+    # Called as Keras calls the first layers of a process, which makes a transfer.
+    output = keras.layers.Dense(3, activation="sigmoid", name="dense_1" if hidden else None)
+    return keras.Model(tensors, output(x), name="model_tiny")
+
+
+def record_of(files, iteration=0):
+    """Return what a training has written of itself."""
+    return json.loads(files.run_record(iteration).read_text())
 
 
 @contextlib.contextmanager
@@ -261,8 +261,7 @@ def interrupted(epochs, method="on_epoch_end"):
             raise KeyboardInterrupt
 
     stopped = pytest.raises((KeyboardInterrupt, SystemExit))
-    with pytest.MonkeyPatch.context() as patch, stopped:
-        patch.setattr(callbacks.StateSaver, method, keep_and_stop)
+    with stopped, mock.patch.object(callbacks.StateSaver, method, keep_and_stop):
         yield
 
 
@@ -273,6 +272,24 @@ def assert_trained_alike(first, second):
     weights = (trained.load(files, 0, "").network().get_weights() for files in both)
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    """Run Python in a terminal, on the paths of this test; return what types there."""
+    pexpect = pytest.importorskip("pexpect")
+
+    def run(*arguments, cwd=ROOT, **environment):
+        return pexpect.spawn(
+            *(sys.executable, [*arguments]),
+            cwd=str(cwd),
+            env=script_environment(tmp_path, **environment),
+            encoding="utf-8",
+            timeout=60,
+            dimensions=(50, 200),
+        )
+
+    return run
 
 
 @pytest.fixture
@@ -296,51 +313,54 @@ def run_script(tmp_path):
     return run
 
 
-def save_scores(
-    path, recipe, results, *, thresholds=None, half="pure half of the test data", **more
-):
+def recipe_of_scores(config, files, **more):
+    of_files = {"model": files.model, "optimizer": files.optimizer}
+    return {"data_set": config.key, "labels": list(config.labels)} | of_files | more
+
+
+def final_scores(labels, micro, gain=0.0):
+    """Return scores of which the micro averages are given a training, to be saved.
+
+    Macro averages are half of them; with class-wise thresholds, averages are better by `gain`.
+    """
+    micro = np.array(micro)
+    results = {("classwise", label): micro for label in labels}
+    for name, values in (("micro", micro), ("macro", micro / 2), ("macro_sklearn", micro)):
+        results |= {("global", name): values, ("global_classwise", name): values + gain}
+    return results
+
+
+def save_scores(path, recipe, results, *, s2=(), ranking=(), thresholds=0.5, **more):
     """Write a file of scores as evaluate.py does.
 
-    `results` has for each kind and name, for both strategies or by strategy, the precision, recall
-    and f-score of each training; at each of `thresholds`, if there are some.
+    `results` has by kind and name the precision, recall and f-score of each training, at each of
+    `thresholds` if there are several; `s2` has those that are others by this strategy.
     """
     import pandas as pd
 
-    model, found = (recipe["data_set"], recipe["model"], recipe["optimizer"]), {}
-    ranking = results.get("ranking", {}).get("", [])
-    for strategy in metrics.STRATEGIES:
-        for kind, names in results.get(strategy, results).items():
-            for name, trainings in names.items() if kind != "ranking" else ():
-                for training, values in enumerate(trainings):
-                    at = 0.5 if thresholds is None else thresholds
-                    score = np.asarray(values, dtype=float).T
-                    found[training, strategy, kind, name] = (at, *score)
+    model, found, rankings = (recipe["data_set"], recipe["model"], recipe["optimizer"]), {}, []
+    for strategy, named in (("s1", results), ("s2", results | dict(s2))):
+        for (kind, name), trainings in named.items():
+            for training, values in enumerate(trainings):
+                score = np.asarray(values, dtype=float).T
+                found[training, strategy, kind, name] = (thresholds, *score)
+        rankings += [(*model, i, strategy, *values) for i, values in enumerate(ranking)]
     table = scores.tabulate(model, found)
-    rows = [
-        (*model, i, strategy, *values)
-        for strategy in metrics.STRATEGIES
-        for i, values in enumerate(ranking)
-    ]
-    iterations = 1 + int(table["training"].max())
-    record = {"recipe": recipe, "half": half, "clips": 9, "iterations": iterations, "absent": []}
-    scores.save(path, record | more, table, pd.DataFrame(rows, columns=scores.RANKING_COLUMNS))
+    record = {"recipe": recipe, "half": "pure half of the test data", "clips": 9, "absent": []}
+    record["iterations"] = 1 + int(table["training"].max())
+    ranking = pd.DataFrame(rankings, columns=scores.RANKING_COLUMNS)
+    scores.save(path, record | more, table, ranking)
 
 
-@contextlib.contextmanager
 def changed(values):
     """Edit settings.py, as it were, within a block."""
-    before = {name: getattr(settings, name) for name in values}
-    try:
-        vars(settings).update(values)
-        yield
-    finally:
-        vars(settings).update(before)
+    return mock.patch.multiple(settings, **values)
 
 
-def config_of(data_set, **changes):
+def config_of(data_set):
     """Return what counts for a data set, a row of DATA_SETS."""
     (id_,) = [id_ for id_, row in settings.DATA_SETS.items() if row == data_set]
-    return read(dataset=id_, **changes)
+    return read(dataset=id_)
 
 
 def patches_of(path, parameters: FeatureParameters, step):

@@ -12,13 +12,13 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import soundfile
 from conftest import (
     RATE,
-    ROOT,
     contents,
     extract,
     extract_or_die,
@@ -48,7 +48,13 @@ def without_tensorflow(monkeypatch):
 
 
 @pytest.fixture
-def jazz(made, paths):
+def whole(made):
+    """The arrays of tensors that were extracted in one go."""
+    return arrays(made)
+
+
+@pytest.fixture
+def jazz(whole, paths):
     """A small audio tree of one folder a label."""
     shutil.rmtree(paths / "features")
     return paths / "data" / "jazz_db"
@@ -242,37 +248,33 @@ def refusal_of_tensors():
     return str(error.value)
 
 
-ARRAYS = ("file_id", "files", "labels", "split_0.85_patch_0")
+def holding(change):
+    """Return what lets a file hold a changed array."""
+    return lambda path: np.save(path, change(np.load(path)))
 
 
-@pytest.mark.parametrize("name", ["X_jazz_db.npy", "record.json", *(f"{n}.npy" for n in ARRAYS)])
-def test_damaged_tensors(call, made, name):
-    before, path = arrays(made), made / "train" / name
-    whole = path.read_bytes()
-    for damage in (scramble, empty, cut):
-        path.write_bytes(whole)
-        damage(path)
-        damaged = contents(made)
-        assert f"{path} is damaged" in refusal_of_tensors()
-        assert contents(made) == damaged
-    call("generate_dataset.py", "-d", JAZZ, "--force")  # what the message says
-    assert arrays(made) == before
+ARRAYS = ("file_id.npy", "files.npy", "labels.npy", "split_0.85_patch_0.npy")
 
 
 @pytest.mark.parametrize(
-    ("name", "change"),
-    [  # batches are read by their place in the file
-        ("X_jazz_db", np.asfortranarray),
-        ("X_jazz_db", lambda x: x.astype(np.float64)),
-        ("X_jazz_db", lambda x: x.astype(">f4")),
-        *((name, lambda x: x[:-1]) for name in ARRAYS),
-        ("file_id", lambda x: x + 1),
+    ("name", "damage"),
+    [
+        *itertools.product(("X_jazz_db.npy", tensors.RECORD, *ARRAYS), (scramble, empty, cut)),
+        *((name, holding(lambda x: x[:-1])) for name in ARRAYS),  # it fits not the others
+        ("file_id.npy", holding(lambda x: x + 1)),
+        # Batches are read by their place in the file.
+        *(("X_jazz_db.npy", holding(change)) for change in (np.asfortranarray, np.float64)),
+        ("X_jazz_db.npy", holding(lambda x: x.astype(">f4"))),
     ],
 )
-def test_arrays_that_do_not_fit_the_others(made, name, change):
-    path = made / "train" / f"{name}.npy"
-    np.save(path, change(np.load(path)))
+def test_damaged_tensors(call, made, whole, name, damage):
+    path = made / "train" / name
+    damage(path)
+    damaged = contents(made)
     assert f"{path} is damaged" in refusal_of_tensors()
+    assert contents(made) == damaged
+    call("generate_dataset.py", "-d", JAZZ, "--force")  # what the message says
+    assert arrays(made) == whole
 
 
 def test_a_record_without_what_it_must_hold(made):
@@ -284,8 +286,8 @@ def test_a_record_without_what_it_must_hold(made):
         assert f"{path} is damaged" in message and repr(name) in message
 
 
-def test_damaged_metadata(refused, made):
-    before, path = arrays(made), made / "train.csv"
+def test_damaged_metadata(refused, made, whole):
+    path = made / "train.csv"
     for rows, problem in (
         (b"", "does not start with"),
         (b"\xff\xfe\x00garbage\x00", ""),
@@ -297,76 +299,58 @@ def test_damaged_metadata(refused, made):
         path.write_bytes(rows)
         message = refused("generate_dataset.py", "-d", JAZZ)
         assert problem in message and str(path) in message and "create_encoding.py" in message
-    assert arrays(made) == before
+    assert arrays(made) == whole
 
 
 # --- interrupted runs ----------------------------------------------------------------------------
 @pytest.fixture
-def interrupted(jazz, call, capsys, monkeypatch):
+def interrupted(jazz, call, capsys):
     """An extraction that Ctrl-C stopped at the fifth file; returns the folder it left."""
     call("create_encoding.py", "-d", JAZZ)
-    original, count = features.cut_patches, itertools.count()
-
-    def interrupt(*arguments):
-        if next(count) == 4:
-            raise KeyboardInterrupt
-        return original(*arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(SystemExit) as error:
-        patch.setattr(features, "cut_patches", interrupt)
+    course = [*[mock.DEFAULT] * 4, KeyboardInterrupt]
+    cut_patches = mock.Mock(wraps=features.cut_patches, side_effect=course)
+    with (
+        mock.patch.object(features, "cut_patches", cut_patches),
+        pytest.raises(SystemExit) as error,
+    ):
         call("generate_dataset.py", "-d", JAZZ)
     assert error.value.code == 130 and "stopped" in capsys.readouterr().err
     return read().feature_folder / f"train{storage.PARTIAL}"
 
 
-def uninterrupted(paths):
-    """The arrays of an extraction in one go."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "FEATURE_PATH", paths / "reference")
-        extract(JAZZ)
-        return arrays(read().feature_folder)
-
-
-def test_interrupt_and_resume(interrupted, call, capsys, paths):
-    call("generate_dataset.py", "-d", JAZZ)
-    assert "going on after 4 of 6 files" in capsys.readouterr().out
-    assert arrays(interrupted.parent) == uninterrupted(paths)
-    assert not interrupted.exists()
-
-
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
+        ("", None),
         *((PatchWriter.JOURNAL, damage) for damage in (cut, scramble, Path.unlink)),
         *(("X_jazz_db.npy", damage) for damage in (cut, Path.unlink)),
         (tensors.RECORD, cut),
     ],
 )
-def test_damage_to_what_an_interrupted_run_left(interrupted, call, capsys, paths, name, damage):
-    damage(interrupted / name)
+def test_an_interrupted_run_goes_on_with_what_is_whole(
+    interrupted, call, capsys, whole, name, damage
+):
+    if damage:  # what it did to several files is done anew
+        damage(interrupted / name)
     call("generate_dataset.py", "-d", JAZZ)
-    assert "going on after 4" not in capsys.readouterr().out  # the damaged files are read anew
-    assert arrays(interrupted.parent) == uninterrupted(paths)
+    assert ("going on after 4 of 6 files" in capsys.readouterr().out) == (damage is None)
+    assert arrays(interrupted.parent) == whole
+    assert not interrupted.exists()
 
 
 # Sends itself, or itself and its workers, a signal, while these are only just starting.
 STOPPED = """
-import os, signal, sys, threading, time
-sys.path.insert(0, {root!r})
+import os, signal, threading, time
 from instrec.common import command, parallel
-
-def work(seconds):
-    time.sleep(seconds)
 
 def main():
     os.setsid()  # not those that started it
     # A test run in the background of a shell is started deaf to it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.3, {stop}).start()
-    list(parallel.ordered_map(work, [(0.1,)] * 100, workers=2))
+    list(parallel.ordered_map(time.sleep, [(0.1,)] * 100, workers=2))
 
-if __name__ == "__main__":
-    command.run(main)
+command.run(main)
 """
 
 
@@ -379,18 +363,16 @@ if __name__ == "__main__":
     ],
     ids=["interrupted", "killed"],
 )
-def test_workers_end_with_a_run_and_add_nothing_to_its_line(tmp_path, run_script, stop, code):
+def test_workers_end_with_a_run_and_add_nothing_to_its_line(run_script, stop, code):
     """Ctrl-C in a terminal reaches the workers too."""
-    script = tmp_path / "script.py"
-    script.write_text(STOPPED.format(root=str(ROOT), stop=stop))
     # The workers hold the pipes as well: this waits until every one of them has ended.
-    ended = run_script(script, check=False)
+    ended = run_script("-c", STOPPED.format(stop=stop), check=False)
     assert ended.returncode == code and "Traceback" not in ended.stderr
     assert ended.stderr.strip() == "stopped" or code < 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_a_worker_is_killed(refused, call, jazz, paths, monkeypatch):
+def test_a_worker_is_killed(refused, call, jazz, whole, monkeypatch):
     call("create_encoding.py", "-d", JAZZ)
     with monkeypatch.context() as patch:
         patch.setattr(multiprocessing, "cpu_count", lambda: 2)
@@ -399,24 +381,20 @@ def test_a_worker_is_killed(refused, call, jazz, paths, monkeypatch):
     assert "a worker process was killed at " in message
     assert "the same command goes on" in message
     call("generate_dataset.py", "-d", JAZZ)
-    assert arrays(read().feature_folder) == uninterrupted(paths)
+    assert arrays(read().feature_folder) == whole
 
 
 # --- a full disk ---------------------------------------------------------------------------------
-def test_full_disk_while_generating(call, made, paths, monkeypatch):
+def test_full_disk_while_generating(call, made, whole, paths, monkeypatch):
     """The disk is full once so many files are on it; at every write, in tests/faults."""
-    before, left = arrays(made), iter(())
-
-    def fsync(_):
-        if next(left, None) is None:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", fsync)
     # The same audio, to be read anew: whatever a full disk leaves must hold the same arrays.
     for path in paths.rglob("*.wav"):
         os.utime(path, ns=(0, 0))
     for room in itertools.count():
-        left = iter(range(room))
+        full = itertools.repeat(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        monkeypatch.setattr(
+            os, "fsync", mock.Mock(side_effect=itertools.chain([None] * room, full))
+        )
         try:
             call("generate_dataset.py", "-d", JAZZ)
             break
@@ -424,11 +402,11 @@ def test_full_disk_while_generating(call, made, paths, monkeypatch):
             assert "the disk is full while writing" in error.code
             assert str(made) in error.code
         found = {name: data for name, data in arrays(made).items() if storage.PARTIAL not in name}
-        lost = before.keys() - found.keys()
+        lost = whole.keys() - found.keys()
         assert all(Path(name).name.startswith("split_") for name in lost)  # made again when read
-        assert all(before[name] == data for name, data in found.items())
+        assert all(whole[name] == data for name, data in found.items())
     assert room > 5  # it was full in as many places
-    assert arrays(made) == before
+    assert arrays(made) == whole
 
 
 # --- two runs at once ----------------------------------------------------------------------------
@@ -443,18 +421,16 @@ def test_two_runs_of_one_step(refused, made, script):
 
 
 def test_two_trainings_that_need_the_same_new_split(made, monkeypatch):
-    calls, original = [], splits.validation_mask
-
-    def slow(*arguments, **options):
-        calls.append(arguments)
+    def wait(*_, **__):
         time.sleep(0.3)
-        return original(*arguments, **options)
+        return mock.DEFAULT
 
+    slow = mock.Mock(wraps=splits.validation_mask, side_effect=wait)
     monkeypatch.setattr(splits, "validation_mask", slow)
     part = tensors.load(read(), "train")
     with ThreadPoolExecutor(2) as pool:
         found = pool.map(lambda _: part.validation_mask(read(), 0.5), range(2))
-    assert len(calls) == 1
+    slow.assert_called_once()
     np.testing.assert_array_equal(*found)
 
 
@@ -478,10 +454,7 @@ def test_unreadable_folder(refused, wind, monkeypatch):
 
 
 def test_unreadable_tensors_are_not_called_damaged(refused, made, monkeypatch, without_tensorflow):
-    def load(path, **_):
-        raise denied(path)
-
-    monkeypatch.setattr(np, "load", load)
+    monkeypatch.setattr(np, "load", mock.Mock(side_effect=denied("X.npy")))
     message = refused("train.py", *MODEL, "-d", JAZZ)
     assert "no permission for" in message
     assert "damaged" not in message

@@ -1,33 +1,27 @@
-import json
-import sys
+from unittest import mock
 
 import numpy as np
 import pytest
-from conftest import ROOT, config_of, save_scores, script_environment
+from conftest import ROOT, final_scores, recipe_of_scores, save_scores
 
 import compare_models
 import settings
+from instrec.config import read
 from instrec.errors import InputError
+from instrec.figures import scores as figures
 from instrec.learning import model_files
 from instrec.reporting import comparison
 
 
 def write_scores(
-    id_, model, optimizer="adam", micro=((0.5, 0.6, 0.4),), gain=0.0, half="pure half"
+    id_, model, optimizer="adam", micro=((0.5, 0.6, 0.4),), gain=0.0, half="pure half", **recipe
 ):
     """Write scores whose micro row is given a training; class-wise thresholds add `gain`."""
-    data_set = settings.DATA_SETS[id_]
-    files = model_files.model_files(config_of(data_set), model, optimizer)
-    given = np.array(micro)
-    averages = {"micro": given, "macro": given / 2, "macro_sklearn": given}
-    results = {
-        "global": averages,
-        "global_classwise": {name: values + gain for name, values in averages.items()},
-        "classwise": dict.fromkeys(data_set.labels, given),
-        "ranking": {"": given[:, :2]},
-    }
-    recipe = {"data_set": data_set.key(1024), "model": model, "optimizer": optimizer}
-    save_scores(files.scores, recipe | {"labels": list(data_set.labels)}, results, half=half)
+    config = read(dataset=id_)
+    files = model_files.model_files(config, model, optimizer)
+    results, ranking = final_scores(config.labels, micro, gain), np.array(micro)[:, :2]
+    recipe = recipe_of_scores(config, files, **recipe)
+    save_scores(files.scores, recipe, results, ranking=ranking, half=half)
     return files.scores
 
 
@@ -43,22 +37,20 @@ def three_models():
 def test_means_and_deviations(three_models, tmp_path):
     settings.MODELS_ROOT.rename(tmp_path / "elsewhere")
     found = compare_models.load_results(tmp_path / "elsewhere")
-    row = found.global_res.loc["irmas_1024"].loc["model_baseline"].loc["s2"].loc["micro"]
-    assert list(row.index) == ["precision", "recall", "f-score"]
-    np.testing.assert_allclose(row, [0.6, 0.7, 0.5])
+    assert list(found.global_res.columns) == ["precision", "recall", "f-score"]
+    assert list(found.ranking_res.columns) == ["lrap", "map"]
     deviation = 0.1 * 2**0.5
-    of_baseline = ("irmas_1024", "model_baseline", "s2")
-    np.testing.assert_allclose(found.global_dev.loc[*of_baseline, "micro"], deviation)
-    np.testing.assert_allclose(found.class_dev.loc[*of_baseline, "voi"], deviation)
-    np.testing.assert_allclose(found.ranking_dev.loc[of_baseline], deviation)
-    ranking = found.ranking_res.loc["irmas_1024"].loc["model_baseline"].loc["s1"]
-    assert dict(ranking) == pytest.approx({"lrap": 0.6, "map": 0.7})
-    sgd = found.global_res.loc["irmas_1024"].loc["model_baseline.sgd"].loc["s1"].loc["macro"]
-    np.testing.assert_allclose(sgd, [0.05, 0.1, 0.15])
-    missing = found.class_res.loc["jazz_db_1024"].loc["model_baseline"].loc["s1"].loc["voi"]
-    assert missing.isna().all()
-    row = found.global_class_res.loc["youtube_1024"].loc["model_leaky"].loc["s1"].loc["macro"]
-    np.testing.assert_allclose(row, [0.4, 0.5, 0.35])
+    for frame, row, expected in (
+        (found.global_res, ("irmas_1024", "model_baseline", "s2", "micro"), [0.6, 0.7, 0.5]),
+        (found.global_dev, ("irmas_1024", "model_baseline", "s2", "micro"), deviation),
+        (found.class_dev, ("irmas_1024", "model_baseline", "s2", "voi"), deviation),
+        (found.ranking_dev, ("irmas_1024", "model_baseline", "s2"), deviation),
+        (found.ranking_res, ("irmas_1024", "model_baseline", "s1"), [0.6, 0.7]),
+        (found.global_res, ("irmas_1024", "model_baseline.sgd", "s1", "macro"), [0.05, 0.1, 0.15]),
+        (found.class_res, ("jazz_db_1024", "model_baseline", "s1", "voi"), np.nan),
+        (found.global_class_res, ("youtube_1024", "model_leaky", "s1", "macro"), [0.4, 0.5, 0.35]),
+    ):
+        np.testing.assert_allclose(frame.loc[row], expected)
 
 
 @pytest.mark.parametrize("content", [b"", b"[1, 2]", b'{"recipe": {}}', b"\xff\xfe", None])
@@ -89,23 +81,17 @@ def test_script_prints_the_frames(three_models, run_script, folder):
     assert "NaN" not in run.stdout
 
 
-def bars(monkeypatch, *arguments, **options):
+def bars(*arguments, **options):
     """Call plot_improvement; return what was drawn: panels by title."""
-    from instrec.figures import scores as figures
-
-    drawn = []
-    draw = figures.improvement_bars
-    monkeypatch.setattr(
-        figures, "improvement_bars", lambda *args: drawn.append(args) or draw(*args)
-    )
-    paths = compare_models.plot_improvement(*arguments, **options)
+    with mock.patch.object(figures, "improvement_bars", wraps=figures.improvement_bars) as draw:
+        paths = compare_models.plot_improvement(*arguments, **options)
     assert [path.suffix for path in paths] == [".png", ".pdf"]
     assert all(path.parent.name == "figures" and path.stat().st_size > 5000 for path in paths)
-    return drawn[0][0]
+    return draw.call_args.args[0]
 
 
-def test_improvement_in_points(three_models, monkeypatch):
-    panels = bars(monkeypatch, "model_baseline", "model_baseline.sgd", data_set="irmas_1024")
+def test_improvement_in_points(three_models):
+    panels = bars("model_baseline", "model_baseline.sgd", data_set="irmas_1024")
     points, deviations, names = panels.pop("all labels")
     assert names == ["micro", "macro"]
     f_scores = (frame.loc["s1"].loc[names, "f-score"] for frame in (points, deviations))
@@ -116,42 +102,35 @@ def test_improvement_in_points(three_models, monkeypatch):
     np.testing.assert_allclose(points.loc["s2"].loc[names, "f-score"], 20)
 
 
-def test_rendered_audio_is_named_wherever_scores_are(three_models, call, capsys):
+def test_rendered_parts_replaced_networks_and_other_splits_are_named(three_models, capsys, call):
     write_scores(1, "model_leaky", "sgd", half="pure half of the rendered test data")
-    _, _, notes = comparison.load_tables(settings.MODELS_ROOT)
-    assert notes == {("irmas_1024", "model_leaky.sgd"): "rendered"}
-    sides = [comparison.Side("irmas_1024", f"model_leaky{end}", "one") for end in ("", ".sgd")]
-    assert ["rendered" in side.title(notes) for side in sides] == [False, True]
-    call("compare_models.py")
-    assert "note: rendered audio" in capsys.readouterr().out
-
-
-def test_parts_replaced_networks_and_other_splits_are_named(three_models, capsys, call):
-    path = write_scores(1, "model_leaky", half="pure half of the incomplete test data")
-    record = json.loads(path.read_text())
-    record["recipe"]["weights"] = ["of a network that was trained anew since"]
-    path.write_text(json.dumps(record))
+    incomplete = "pure half of the incomplete test data"
+    path = write_scores(1, "model_leaky", half=incomplete, weights=["trained anew since"])
     apart = path.parent / "split_0.7" / path.name
     apart.parent.mkdir()
     apart.write_text(path.read_text())
     _, _, notes = comparison.load_tables(settings.MODELS_ROOT)
-    names = [("irmas_1024", name) for name in ("model_leaky", "model_leaky.split_0.7")]
-    assert notes == dict.fromkeys(names, "incomplete, replaced")
+    names = [f"model_leaky{ending}" for ending in ("", ".split_0.7", ".sgd")]
+    expected = ("incomplete, replaced", "incomplete, replaced", "rendered")
+    assert notes == {("irmas_1024", n): e for n, e in zip(names, expected, strict=True)}
+    titles = [comparison.Side("irmas_1024", name, "one").title(notes) for name in names]
+    assert ["rendered" in title for title in titles] == [False, False, True]
     call("compare_models.py")
     shown = capsys.readouterr().out
+    assert "note: rendered audio" in shown and "irmas_1024/model_leaky.sgd" in shown
     assert "note: a part of the test data: irmas_1024/model_leaky" in shown
     assert "trained anew since" in shown
 
 
-def test_improvement_by_classwise_thresholds_or_over_another_data_set(three_models, monkeypatch):
+def test_improvement_by_classwise_thresholds_or_over_another_data_set(three_models):
     names = ("model_leaky", "model_leaky")
     options = {"data_set": "youtube_1024"}
-    panels = bars(monkeypatch, *names, **options, thresholds="classwise")
+    panels = bars(*names, **options, thresholds="classwise")
     assert list(panels) == ["all labels"]  # single labels have the same scores on both sides
     points, _, averages = panels["all labels"]
     np.testing.assert_allclose(points.loc["s2"].loc[averages, "f-score"], [10, 10])
     names = ("model_leaky", "model_baseline")
-    panels = bars(monkeypatch, *names, **options, baseline_data_set="irmas_1024")
+    panels = bars(*names, **options, baseline_data_set="irmas_1024")
     (single,) = (panel for panel in panels if panel != "all labels")
     assert panels[single][2] == ["cla", "flu", "pia", "sax", "tru", "vio"]  # of both
 
@@ -178,19 +157,11 @@ def test_improvement_from_the_command_line(three_models, call, capsys):
 
 
 @pytest.mark.parametrize("folder", [ROOT / "models", ROOT])
-def test_ipython_ends_in_a_prompt(three_models, tmp_path, folder):
+def test_ipython_ends_in_a_prompt(three_models, terminal, tmp_path, folder):
     pytest.importorskip("IPython")
-    pexpect = pytest.importorskip("pexpect")
     options = ("-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor")
-    environment = script_environment(tmp_path, IPYTHONDIR=str(tmp_path / "ipython"))
-    shell = pexpect.spawn(
-        *(sys.executable, [*options, "compare_models.py"]),
-        cwd=folder,
-        env=environment,
-        encoding="utf-8",
-        timeout=30,
-        dimensions=(50, 200),
-    )
+    environment = {"IPYTHONDIR": str(tmp_path / "ipython")}
+    shell = terminal(*options, "compare_models.py", cwd=folder, **environment)
     shell.expect(r"In \[1\]:")
     shell.sendline("global_res.loc['irmas_1024'].loc['model_baseline'].loc['s2'].loc['micro']")
     shell.expect(r"precision\s+0\.6\s+recall\s+0\.7\s+f-score\s+0\.5\s.*In \[2\]:")
@@ -200,4 +171,4 @@ def test_ipython_ends_in_a_prompt(three_models, tmp_path, folder):
     shell.expect("error: expected a model among .*In ")
     assert "Traceback" not in shell.before
     shell.sendline("exit()")
-    shell.expect(pexpect.EOF)
+    shell.read()

@@ -122,13 +122,12 @@ def test_a_held_out_half_of_another_seed_is_refused(tiny_model):
         evaluator(1).run()
 
 
-def test_results_of_another_split_lie_apart(tiny_model):
-    evaluator(2).run()
-    before = tiny_model.sweep.read_bytes()
-    train_twice(20, split=0.7)
-    evaluator(2, split=0.7).run()
-    assert tiny_model.sweep.read_bytes() == before
-    assert (tiny_model.folder / "split_0.7" / tiny_model.sweep.name).exists()
+@pytest.mark.parametrize(("op_mode", "name"), [(1, "confusion"), (2, "sweep")])
+def test_results_of_another_split_lie_apart(tiny_model, op_mode, name):
+    train_twice(20, split=0.7, held_out=op_mode == 1)
+    evaluator(op_mode, split=0.7).run()
+    path = getattr(tiny_model, name)
+    assert not path.exists() and (path.parent / "split_0.7" / path.name).exists()
 
 
 def test_missing_iterations_are_counted_and_how_to_train_them_is_said(tiny_model):
@@ -143,13 +142,6 @@ def test_missing_iterations_are_counted_and_how_to_train_them_is_said(tiny_model
 def test_options_of_training_are_for_mode_1(call, option):
     with pytest.raises(SystemExit, match="for mode 1"):
         call("evaluate.py", "-m", "model_leaky", "-o", "adam", "-d", 1, "-O", 2, *option)
-
-
-def test_confusion_matrices_of_another_share_lie_apart(tiny_model):
-    train_twice(20, split=0.7, held_out=True)
-    evaluator(1, split=0.7).run()
-    assert not tiny_model.confusion.exists()
-    assert (tiny_model.folder / "split_0.7" / tiny_model.confusion.name).exists()
 
 
 def test_an_empty_half_is_refused(tiny_model, monkeypatch):

@@ -55,8 +55,7 @@ def test_the_published_numbers_of_the_thesis(catalogue):
 
 
 def test_what_is_chosen_brings_what_it_starts_from(catalogue):
-    configs = configs_of(catalogue)
-    (chosen,) = [id_ for id_ in catalogue if id_ == "jazz_from_wind_adam_two_passes"]
+    configs, chosen = configs_of(catalogue), "jazz_from_wind_adam_two_passes"
     order = [e.id for e in experiments.in_order([chosen], catalogue, configs)]
     assert order[-1] == chosen and set(order) == {chosen, "irmas_wind", "jazz"}
     ensemble = [e.id for e in experiments.in_order(["irmas_ensemble"], catalogue, configs)]

@@ -68,9 +68,8 @@ def test_two_parts_may_hold_a_clip_of_one_name(irmas):
         write_tone(irmas / f"IRMAS-TestingData-Part{part}" / inner / "same-1.wav", 0, seconds=0.1)
         (irmas / f"IRMAS-TestingData-Part{part}" / inner / "same-1.txt").write_text("flu")
     _, test, _ = read_tree(irmas)
-    assert [clip.filename.split("/")[0][-1] for clip in test if clip.labels == ("flu",)] == [
-        *("1", "3")
-    ]
+    parts = [clip.filename.split("/")[0] for clip in test if clip.labels == ("flu",)]
+    assert parts == ["IRMAS-TestingData-Part1", "IRMAS-TestingData-Part3"]
 
 
 @pytest.mark.parametrize(
@@ -117,11 +116,6 @@ def test_jazz_has_a_test_set_of_its_own_making(paths, call, capsys):
     call("generate_dataset.py", "-d", -1)
     part = tensors.load(read(dataset=-1), "test")
     assert np.bincount(part.file_id).tolist() == [3] * 14  # and not 5, as with half overlap
-
-
-def test_the_counts_of_irmas_are_those_of_the_thesis():
-    train, *test = metadata.IRMAS_CLIPS.values()
-    assert (train, test, sum(test)) == (6705, [807, 1301, 766], 2874)
 
 
 def test_what_is_missing_of_irmas_is_counted(irmas, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,22 +15,15 @@ from instrec.scoring.recognition import Recognition
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 NAME = "<img src=x onerror=document.title='ran'> </script>&.wav"
-LABELS = ("cel", "none", "sax")
 
 
-class Heard:
-    """What a page asks of a recogniser."""
-
-    labels = LABELS
-    strategy = "s1"
-
-    class files:
-        model, optimizer = "model_tiny", "adam"
-
-    records = ({"trained_on": "training data", "recipe": {"data_set": "tiny_1024"}},)
-
-    def share_right(self):
-        return 0.75
+HEARD = SimpleNamespace(  # what a page asks of a recogniser
+    labels=("cel", "none", "sax"),
+    strategy="s1",
+    files=SimpleNamespace(model="model_tiny", optimizer="adam"),
+    records=({"trained_on": "training data", "recipe": {"data_set": "tiny_1024"}},),
+    share_right=lambda: 0.75,
+)
 
 
 def found_in(seconds, patches):
@@ -37,16 +31,11 @@ def found_in(seconds, patches):
     outputs = np.tile([0.9, 0.05, 0.05], (patches, 1))
     outputs[patches // 2 :] = [0.1, 0.1, 0.8]
     half = seconds / 2
-    table = pd.DataFrame(
-        {
-            "strength": [1.0, 0.8],
-            "probability": [0.7, 0.6],
-            "threshold": [0.5, 0.4],
-            "present": [True, True],
-            "segments": [((0.0, half),), ((half, seconds),)],
-        },
-        index=pd.Index(["cel", "sax"], name="instrument"),
-    )
+    columns = ["strength", "probability", "threshold", "present", "segments"]
+    cello = (1.0, 0.7, 0.5, True, ((0.0, half),))
+    saxophone = (0.8, 0.6, 0.4, True, ((half, seconds),))
+    names = pd.Index(["cel", "sax"], name="instrument")
+    table = pd.DataFrame([cello, saxophone], index=names, columns=columns)
     edges = np.linspace(0, seconds, patches + 1)
     return Recognition(table, outputs, np.zeros((128, 40)), edges, seconds, 22050)
 
@@ -68,8 +57,8 @@ def write(folder, seconds=8.0, patches=16, name=NAME, rate=22050):
     path = folder / "audio.wav"
     soundfile.write(path, y, rate)
     shown = found_in(seconds, patches)
-    made = page.write(folder, "the page", path, Heard(), shown)
-    made.write_text(page.render(folder / name.replace("/", "∕"), Heard(), shown, source_of(made)))
+    made = page.write(folder, "the page", path, HEARD, shown)
+    made.write_text(page.render(folder / name.replace("/", "∕"), HEARD, shown, source_of(made)))
     return made
 
 

@@ -1,19 +1,20 @@
 import errno
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import config_of, save_scores, write_tone
+from conftest import final_scores, recipe_of_scores, save_scores, write_tone
 
 import plot_conf_mat
 import plot_history
 import plot_perf_metrics
 import settings
 from instrec.common import storage
+from instrec.config import read
 from instrec.errors import InputError
 from instrec.figures import launchers, plotting, style
 from instrec.figures import scores as figures
@@ -31,44 +32,25 @@ def peak(threshold, height=0.8):
     return np.stack([f_score, f_score, f_score], axis=-1).tolist()
 
 
-def recipe(data_set, optimizer="adam"):
-    return {
-        "data_set": data_set.key(1024),
-        "model": "model_leaky",
-        "optimizer": optimizer,
-        "labels": list(data_set.labels),
-        "tensors": "t",
-        "weights": ["a", "b"],
-    }
+def recipe_of(files):
+    return recipe_of_scores(read(), files, tensors="t", weights=["a", "b"])
 
 
-def write_sweep(files, data_set, absent=(), micro_of_s2=None):
-    """Two trainings whose means are best at 0.4 (micro), 0.6 (macro), and 0.1, 0.2 ... a label."""
-    at = {"micro": 0.4, "macro": 0.6, "macro_sklearn": 0.5}
-    of_labels = {label: 0.1 + 0.05 * i for i, label in enumerate(data_set.labels)}
-    sweep = {
-        kind: {name: [peak(t, h) for h in (0.8, 0.6)] for name, t in optima.items()}
-        for kind, optima in (("global", at), ("classwise", of_labels))
-    }
-    results = {"s1": sweep, "s2": sweep}
-    if micro_of_s2 is not None:
-        results["s2"] = sweep | {"global": sweep["global"] | {"micro": micro_of_s2}}
-    options = {"thresholds": THRESHOLDS, "absent": list(absent)}
-    save_scores(files.sweep, recipe(data_set, files.optimizer), results, **options)
+def write_sweep(files, **options):
+    """Two trainings whose means are best at 0.4 (micro), 0.6 (macro), and 0.1, 0.15 ... a label."""
+    at = {("classwise", label): 0.1 + 0.05 * i for i, label in enumerate(read().labels)}
+    for name, threshold in (("micro", 0.4), ("macro", 0.6), ("macro_sklearn", 0.5)):
+        at["global", name] = threshold
+    results = {scored: [peak(t, height) for height in (0.8, 0.6)] for scored, t in at.items()}
+    save_scores(files.sweep, recipe_of(files), results, thresholds=THRESHOLDS, **options)
 
 
-def write_confusion(files, data_set):
-    n = len(data_set.labels)
+def write_confusion(files):
+    n = len(read().labels)
     matrices = [((0.9 - 0.2 * i) * np.eye(n) + 0.1 / n).tolist() for i in range(2)]
-    record = {
-        "recipe": recipe(data_set, files.optimizer),
-        "half": "pure half of the test data",
-        "clips": 9,
-        "patches": 99,
-        "iterations": 2,
-        "matrices": {"patch": matrices, "s1": matrices, "s2": matrices},
-    }
-    storage.save_json(files.confusion, record)
+    about = {"half": "pure half of the test data", "clips": 9, "patches": 99, "iterations": 2}
+    found = dict.fromkeys(("patch", "s1", "s2"), matrices)
+    storage.save_json(files.confusion, about | {"recipe": recipe_of(files), "matrices": found})
 
 
 def write_history(files):
@@ -83,8 +65,8 @@ def write_history(files):
 @pytest.fixture
 def files(monkeypatch):
     monkeypatch.setitem(settings.DATA_SETS, 20, THREE)
-    monkeypatch.setattr(settings, "dataset", 20)
-    return model_files.model_files(config_of(THREE), "model_leaky", "adam")
+    settings.dataset = 20
+    return model_files.model_files(read(), "model_leaky", "adam")
 
 
 def assert_figure(files, name):
@@ -101,10 +83,10 @@ def test_optima_are_those_of_the_mean_over_iterations(files, capsys):
     f_scores = np.zeros((2, 21))
     f_scores[0, [6, 9]] = 0.8, 0.7
     f_scores[1, [9, 10]] = 0.7, 0.8
-    write_sweep(files, THREE, micro_of_s2=np.stack([f_scores] * 3, axis=-1))
+    write_sweep(files, s2={("global", "micro"): np.stack([f_scores] * 3, axis=-1)})
     plot_perf_metrics.plot(files, "evaluate.py")
     stored = storage.load_json(files.optima, "")
-    assert stored["recipe"] == recipe(THREE)
+    assert stored["recipe"] == recipe_of(files)
     assert stored["optima"]["s1"] == {
         "global": {"micro": 0.4, "macro": 0.6, "macro_sklearn": 0.5},
         "classwise": {"cla": 0.1, "sax": 0.15, "tru": 0.2},
@@ -118,7 +100,7 @@ def test_optima_are_those_of_the_mean_over_iterations(files, capsys):
 
 
 def test_absent_labels_take_the_micro_optimum_of_the_strategy(files, capsys):
-    write_sweep(files, THREE, absent=["sax"])
+    write_sweep(files, absent=["sax"])
     plot_perf_metrics.plot(files, "evaluate.py")
     optima = storage.load_json(files.optima, "")["optima"]
     assert optima["s1"]["classwise"] == {"cla": 0.1, "sax": 0.4, "tru": 0.2}
@@ -182,7 +164,7 @@ def test_a_figure_is_whole_or_not_there_and_equal_if_it_shows_the_same(tmp_path,
 def test_scripts_from_the_root_plot_all_optimizers(files, call, capsys):
     both = [replace(files, optimizer=optimizer) for optimizer in ("adam", "sgd")]
     for each in both:
-        write_confusion(each, THREE)
+        write_confusion(each)
     call("plot_conf_mat.py", "-m", "model_leaky", "-d", 20)
     assert len(capsys.readouterr().out.splitlines()) == 6
     for each in both:
@@ -216,10 +198,9 @@ def test_results_of_another_split_are_told_apart(files, refused):
 
 
 def test_final_scores_of_other_networks_are_not_drawn(files, capsys):
-    write_sweep(files, THREE)
-    content = json.loads(files.sweep.read_text())
-    content["recipe"]["weights"] = ["another"]
-    files.scores.write_text(json.dumps(content))
+    write_sweep(files)
+    of_others = recipe_of(files) | {"weights": ["another"]}
+    save_scores(files.scores, of_others, final_scores(LABELS, [(0.5, 0.6, 0.4)]))
     plot_perf_metrics.plot(files, "REMEDY")
     assert "is of other networks" in capsys.readouterr().out
     assert not files.figure("labels.png").exists()
@@ -233,15 +214,12 @@ def test_an_ensemble_averages_outputs():
     )
 
 
-def test_only_finished_trainings_are_drawn(files, monkeypatch):
+def test_only_finished_trainings_are_drawn(files):
     write_history(files)
     files.run_record(1).unlink()
-    drawn, draw = [], figures.history
-    monkeypatch.setattr(
-        figures, "history", lambda runs, title: drawn.extend(runs) or draw(runs, title)
-    )
-    plot_history.plot(files, "REMEDY")
-    assert [len(history) for history in drawn] == [5]
+    with mock.patch.object(figures, "history", wraps=figures.history) as draw:
+        plot_history.plot(files, "REMEDY")
+    assert [len(history) for history in draw.call_args.args[0]] == [5]
     assert_figure(files, "history")
 
 
@@ -258,10 +236,10 @@ def test_launchers_run_as_printed(script, run_script, refused, files):
     assert f"{REMEDIES[script]} -m model_leaky -o adam -d 20" in refused(*named)
     assert REMEDIES[script] in refused(script, "--folder", files.folder)
     assert "give -m MODEL_NAME" in refused(script)
-    data_set = settings.DATA_SETS[7]
-    files = model_files.model_files(config_of(data_set), "model_leaky", "adam")
-    write_confusion(files, data_set)
-    write_sweep(files, data_set)
+    settings.dataset = 7
+    files = model_files.model_files(read(), "model_leaky", "adam")
+    write_confusion(files)
+    write_sweep(files)
     write_history(files)
     launchers.write(files.folder)
     run = run_script(script, cwd=files.folder)
@@ -280,12 +258,12 @@ def test_damaged_results_are_one_plain_error(files):
         {"iterations": 5},
         {"absent": [77]},
     ):
-        write_sweep(files, THREE)
+        write_sweep(files)
         storage.save_json(files.sweep, storage.load_json(files.sweep, "") | change)
         with pytest.raises(InputError, match="sweep.json is damaged .* run REMEDY"):
             plot_perf_metrics.plot(files, "REMEDY")
         assert not files.optima.exists()
-    write_confusion(files, THREE)
+    write_confusion(files)
     storage.save_json(files.confusion, storage.load_json(files.confusion, "") | {"iterations": 3})
     with pytest.raises(InputError, match="confusion.json is damaged"):
         plot_conf_mat.plot(files, "REMEDY")

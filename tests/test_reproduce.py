@@ -1,11 +1,11 @@
 """reproduce.py: which scripts it runs, and what becomes of failures. `make smoke` runs all."""
 
 import sys
-from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
-from conftest import ROOT, make_irmas, save_scores
+from conftest import ROOT, final_scores, make_irmas, recipe_of_scores, save_scores
 
 import reproduce
 import settings
@@ -90,9 +90,7 @@ def test_a_script_s_error_is_the_reason(paths, apart):
 
 
 def test_a_crash_is_told_with_its_log(paths, monkeypatch):
-    def crash(argv):
-        raise ZeroDivisionError("by zero")
-
+    crash = mock.Mock(side_effect=ZeroDivisionError("by zero"))
     monkeypatch.setattr("create_encoding.main", crash)
     runner, log = Recorder(paths / "logs"), paths / "logs" / "x.log"
     runner.apart = False
@@ -108,17 +106,13 @@ def test_the_list_names_every_experiment(capsys):
 
 
 def test_rendered_scales_have_paths_of_their_own(monkeypatch):
-    started = []
-
-    def run(command, env):
-        started.append((command, env["INSTREC_MODEL_PATH"]))
-        return SimpleNamespace(returncode=0)
-
+    run = mock.Mock(return_value=mock.Mock(returncode=0))
     monkeypatch.setattr(reproduce.subprocess, "run", run)
     with pytest.raises(SystemExit):
         reproduce.main(["--scale", "demo", "--list"])
-    ((command, models),) = started
-    assert command == [sys.executable, str(ROOT / "reproduce.py"), "--scale", "demo", "--list"]
+    command = [sys.executable, str(ROOT / "reproduce.py"), "--scale", "demo", "--list"]
+    run.assert_called_once_with(command, env=mock.ANY)
+    models = run.call_args.kwargs["env"]["INSTREC_MODEL_PATH"]
     assert models == str(ROOT / "demo" / "reproduce_demo" / "models")
 
 
@@ -148,16 +142,9 @@ def results(paths):
             }
             storage.save_json(trained.run_record(i), record)
         f_scores = [[0.5, 0.6, 0.40 + gain], [0.5, 0.6, 0.42 + gain]]
-        recipe = {"data_set": config.key, "model": files.model, "optimizer": "adam"}
-        recipe |= {"labels": list(config.labels), "weights": [f"{name}0", f"{name}1"]}
-        averages = dict.fromkeys(metrics.AVERAGES, f_scores)
-        scores = {
-            "global": averages,
-            "global_classwise": averages,
-            "classwise": dict.fromkeys(config.labels, f_scores),
-            "ranking": {"": [[0.8, 0.7]] * 2},
-        }
-        save_scores(files.scores, recipe, scores, half="pure half of the rendered test data")
+        recipe = recipe_of_scores(config, files, weights=[f"{name}0", f"{name}1"])
+        options = {"ranking": [[0.8, 0.7]] * 2, "half": "pure half of the rendered test data"}
+        save_scores(files.scores, recipe, final_scores(config.labels, f_scores), **options)
         y_true = np.eye(11, dtype=bool)[np.arange(22) % 11]
         outputs = {s: np.stack([y_true * 0.9] * 2) for s in metrics.STRATEGIES}
         clips = [f"{i}.wav" for i in range(22)]

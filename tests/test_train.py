@@ -1,7 +1,6 @@
 """Training, mostly of a tiny network, for the real ones take minutes."""
 
 import itertools
-import json
 import subprocess
 import sys
 
@@ -15,8 +14,11 @@ from conftest import (
     config_of,
     contents,
     interrupted,
+    new_trainer,
+    record_of,
     script_environment,
     tiny_network,
+    trained_on,
 )
 
 import settings
@@ -26,25 +28,12 @@ from instrec.errors import InputError
 from instrec.learning import balance, model_files, trained
 
 
-def new_trainer(network=None, optimizer="adam", data_dist=None, **options):
-    """A trainer that has its data."""
-    trainer = train.Trainer(network or tiny_network(), optimizer, data_dist, **options)
-    trainer.load_data()
-    return trainer
-
-
-def train_tiny(epochs=3, iter_num=1, batch=8, overwrite=False, **options):
-    trainer = new_trainer(**options)
-    trainer.train(epochs, batch, iter_num, overwrite=overwrite)
-    return trainer.files
+def train_tiny(**options):
+    return trained_on(20, **options).files
 
 
 def history_of(files, iteration=0):
     return np.load(files.history(iteration), allow_pickle=False)
-
-
-def record_of(files):
-    return json.loads(files.run_record(0).read_text())
 
 
 def test_what_a_training_leaves(tiny, capsys):
@@ -93,7 +82,7 @@ def test_the_best_weights_are_those_of_the_best_epoch(tiny):
     record, accuracies = record_of(files), history_of(files)["val_accuracy"]
     network = keras.models.model_from_json(files.structure(0).read_text())
     network.load_weights(files.best(0))
-    trainer = new_trainer(network)
+    trainer = new_trainer(20, network)
     rows = trainer.validation_rows
     predicted = network.predict(trainer.tensors.inputs[0][rows], verbose=0).argmax(axis=1)
     accuracy = np.mean(predicted == trainer.tensors.class_id[rows])
@@ -178,20 +167,14 @@ def test_the_cosine_schedule_rises_and_falls_over_all_steps():
     assert optimizers.course("constant", 0.01, 60) == 0.01
 
 
-def test_other_settings_are_refused_until_told_to_overwrite(tiny):
-    train_tiny(epochs=1)
-    with pytest.raises(InputError, match="batch_size: 8, not 4.*--overwrite"):
-        train_tiny(epochs=1, batch=4)
-    files = train_tiny(epochs=1, batch=4, overwrite=True)
-    assert record_of(files)["recipe"]["batch_size"] == 4
-
-
-def test_fewer_trainings_that_overwrite_leave_none_of_before_beside_them(tiny):
+def test_trainings_of_other_settings_overwrite_all_of_before_when_told_to(tiny):
     files = train_tiny(epochs=1, iter_num=3)
     train_tiny(epochs=1, iter_num=2)  # of the same settings: the third stays
+    with pytest.raises(InputError, match="batch_size: 8, not 4.*--overwrite"):
+        train_tiny(epochs=1, batch=4)
     assert files.finished() == [0, 1, 2]
-    train_tiny(epochs=2, iter_num=2, overwrite=True)
-    assert files.finished() == [0, 1]
+    train_tiny(epochs=1, batch=4, iter_num=2, overwrite=True)
+    assert files.finished() == [0, 1] and record_of(files)["recipe"]["batch_size"] == 4
 
 
 def test_lost_weights_are_noticed(tiny):
@@ -235,7 +218,7 @@ def test_clearly_above_chance(capsys):
 
 
 def test_class_weights_are_inverse_to_the_number_of_patches(tiny):
-    trainer = new_trainer()
+    trainer = new_trainer(20)
     class_id = trainer.tensors.class_id[trainer.train_rows]
     distribution = balance.distribution(class_id, TINY.labels)
     assert distribution["patches"].to_dict() == {"cel": 15, "cla": 15, "flu": 15}
@@ -250,13 +233,6 @@ def test_class_weights_are_inverse_to_the_number_of_patches(tiny):
         balance.class_weights(distribution.drop("cla"), TINY.labels)
 
 
-def test_the_half_split_lies_apart_and_holds_out_what_it_should(tiny):
-    files = train_tiny(epochs=1, split=0.5)
-    assert files.folder == settings.MODEL_PATH / "model_tiny" / "split_0.5"
-    record = record_of(files)
-    assert record["training_patches"] == record["validation_patches"] == 27
-
-
 def test_what_is_held_out_validates_nothing(tiny):
     files = train_tiny(epochs=1, split=0.5, held_out=True)
     assert files.folder == settings.MODEL_PATH / "model_tiny" / "confusion_0.5"
@@ -269,9 +245,11 @@ def test_what_is_held_out_validates_nothing(tiny):
     assert np.bincount(part.class_id[validates]).tolist() == [2, 2, 2]
     record = record_of(files)
     assert (record["training_patches"], record["validation_patches"]) == (21, 6)
+    record = record_of(train_tiny(epochs=1, split=0.5))  # the other half validates
+    assert (record["training_patches"], record["validation_patches"]) == (27, 27)
 
 
-def test_shuffling_takes_every_patch_once_and_differs_by_epoch(tiny):
+def test_shuffling_takes_every_patch_once_and_differs_by_epoch():
     from instrec.learning.patches import Patches
 
     x = np.arange(10.0)[:, None]
@@ -286,22 +264,17 @@ def test_shuffling_takes_every_patch_once_and_differs_by_epoch(tiny):
     assert epochs[0] != epochs[1]
     later = Patches([x], np.arange(3, 10), 7, targets=x, shuffle_seed=(0,), epoch=1)
     assert next(later.batches())[1][:, 0].tolist() == epochs[1]
+    with pytest.raises(InputError, match="expected at least a patch .* found 0"):
+        Patches([x], np.arange(0), 4)
 
 
 def test_what_ends_while_it_is_read_is_named(tiny):
-    trainer = new_trainer()
+    trainer = new_trainer(20)
     path = tensors.folder(config_of(TINY), "train") / "X_irmas.npy"
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size - 10)
     with pytest.raises(InputError, match="X_irmas.npy is damaged: it ends"):
         trainer.train(2, 8, 1)
-
-
-def test_no_patches_are_refused():
-    from instrec.learning.patches import Patches
-
-    with pytest.raises(InputError, match="expected at least a patch .* found 0"):
-        Patches([np.zeros((1, 1))], np.arange(0), 4)
 
 
 def test_documented_optimizers():
@@ -342,7 +315,7 @@ def test_counts_below_one_are_refused(tiny, call):
 
 def test_training_by_recording_leaks_nothing(tiny):
     settings.split_by = "recording"
-    trainer = new_trainer()
+    trainer = new_trainer(20)
     names = np.array(trainer.tensors.files)[trainer.tensors.file_id]
     sides = [
         {splits.recording_of(name) for name in names[rows]}

@@ -16,6 +16,7 @@ from conftest import (
     extract,
     interrupted,
     make_folders,
+    record_of,
     tiny_network,
     trained_on,
 )
@@ -35,25 +36,12 @@ SOURCE = "single_1024/model_tiny.adam"
 TARGET = settings.DataSet("target", "Target", ("as", "ts"), ("target",), "folders")
 
 
-def deep(name="model_tiny"):
-    """A tiny network with a hidden layer, which a transfer can freeze."""
-    from instrec.learning.backend import keras
-
-    x = inputs = keras.Input((128, 43, 1))
-    x = keras.layers.Flatten()(keras.layers.AveragePooling2D((4, 43))(x))
-    # Called as Keras calls the first layers of a process, which makes a transfer.
-    x = keras.layers.Dense(8, activation="relu", name="dense")(x)
-    x = keras.layers.Dropout(0.2)(x)
-    outputs = keras.layers.Dense(3, activation="sigmoid", name="dense_1")(x)
-    return keras.Model(inputs, outputs, name=name)
-
-
 def make_source(root):
     for id_, data_set in ((21, SINGLE), (22, TARGET)):
         make_folders(root, data_set.labels, files=6, folder=data_set.name)
         extract(id_)
     settings.learning_rate = 0.01
-    trained_on(21, deep(), iter_num=2)
+    trained_on(21, tiny_network(hidden=8), iter_num=2)
 
 
 @pytest.fixture
@@ -68,24 +56,16 @@ def source(paths, monkeypatch, made_once):
 
 def transferred(optimizer="adam", **overrides):
     """Train on `target` from the tiny network; return the files."""
-    values = {"transfer_from": SOURCE, "nb_epochs": 3, "batch_size": 8, "iter_num": 2}
-    with changed({**values, **overrides}):
+    with changed({"transfer_from": SOURCE, "iter_num": 2} | overrides):
         source = TransferSource(read())
         network = source.new_network(len(TARGET.labels))
-        trainer = train.Trainer(network, optimizer, None, source=source)
-        trainer.load_data()
-        trainer.train(settings.nb_epochs, settings.batch_size, settings.iter_num)
-        return trainer.files
+        return trained_on(22, network, optimizer, source=source, iter_num=settings.iter_num).files
 
 
 def weights(files, iteration):
     """Weights of each layer that has some, from the first to the last."""
     network = trained.load(files, iteration, "").network()
     return [layer.get_weights() for layer in network.layers if layer.get_weights()]
-
-
-def recipe_of(files, iteration=0):
-    return json.loads(files.run_record(iteration).read_text())["recipe"]
 
 
 @pytest.mark.parametrize("optimizer", ("adam", "sgd"))
@@ -102,7 +82,7 @@ def test_the_second_pass_moves_weights_of_the_body(source, monkeypatch):
     monkeypatch.setattr("instrec.learning.callbacks.StateSaver.is_best", lambda *_: True)
     files = transferred(transfer_passes=2, iter_num=1)
     assert set(np.load(files.history(0))["training_pass"]) == {1, 2}
-    assert recipe_of(files)["passes"] == [
+    assert record_of(files)["recipe"]["passes"] == [
         {"learning_rate": settings.transfer_learning_rate, "frozen": True},
         {"learning_rate": settings.learning_rate, "frozen": False},
     ]
@@ -117,8 +97,8 @@ def test_the_output_layer_is_new_and_the_source_is_not_touched(source):
     assert network.output_shape == (None, 2)
     assert files.model == "model_tiny_from_single_1024_one_pass_softmax"
     assert contents(source.folder) == before and files.folder != source.folder
-    weights_of_source = json.loads(source.run_record(1).read_text())["weights"]
-    assert recipe_of(files, 1)["transfer_from"] == [SOURCE, weights_of_source]
+    weights_of_source = record_of(source, 1)["weights"]
+    assert record_of(files, 1)["recipe"]["transfer_from"] == [SOURCE, weights_of_source]
 
 
 def test_a_transferred_model_is_evaluated_like_any(source, call):
@@ -172,9 +152,9 @@ def test_a_transfer_never_replaces_its_source(source):
 
 def test_iterations_trained_otherwise_are_not_mixed(source):
     settings.dataset = 21
-    second = model_files.source_files(SOURCE, settings.MODELS_ROOT).run_record(1)
-    record = json.loads(second.read_text())
-    second.write_text(json.dumps(record | {"recipe": record["recipe"] | {"patience": 9}}))
+    record = record_of(source, 1)
+    other = record | {"recipe": record["recipe"] | {"patience": 9}}
+    source.run_record(1).write_text(json.dumps(other))
     message = "iteration 1 was trained otherwise than iteration 0 .*patience"
     with pytest.raises(InputError, match=message):
         evaluate.Evaluator("model_tiny", "adam", 3, 2, 2).run()
@@ -319,30 +299,26 @@ def test_a_source_of_the_same_audio_is_known(source, expected):
     assert transfer.shares_audio(source, settings.DATA_SETS[7]) == expected
 
 
-def test_mode_1_takes_the_variant_of_the_split_it_is_asked_for(tiny, call, monkeypatch):
-    monkeypatch.setattr(models, "model_names", lambda: ["model_tiny"])
-    monkeypatch.setattr(models, "get_model", lambda *_: tiny_network())
-    common = ("-o", "adam", "-d", 20, "-e", 1, "-b", 8, "-i", 1, "-s", 0.6)
-    with changed({"standardise": True}):
-        call("train.py", "-m", "model_tiny", "--name", "only_split", *common)
-    call("evaluate.py", "-m", "only_split", "-O", 1, *common)
-    half = model_files.model_files(config_of(TINY), "only_split", "adam", 0.6, held_out=True)
-    assert recipe_of(half)["standardise"] is True
-
-
 @pytest.mark.parametrize(
-    "values", [{"standardise": True}, {"split_by": "recording", "balanced": False, "patience": 2}]
+    ("values", "split"),
+    [
+        ({"standardise": True}, 0.5),
+        ({"standardise": True}, 0.6),  # of which there is no other training
+        ({"split_by": "recording", "balanced": False, "patience": 2}, 0.5),
+    ],
 )
-def test_mode_1_trains_its_half_as_the_same_variant(tiny, call, refused, monkeypatch, values):
+def test_mode_1_trains_its_half_as_the_same_variant(
+    tiny, call, refused, monkeypatch, values, split
+):
     monkeypatch.setattr(models, "model_names", lambda: ["model_tiny"])
     monkeypatch.setattr(models, "get_model", lambda *_: tiny_network())
     variant = ("-o", "adam", "-d", 20, "-e", 1, "-b", 8, "-i", 1)
+    variant += ("-s", split) if split != 0.5 else ()
     with changed(values):
         call("train.py", "-m", "model_tiny", "--name", "variant", *variant)
     call("evaluate.py", "-m", "variant", "-O", 1, *variant)
-    half = model_files.model_files(config_of(TINY), "variant", "adam", 0.5, held_out=True)
-    recipe = recipe_of(half)
+    half = model_files.model_files(config_of(TINY), "variant", "adam", split, held_out=True)
+    recipe = record_of(half)["recipe"]
     assert {name: recipe[name] for name in values} == values
-    assert model_files.model_files(config_of(TINY), "variant", "adam").confusion.exists()
     message = refused("evaluate.py", "-m", "variant", "-O", 1, *variant, "-c", "y")
     assert "trained with -c n: so is its half" in message
