@@ -10,9 +10,6 @@ from separation import harmonic_percussive, in_blocks, melody, solo_accompanimen
 from separation.melody import STEP, num_values
 
 RATE = 44100
-# The package's attributes of these names are the functions.
-HARMONIC_PERCUSSIVE = sys.modules["separation.harmonic_percussive"]
-SOLO_ACCOMPANIMENT = sys.modules["separation.solo_accompaniment"]
 SEPARATIONS = {
     "phase": harmonic_percussive,
     "median": partial(harmonic_percussive, method="median"),
@@ -118,13 +115,10 @@ def test_audio_that_cannot_be_separated_is_refused(separate):
 
 
 @pytest.mark.parametrize(
-    ("function", "module", "lowest"),
-    [
-        (harmonic_percussive, HARMONIC_PERCUSSIVE, 80),
-        (solo_accompaniment, SOLO_ACCOMPANIMENT, 15),
-    ],
+    ("function", "lowest"), [(harmonic_percussive, 80), (solo_accompaniment, 15)]
 )
-def test_blocks_equal_the_whole(monkeypatch, function, module, lowest):
+def test_blocks_equal_the_whole(monkeypatch, function, lowest):
+    module = sys.modules[function.__module__]  # as an attribute, its name is the function
     y = mixture(22050, seconds=16, channels=1)[0]
     whole = function(y, 22050)
     monkeypatch.setattr(module, "BLOCK", 3 * module.OVERLAP)

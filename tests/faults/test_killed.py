@@ -5,7 +5,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from worlds import SCRIPTS, content, copy, files_of, kill, leftovers, says, shared
+from worlds import SCRIPTS, content, copy, end, files_of, kill, leftovers, says, shared, start
 
 from instrec.common import storage
 
@@ -29,9 +29,9 @@ def short_and_long():
         yield pytest.param(name, 30, id=f"{name}-30", marks=pytest.mark.slow)
 
 
-def is_killed(script, root, seconds):
+def is_killed(name, root, seconds):
     """Start a script and kill it at a moment; tell whether it had not ended by itself."""
-    process = script.start(root)
+    process = start(name, root)
     try:
         process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -53,19 +53,18 @@ def check_whole(root, before, after):
 
 @pytest.mark.parametrize(("name", "kills"), list(short_and_long()))
 def test_killed_at_random_moments(worlds, tmp_path, name, kills):
-    script, start = SCRIPTS[name], worlds.before(name)
-    before, after = content(start), content(worlds.after(name))
+    before, after = content(worlds.before(name)), content(worlds.after(name))
     rng = np.random.default_rng([30, list(SCRIPTS).index(name)])
     done = chains = 0
     while done < kills:
-        root = copy(start, tmp_path / "world")
+        root = copy(worlds.before(name), tmp_path / "world")
         # Alternately one kill, and kills in a row: what each run adds may be lost again.
         for _ in range(CHAIN if chains % 2 else 1):
-            if not is_killed(script, root, rng.uniform(0, worlds.seconds[name])):
+            if not is_killed(name, root, rng.uniform(0, worlds.seconds[name])):
                 break
             done += 1
             check_whole(root, before, after)
-        code, output = script.run(root)
+        code, output = end(start(name, root))
         assert code == 0, output
         assert leftovers(root) == []
         assert content(root) == after

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -29,110 +28,85 @@ MODEL = ("-m", "model_leaky", "-o", "adam", "-d", WIND)
 CLIP = "data/irmas/IRMAS-TestingData-Part1/Part1/(00) a,  b's.c-0.wav"
 
 
-@dataclass(frozen=True)
-class Script:
-    """A script as it is run: in the folder that the scripts before it have made.
-
-    Parameters
-    ----------
-    file : str
-        The script, or the text of a program.
-    arguments : tuple
-        Its arguments; paths are relative to the world.
-    tensorflow : bool
-        Whether it takes TensorFlow, which takes seconds to start.
-    """
-
-    file: str
-    arguments: tuple
-    tensorflow: bool = False
-
-    def start(self, root: Path, **options: object) -> subprocess.Popen:
-        """Start it in a process group of its own, that its workers share."""
-        program = [ROOT / self.file] if self.file.endswith(".py") else ["-c", self.file]
-        # One thread: sums in the same order. The epoch is what figures are dated by.
-        exact = {"TF_NUM_INTRAOP_THREADS": "1", "SOURCE_DATE_EPOCH": "0", "MPLBACKEND": "agg"}
-        exact["PYTHONPATH"] = str(ROOT)
-        return subprocess.Popen(
-            [sys.executable, *program, *map(str, self.arguments)],
-            cwd=root,
-            env=script_environment(root, **exact),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            **options,
-        )
-
-    def run(self, root: Path, **options: object) -> tuple[int, str]:
-        """Run it to its end; return its exit code and what it printed."""
-        process = self.start(root, **options)
-        try:
-            output, _ = process.communicate(timeout=600)
-        finally:
-            kill(process)
-        return process.returncode, output
-
-
-# In the order in which each finds what it needs.
+# In the order in which each finds what it needs: paths are relative to the world.
 SCRIPTS = {
-    "render_dataset": Script(
-        "render_dataset.py", ("-d", -1, "--train", 2, "--seconds", 1, 1, "--processes", 2)
+    "render_dataset": (
+        *("render_dataset.py", "-d", -1, "--train", 2),
+        *("--seconds", 1, 1, "--processes", 2),
     ),
-    "separate_sources": Script("separate_sources.py", ("-d", 6)),
-    "create_encoding": Script("create_encoding.py", ("-d", WIND)),
-    "generate_dataset": Script("generate_dataset.py", ("-d", WIND)),
-    "train": Script("train.py", (*MODEL, "-i", 2, "-e", 2, "-b", 8), tensorflow=True),
-    "plot_history": Script("plot_history.py", MODEL),
-    "evaluate_1": Script(
-        "evaluate.py", (*MODEL, "-O", 1, "-i", 1, "-e", 1, "-b", 8), tensorflow=True
-    ),
-    "plot_conf_mat": Script("plot_conf_mat.py", MODEL),
-    "evaluate_2": Script("evaluate.py", (*MODEL, "-O", 2, "-i", 2), tensorflow=True),
-    "plot_perf_metrics": Script("plot_perf_metrics.py", MODEL),
-    "evaluate_3": Script("evaluate.py", (*MODEL, "-O", 3, "-i", 2)),
-    "predict": Script(
-        "predict.py",
-        (CLIP, *MODEL, "--csv", "out/all.csv", "--json", "out/all.json")
-        + ("--jams", "out/jams", "--figures", "out/figures"),
-        tensorflow=True,
+    "separate_sources": ("separate_sources.py", "-d", 6),
+    "create_encoding": ("create_encoding.py", "-d", WIND),
+    "generate_dataset": ("generate_dataset.py", "-d", WIND),
+    "train": ("train.py", *MODEL, "-i", 2, "-e", 2, "-b", 8),
+    "plot_history": ("plot_history.py", *MODEL),
+    "evaluate_1": ("evaluate.py", *MODEL, "-O", 1, "-i", 1, "-e", 1, "-b", 8),
+    "plot_conf_mat": ("plot_conf_mat.py", *MODEL),
+    "evaluate_2": ("evaluate.py", *MODEL, "-O", 2, "-i", 2),
+    "plot_perf_metrics": ("plot_perf_metrics.py", *MODEL),
+    "evaluate_3": ("evaluate.py", *MODEL, "-O", 3, "-i", 2),
+    "predict": (
+        *("predict.py", CLIP, *MODEL, "--csv", "out/all.csv", "--json", "out/all.json"),
+        *("--jams", "out/jams", "--figures", "out/figures"),
     ),
 }
 
 
+def start(name: str, root: Path, *python: str) -> subprocess.Popen:
+    """Start a script in a world, in a process group that its workers share; `python -c ...`."""
+    script, *arguments = SCRIPTS[name]
+    # One thread: sums in the same order. The epoch is what figures are dated by.
+    exact = {"TF_NUM_INTRAOP_THREADS": "1", "SOURCE_DATE_EPOCH": "0", "MPLBACKEND": "agg"}
+    return subprocess.Popen(
+        [sys.executable, *python, ROOT / script, *map(str, arguments)],
+        cwd=root,
+        env=script_environment(root, **exact, PYTHONPATH=str(ROOT)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen) -> tuple[int, str]:
+    """Wait for the end of a script; return its exit code and what it printed."""
+    try:
+        output, _ = process.communicate(timeout=600)
+    finally:
+        kill(process)
+    return process.returncode, output
+
+
 class Worlds:
-    """What each script finds and what it leaves, made once by runs that nothing disturbs."""
+    """What each script finds and what it leaves, made once by runs that nothing disturbs.
+
+    Folders of a world are to be copied, not changed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._made: list[str] = []
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}  # that a script took
 
     def before(self, name: str) -> Path:
-        """Folder as a script finds it; to be copied, not changed."""
-        self._make(name)
-        return self._folder / f"before_{name}"
+        """Folder as a script finds it: as the one before has left it."""
+        place = list(SCRIPTS).index(name)
+        if place:
+            return self.after(list(SCRIPTS)[place - 1])
+        audio = self._folder / "audio"
+        if not audio.exists():
+            make_irmas(audio, settings.IRMAS_WIND, train=2, test=4)
+        return audio
 
     def after(self, name: str) -> Path:
         """Folder as a script leaves it."""
-        self._make(name)
-        return self._folder / f"after_{name}"
-
-    def _make(self, name: str) -> None:
-        previous = self._made[-1] if self._made else None
-        if previous is None:
-            make_irmas(self._folder / "audio", settings.IRMAS_WIND, train=2, test=4)
-        for script in list(SCRIPTS)[len(self._made) : list(SCRIPTS).index(name) + 1]:
-            start = self._folder / (f"after_{previous}" if previous else "audio")
-            copy(start, self._folder / f"before_{script}")
-            end = copy(start, self._folder / f"after_{script}")
+        root = self._folder / name
+        if name not in self.seconds:
+            copy(self.before(name), root)
             started = time.perf_counter()
-            code, output = SCRIPTS[script].run(end)
+            code, output = end(start(name, root))
             assert code == 0, output
-            self.seconds[script] = time.perf_counter() - started
-            self._made.append(script)
-            previous = script
+            self.seconds[name] = time.perf_counter() - started
+        return root
 
 
 @functools.cache
@@ -158,7 +132,7 @@ def kill(process: subprocess.Popen) -> None:
 
 # --- what files say -------------------------------------------------------------------------------
 def content(root: Path) -> dict[str, object]:
-    """What every file of a world says, by its name, but for locks and for what steps printed."""
+    """What every file of a world says, by its name, but for locks."""
     return {path.relative_to(root).as_posix(): says(path) for path in files_of(root)}
 
 
@@ -167,9 +141,7 @@ def files_of(root: Path) -> list[Path]:
     return [
         path
         for path in sorted(root.rglob("*"))
-        if path.is_file()
-        and path.suffix != ".log"
-        and not (path.name.startswith(".") and path.name.endswith("lock"))
+        if path.is_file() and not (path.name.startswith(".") and path.name.endswith("lock"))
     ]
 
 
