@@ -185,10 +185,14 @@ def test_harmonic_part_is_empty_above_8_khz():
 
 
 # --- melody -----------------------------------------------------------------------------------
+def contour(pitch, sr=RATE):
+    """A pitch as `melody` gives it: a value each STEP, from one each sample."""
+    return pitch[np.minimum(np.arange(0, len(pitch) + 1, STEP * sr).astype(int), len(pitch) - 1)]
+
+
 def errors_of(found, pitch, sr=RATE):
     """Errors of a melody where there is a pitch: in cents, infinite where none was found."""
-    at = np.round(np.arange(len(found)) * STEP * sr).astype(int)
-    expected = pitch[np.minimum(at, len(pitch) - 1)]
+    expected = contour(pitch, sr)
     cents = 1200 * np.abs(np.log2(np.maximum(found, 1) / np.maximum(expected, 1)))
     return np.where(found > 0, cents, np.inf)[expected > 0]
 
@@ -219,10 +223,6 @@ def test_melody_stands_out_from_chords_and_clicks():
 
 
 # --- solo/accompaniment -----------------------------------------------------------------------
-def contour(pitch, sr=RATE):
-    return pitch[np.minimum((np.arange(0, len(pitch) + 1, STEP * sr)).astype(int), len(pitch) - 1)]
-
-
 def test_solo_over_accompaniment():
     y, pitch = tune()
     rest = backing()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import ROOT, call_script, interrupted
-from worlds import CLIP, MODEL, WIND, copy, shared
+from worlds import CLIP, MODEL, WIND, copy, shared, short_and_long
 
 import settings
 from generate_dataset import GenerateDataset
@@ -144,16 +144,13 @@ def world(tmp_path_factory, paths, monkeypatch, kind):
     return paths
 
 
-def short_and_long():
-    """A few mutations of what takes no trained model; at length, many of everything."""
-    for kind in ("wav", "flac", "csv", "npy_file_id", "json_tensors"):
-        yield pytest.param(kind, 8, id=f"{kind}-8")
-    for kind in UNTRAINED | TRAINED:
-        count = 30 if kind in UNTRAINED else 20
-        yield pytest.param(kind, count, id=f"{kind}-{count}", marks=pytest.mark.slow)
-
-
-@pytest.mark.parametrize(("kind", "count"), list(short_and_long()))
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    short_and_long(
+        dict.fromkeys(("wav", "flac", "csv", "npy_file_id", "json_tensors"), 8),
+        dict.fromkeys(UNTRAINED, 30) | dict.fromkeys(TRAINED, 20),
+    ),
+)
 def test_damaged_files(world, tmp_path_factory, capsys, kind, count):
     name, *readers = (UNTRAINED | TRAINED)[kind]
     path, whole = world / name, (world / name).read_bytes()

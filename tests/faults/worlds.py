@@ -17,6 +17,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 from conftest import ROOT, make_irmas, script_environment
 
 import settings
@@ -68,12 +69,18 @@ def start(name: str, root: Path, *python: str) -> subprocess.Popen:
     )
 
 
-def end(process: subprocess.Popen) -> tuple[int, str]:
-    """Wait for the end of a script; return its exit code and what it printed."""
+def end(process: subprocess.Popen, seconds: float = 600) -> tuple[int, str]:
+    """Wait for the end of a script; return its exit code and what it printed.
+
+    After so many seconds it is killed with all of its workers, as by a machine that goes down.
+    """
     try:
-        output, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=seconds)
     finally:
-        kill(process)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
     return process.returncode, output
 
 
@@ -109,6 +116,12 @@ class Worlds:
         return root
 
 
+def short_and_long(short: dict[str, int], long: dict[str, int]) -> list:
+    """Parametrise by what is hurt and how often: a few always, everything in the long form."""
+    slow = (pytest.param(*item, marks=pytest.mark.slow) for item in long.items())
+    return [*short.items(), *slow]
+
+
 @functools.cache
 def shared(folder: Path) -> Worlds:
     """Return the worlds that all tests of a session share, by its temporary folder."""
@@ -122,27 +135,16 @@ def copy(folder: Path, target: Path) -> Path:
     return target
 
 
-def kill(process: subprocess.Popen) -> None:
-    """Kill a process and all of its workers, as a machine that goes down does."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-
-
 # --- what files say -------------------------------------------------------------------------------
 def content(root: Path) -> dict[str, object]:
-    """What every file of a world says, by its name, but for locks."""
-    return {path.relative_to(root).as_posix(): says(path) for path in files_of(root)}
-
-
-def files_of(root: Path) -> list[Path]:
-    """List the files of a world whose content counts."""
-    return [
-        path
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and not (path.name.startswith(".") and path.name.endswith("lock"))
-    ]
+    """What every file of a world says, by its name, but for locks and what is being written."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        is_lock = path.name.startswith(".") and path.name.endswith("lock")
+        if path.is_file() and not (is_lock or storage.PARTIAL in name or ".old/" in name):
+            found[name] = says(path)
+    return found
 
 
 def leftovers(root: Path) -> list[str]:
@@ -158,7 +160,7 @@ def says(path: Path) -> object:
     if path.name.endswith(".separated.jsonl"):  # a journal: the last line of a file counts
         return dict(filter(None, map(_entry, data.decode().splitlines())))
     if path.suffix == ".json":
-        return _without_times(json.loads(data))
+        return json.loads(data, object_hook=_without_times)
     if path.suffix == ".npz":  # the archive holds the time of writing
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return {name: (arrays[name].dtype.str, arrays[name].tobytes()) for name in arrays.files}
@@ -182,9 +184,6 @@ def _weights(entry: h5py.Dataset | h5py.Group) -> bytes:
     return entry[()].tobytes() if isinstance(entry, h5py.Dataset) else b""
 
 
-def _without_times(value: object) -> object:
-    """Leave out of records how long things took, when audio was written, and the git commit."""
-    if not isinstance(value, dict):
-        return value
-    times = ("seconds", "audio", "made_with")
-    return {name: None if name in times else _without_times(v) for name, v in value.items()}
+def _without_times(entry: dict) -> dict:
+    """Leave out of a record how long things took, when audio was written, and the git commit."""
+    return entry | dict.fromkeys(entry.keys() & {"seconds", "audio", "made_with"})
