@@ -194,14 +194,13 @@ OUTSIDE = ("../x", "../../x", "/tmp/x", "a/b", "..", "C:x", "a\\b", "a\0b", "a\n
         ("train.py -m {}", "expected"),
         ("train.py --from ../{}.adam", "expected transfer_from as"),
         ("train.py --from {}/model_leaky.adam", "expected transfer_from as"),
-        ("evaluate.py -O 2 -m {}", "expected the name of a model"),
+        ("evaluate.py -O 2 -m {}", "expected a model among"),
         ("plot_history.py -m {}", "expected the name of a model"),
         ("predict.py song.wav -m {}", "expected the name of a model"),
         ("plot_attribution.py song.wav -m {}", "expected the name of a model"),
     ],
 )
 def test_names_of_models_stay_in_their_folder(refused, wind, paths, monkeypatch, command, message):
-    """They are refused for what they are, whatever lies there."""
     monkeypatch.chdir(paths)
     write_tone(paths / "song.wav", 0)
     before = contents(paths)
@@ -209,6 +208,18 @@ def test_names_of_models_stay_in_their_folder(refused, wind, paths, monkeypatch,
         given = [argument.format(name) for argument in command.split()]
         assert message in refused(*given, "-o", "adam", "-d", WIND)
         assert contents(paths) == before
+
+
+def test_results_of_an_outside_folder_are_not_evaluated(refused, model, paths):
+    """A folder that is there is no reason to follow a name to it."""
+    model.folder.rename(settings.MODELS_ROOT / "elsewhere")
+    named = ("-m", "../elsewhere", "-o", "adam", "-d", 10)
+    for script in (
+        ("evaluate.py", "-O", 2),
+        ("plot_history.py",),
+        ("predict.py", paths / "song.wav"),
+    ):
+        assert "'../elsewhere'" in refused(*script, *named)
 
 
 EXPERIMENT = """
