@@ -1,6 +1,7 @@
 """Reading audio: files of many kinds, made here, each against the signal that was encoded."""
 
 import os
+import re
 import struct
 import threading
 
@@ -41,6 +42,16 @@ def write_av(path, y, codec, rate=RATE):
         for piece in (*resampler.resample(frame), *resampler.resample(None)):
             container.mux(stream.encode(piece))
         container.mux(stream.encode(None))
+
+
+def write(path, y, change, **options):
+    """Write audio, and in its place what a function makes of the bytes of its file."""
+    soundfile.write(path, y, RATE, **options)
+    path.write_bytes(change(path.read_bytes()))
+
+
+def put(data, place, field):
+    return data[:place] + field + data[place + len(field) :]
 
 
 def mono(y):
@@ -100,17 +111,10 @@ def test_what_ffmpeg_writes(tmp_path, ending, codec, channels):
     assert_same(path, y, rate)
 
 
-def chunk_of(data):
-    return data.index(b"data") + 4
-
-
 @pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF, 0xFFFFF000])
 def test_wav_whose_writer_did_not_know_its_length(tmp_path, size, recwarn):
     y, path = signal(2), tmp_path / "x.wav"
-    soundfile.write(path, y, RATE)
-    data = bytearray(path.read_bytes())
-    data[chunk_of(data) : chunk_of(data) + 4] = struct.pack("<I", size)
-    path.write_bytes(data)
+    write(path, y, lambda data: put(data, data.index(b"data") + 4, struct.pack("<I", size)))
     assert_same(path, y, slack=0)
     assert not recwarn.list
 
@@ -118,8 +122,7 @@ def test_wav_whose_writer_did_not_know_its_length(tmp_path, size, recwarn):
 @pytest.mark.parametrize("lost", [1, 2, 3, 4, 4000, 40001])
 def test_a_cut_wav_is_used_as_far_as_it_goes(tmp_path, lost):
     y, path = signal(2), tmp_path / "x.wav"
-    soundfile.write(path, y, RATE)
-    path.write_bytes(path.read_bytes()[:-lost])
+    write(path, y, lambda data: data[:-lost])
     with pytest.warns(audio.Damaged, match="cut off: it promises more audio"):
         found = audio.load_audio(path, RATE)
     expected = y.mean(axis=1)[: len(y) - -(-lost // 4)]
@@ -130,9 +133,7 @@ def test_a_cut_wav_is_used_as_far_as_it_goes(tmp_path, lost):
 @pytest.mark.parametrize("kind", ["FLAC", "OGG", "MP3", "AIFF"])
 def test_others_that_are_cut(tmp_path, kind):
     y, path = signal(2, seconds=6), tmp_path / f"x.{kind.lower()}"
-    soundfile.write(path, y, RATE, format=kind)
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
+    write(path, y, lambda data: data[: len(data) // 2])
     with audio.notes() as notes:
         found = audio.load_audio(path, RATE)
     assert "cut off" in notes[0]
@@ -143,22 +144,19 @@ def test_others_that_are_cut(tmp_path, kind):
 
 def test_flac_of_unknown_length(tmp_path):
     y, path = signal(2), tmp_path / "x.flac"
-    soundfile.write(path, y, RATE)
-    data = bytearray(path.read_bytes())
-    data[21] &= 0xF0  # the upper bits of the number of samples
-    data[22:26] = bytes(4)
-    path.write_bytes(data)
+    # The number of samples, of which byte 21 has the upper bits.
+    write(path, y, lambda data: put(data, 21, bytes([data[21] & 0xF0, 0, 0, 0, 0])))
     assert_same(path, y, slack=0)
 
 
 def test_mp3_without_the_frame_that_counts_the_others(tmp_path):
     y, path = signal(1, seconds=8), tmp_path / "x.mp3"
     y[: 4 * RATE] *= 1e-3  # few bits at first: who extrapolates from them is wrong
-    soundfile.write(path, y, RATE, bitrate_mode="VARIABLE")
-    data = path.read_bytes()
-    begin = data.find(b"Xing") if b"Xing" in data[:4000] else data.find(b"Info")
-    following = data.index(b"\xff\xfb", begin)
-    path.write_bytes(data[following:])
+
+    def from_second_frame(data):
+        return data[data.index(b"\xff\xfb", re.search(b"Xing|Info", data).start()) :]
+
+    write(path, y, from_second_frame, bitrate_mode="VARIABLE")
     assert abs(len(audio.load_audio(path, RATE)) - len(y)) < 3 * 1152
 
 
@@ -182,10 +180,7 @@ def test_endings_are_not_believed(tmp_path, kind, ending):
 
 def test_a_damaged_packet_takes_no_others_with_it(tmp_path):
     y, path = signal(1, seconds=4), tmp_path / "x.mp3"
-    soundfile.write(path, y, RATE)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 300] = bytes(300)
-    path.write_bytes(data)
+    write(path, y, lambda data: put(data, len(data) // 2, bytes(300)))
     with audio.notes():
         assert len(audio.load_audio(path, RATE)) > 0.9 * len(y)
 

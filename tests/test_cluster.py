@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -35,12 +34,6 @@ from instrec.learning import model_files, trained
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 ENVIRONMENT = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def cluster(folder, workers=2, threads=1):
@@ -188,15 +181,15 @@ def test_a_worker_that_does_not_fit_is_refused(tmp_path, monkeypatch, address):
 
 # --- training -------------------------------------------------------------------------------------
 CODE = """
-import conftest, settings, test_train
+import conftest, settings
 from instrec.learning import backend
 from instrec.common import command
-settings.DATA_SETS[21], settings.dataset = conftest.SINGLE, 21
+settings.DATA_SETS[21] = conftest.SINGLE
 settings.augmentation = "room noise"
 
 def main():
     backend.distribute()
-    test_train.train_tiny(epochs=3, batch=20)
+    conftest.trained_on(21, epochs=3, batch=20)
 
 command.run(main)
 """
@@ -207,7 +200,9 @@ def train_in(run_script, folder, processes, **environment):
     environment |= {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"} | ENVIRONMENT
     environment["INSTREC_MODEL_PATH"] = str(folder)
     if processes > 1:
-        environment["KERAS_DISTRIBUTION_JOB_ADDRESSES"] = f"127.0.0.1:{free_port()}"
+        environment["KERAS_DISTRIBUTION_JOB_ADDRESSES"] = (
+            f"127.0.0.1:{distributed.utils.open_port()}"
+        )
         environment["KERAS_DISTRIBUTION_NUM_PROCESSES"] = str(processes)
 
     def output_of(number):

@@ -93,7 +93,7 @@ class ParsedError(Exception):
 
 
 @pytest.fixture
-def parse(monkeypatch, capsys):
+def parse(monkeypatch):
     """Read a command line by the script's own parser, and go no further."""
     parse_args = argparse.ArgumentParser.parse_args
 
@@ -101,17 +101,12 @@ def parse(monkeypatch, capsys):
         raise ParsedError(parse_args(self, *arguments))
 
     def parse_command(script, arguments):
-        assert (ROOT / script).exists(), script
         main = importlib.import_module(script.removesuffix(".py").replace("/", ".")).main
-        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
-        try:
+        with pytest.raises(ParsedError) as parsed:
             main(arguments)
-        except ParsedError as found:
-            return found.args[0]
-        except SystemExit:
-            pytest.fail(f"{script} {shlex.join(arguments)}: {capsys.readouterr().err}")
-        return None
+        return parsed.value.args[0]
 
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
     return parse_command
 
 

@@ -88,13 +88,6 @@ def test_audio_of_any_rate_is_mono_and_has_a_peak_of_one(tmp_path, rate):
     assert peak == pytest.approx(174.6, rel=0.04)
 
 
-def test_a_patch_is_43_frames():
-    assert read(dataset=1).patch_frames == 43
-    assert (read().step("train"), read().step("test")) == (43, 21)
-    assert read(dataset=1).features.patch_shape == (128, 43, 1)
-    assert read(dataset=0).features.patch_shape == (128, 43, 3)
-
-
 def test_patches_are_cut_where_they_should_be():
     for frames, step, count in ((130, 43, 3), (130, 21, 5), (43, 43, 1), (42, 43, 0), (0, 1, 0)):
         spectrogram = np.arange(5 * frames * 2).reshape(5, frames, 2)

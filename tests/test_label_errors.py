@@ -1,11 +1,11 @@
 """find_label_errors.py: folds that share no recording, and what is found among them."""
 
-import csv
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import TINY, make_irmas, tiny_network
+from conftest import TINY, extract, make_irmas, tiny_network
 
 import find_label_errors
 import models
@@ -46,17 +46,15 @@ def test_swapped_clips_are_found(paths, call, monkeypatch, capsys):
     root = make_irmas(paths, TINY.labels, train=12, test=6) / "IRMAS-TrainingData"
     swapped = root / "flu" / "[cel][swapped]9900__1.wav"
     shutil.move(sorted((root / "cel").iterdir())[0], swapped)
-    call("create_encoding.py", "-d", 20)
-    call("generate_dataset.py", "-d", 20)
+    extract(20)
     settings.learning_rate = 0.01
     options = ("-m", "model_tiny", "-o", "adam", "-d", 20, "-e", 30, "-b", 8, "--folds", 3, "-i", 1)
     call("find_label_errors.py", *options)
     assert "clips look wrongly labelled" in capsys.readouterr().out
     path = read(dataset=20).model_folder / "model_tiny" / "model_tiny.adam.label_errors.csv"
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == len(tensors.load(read(dataset=20), "train").files) == 36
-    assert rows[0]["filename"].endswith(swapped.name) and rows[0]["predicted"] == "cel"
+    found = pd.read_csv(path)
+    assert len(found) == len(tensors.load(read(dataset=20), "train").files) == 36
+    assert found["filename"][0].endswith(swapped.name) and found["predicted"][0] == "cel"
     call("find_label_errors.py", *options)
     assert capsys.readouterr().out.count("trained before") == 3
 

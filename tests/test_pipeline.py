@@ -89,7 +89,7 @@ def test_separated_sets_keep_the_split_of_their_source(paths, call, source, sepa
     assert left_out == [missing.relative_to(folder).as_posix()]
 
 
-def test_counts_and_labels_of_irmas(paths, call, capsys):
+def test_labels_of_irmas_and_of_its_wind_instruments(paths, call, capsys):
     make_irmas(paths, train=2, test=22)
     call("create_encoding.py", "-d", 1)
     assert re.search(r"^cello +2 +3\b", capsys.readouterr().out, re.MULTILINE)
@@ -100,9 +100,6 @@ def test_counts_and_labels_of_irmas(paths, call, capsys):
     assert len(names) == 22 and sorted(map(len, labels)) == [1] * 11 + [2] * 11
     assert {name.split("/")[1] for name in names} == {"Part1", "IRTestingData-Part2", "Part3"}
 
-
-def test_wind_keeps_test_clips_with_one_of_its_labels(paths, call):
-    make_irmas(paths, train=2, test=22)
     call("create_encoding.py", "-d", 7)
     generator = GenerateDataset(43, 4, 0.85)
     folder = read().feature_folder

@@ -10,9 +10,6 @@ from separation import harmonic_percussive, in_blocks, melody, solo_accompanimen
 from separation.melody import STEP, num_values
 
 RATE = 44100
-# The package's attributes of these names are the functions.
-HARMONIC_PERCUSSIVE = sys.modules["separation.harmonic_percussive"]
-SOLO_ACCOMPANIMENT = sys.modules["separation.solo_accompaniment"]
 SEPARATIONS = {
     "phase": harmonic_percussive,
     "median": partial(harmonic_percussive, method="median"),
@@ -118,13 +115,10 @@ def test_audio_that_cannot_be_separated_is_refused(separate):
 
 
 @pytest.mark.parametrize(
-    ("function", "module", "lowest"),
-    [
-        (harmonic_percussive, HARMONIC_PERCUSSIVE, 80),
-        (solo_accompaniment, SOLO_ACCOMPANIMENT, 15),
-    ],
+    ("function", "lowest"), [(harmonic_percussive, 80), (solo_accompaniment, 15)]
 )
-def test_blocks_equal_the_whole(monkeypatch, function, module, lowest):
+def test_blocks_equal_the_whole(monkeypatch, function, lowest):
+    module = sys.modules[function.__module__]  # as an attribute, its name is the function
     y = mixture(22050, seconds=16, channels=1)[0]
     whole = function(y, 22050)
     monkeypatch.setattr(module, "BLOCK", 3 * module.OVERLAP)
@@ -191,10 +185,14 @@ def test_harmonic_part_is_empty_above_8_khz():
 
 
 # --- melody -----------------------------------------------------------------------------------
+def contour(pitch, sr=RATE):
+    """A pitch as `melody` gives it: a value each STEP, from one each sample."""
+    return pitch[np.minimum(np.arange(0, len(pitch) + 1, STEP * sr).astype(int), len(pitch) - 1)]
+
+
 def errors_of(found, pitch, sr=RATE):
     """Errors of a melody where there is a pitch: in cents, infinite where none was found."""
-    at = np.round(np.arange(len(found)) * STEP * sr).astype(int)
-    expected = pitch[np.minimum(at, len(pitch) - 1)]
+    expected = contour(pitch, sr)
     cents = 1200 * np.abs(np.log2(np.maximum(found, 1) / np.maximum(expected, 1)))
     return np.where(found > 0, cents, np.inf)[expected > 0]
 
@@ -225,10 +223,6 @@ def test_melody_stands_out_from_chords_and_clicks():
 
 
 # --- solo/accompaniment -----------------------------------------------------------------------
-def contour(pitch, sr=RATE):
-    return pitch[np.minimum((np.arange(0, len(pitch) + 1, STEP * sr)).astype(int), len(pitch) - 1)]
-
-
 def test_solo_over_accompaniment():
     y, pitch = tune()
     rest = backing()

@@ -86,17 +86,12 @@ def test_no_pickle_in_tensors_is_read(refused, wind, paths):
 # --- structures of networks ----------------------------------------------------------------------
 HIDDEN = [
     {"class_name": "TimeDistributed", "config": {"layer": {"class_name": "Lambda"}}},
-    {"class_name": "Bidirectional", "config": {"layer": {"class_name": "Lambda", "config": {}}}},
     {"class_name": "Sequential", "config": {"layers": [{"class_name": "TFSMLayer"}]}},
     {
         "class_name": "Lambda",
         "config": {"name": "x", "function": {"class_name": "__lambda__", "config": {}}},
     },
-    {"class_name": "Dense", "config": {"activation": {"class_name": "x"}}},
-    {"class_name": "Dense", "module": "kerasx.layers", "config": {}},
     {"class_name": "Dense", "module": "os", "config": {}},
-    {"class_name": "system", "config": {}},
-    {"class_name": "Dense", "config": {"kernel_constraint": {"class_name": "__lambda__"}}},
 ]
 FOREIGN = [
     ("kernel_initializer", {"module": "subprocess", "class_name": "Popen", "config": {}}),
@@ -193,25 +188,25 @@ OUTSIDE = ("../x", "../../x", "/tmp/x", "a/b", "..", "C:x", "a\\b", "a\0b", "a\n
 
 
 @pytest.mark.parametrize(
-    ("script", "arguments"),
+    ("command", "message"),
     [
-        ("train.py", ("-m", "model_leaky", "--name", "{}")),
-        ("train.py", ("-m", "{}")),
-        ("train.py", ("--from", "../{}.adam")),
-        ("train.py", ("--from", "{}/model_leaky.adam")),
-        ("evaluate.py", ("-m", "{}", "-O", "2")),
-        ("plot_history.py", ("-m", "{}")),
-        ("predict.py", ("song.wav", "-m", "{}")),
-        ("plot_attribution.py", ("song.wav", "-m", "{}")),
+        ("train.py -m model_leaky --name {}", "expected"),
+        ("train.py -m {}", "expected"),
+        ("train.py --from ../{}.adam", "expected transfer_from as"),
+        ("train.py --from {}/model_leaky.adam", "expected transfer_from as"),
+        ("evaluate.py -O 2 -m {}", "expected"),
+        ("plot_history.py -m {}", "expected the name of a model"),
+        ("predict.py song.wav -m {}", "expected the name of a model"),
+        ("plot_attribution.py song.wav -m {}", "expected the name of a model"),
     ],
 )
-def test_names_of_models_stay_in_their_folder(refused, wind, paths, monkeypatch, script, arguments):
+def test_names_of_models_stay_in_their_folder(refused, wind, paths, monkeypatch, command, message):
     monkeypatch.chdir(paths)
     write_tone(paths / "song.wav", 0)
     before = contents(paths)
     for name in OUTSIDE:
-        given = [argument.format(name) for argument in arguments]
-        refused(script, *given, "-o", "adam", "-d", WIND)
+        given = [argument.format(name) for argument in command.split()]
+        assert message in refused(*given, "-o", "adam", "-d", WIND)
         assert contents(paths) == before
 
 
@@ -238,11 +233,19 @@ optimizer = "adam"
 """
 
 
-@pytest.mark.parametrize("entry", ['name = "../x"', 'name = "x"\ntransfer_from = "../../x/y.adam"'])
-def test_experiments_stay_in_their_folders(paths, refused, entry):
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ('name = "../x"', "expected"),
+        ('name = "x"\ntransfer_from = "../../x/y.adam"', "transfer_from"),
+        ("time_duration = inf", "expected time_duration to be"),
+        ("seed = 10000000000", "expected seed to be"),
+    ],
+)
+def test_experiments_stay_in_their_folders_and_bounds(paths, refused, entry, message):
     path = paths / "mine.toml"
     path.write_text(EXPERIMENT + entry)
-    refused("train.py", "-x", path)
+    assert message in refused("train.py", "-x", path)
     assert not settings.MODELS_ROOT.exists()
 
 
@@ -268,13 +271,6 @@ def test_records_of_models_name_files_in_their_folders(refused, model, paths, na
             message = refused(script, paths / "song.wav", *MODEL, "-d", 10)
             assert f"{model.run_record(0)} is damaged" in message
         change_record(model, labels=labels)
-
-
-@pytest.mark.parametrize(("name", "value"), [("time_duration", "inf"), ("seed", "10000000000")])
-def test_numbers_beyond_all_bounds(refused, paths, name, value):
-    path = paths / "mine.toml"
-    path.write_text(EXPERIMENT + f"{name} = {value}")
-    assert f"expected {name} to be" in refused("train.py", "-x", path)
 
 
 def test_files_of_predictions_are_named_by_the_recording_alone(paths):
