@@ -24,7 +24,7 @@ from instrec.common import command
 from instrec.config import Config, FeatureParameters, read
 from instrec.data import audio, features
 from instrec.learning import model_files, trained
-from instrec.scoring import metrics, scores
+from instrec.scoring import scores
 
 collect_ignore = ["faults/audit.py", "make_keras2.py"]  # programs
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,7 +17,6 @@ from conftest import (
     new_trainer,
     record_of,
     script_environment,
-    tiny_network,
     trained_on,
 )
 
