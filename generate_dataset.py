@@ -227,9 +227,9 @@ class GenerateDataset:
         class_id, file_id = np.asarray(class_id), np.asarray(file_id)
         if len(class_id) and not 0 <= class_id.min() <= class_id.max() < num_classes:
             raise InputError(f"expected class ids from 0 to {num_classes - 1}")
-        by_recording = self.config.split_by == "recording"
-        path = metadata.path_of(self.config, "train")
-        files, _ = self.load_metadata(path) if by_recording else ([], [])
+        files: list[str] = []
+        if self.config.split_by == "recording":
+            files, _ = self.load_metadata(metadata.path_of(self.config, "train"))
         in_validation = tensors.validation_mask(self.config, class_id, file_id, files, validation)
         found = []
         order = np.random.default_rng(self.config.seed).permutation(len(class_id))

@@ -59,7 +59,8 @@ def write_history(files):
         for name in model_files.HISTORY_TYPE.names:
             history[name] = np.linspace(0.2, 0.8, epochs)
         storage.save_array(files.history(i), history)
-        storage.save_json(files.run_record(i), {"trained_on": "training data"})  # it has finished
+        record = {"recipe": {}, "weights": "", "folders": ["irmas"], "trained_on": "training data"}
+        storage.save_json(files.run_record(i), record)  # it has finished
 
 
 @pytest.fixture
