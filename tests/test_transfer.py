@@ -284,7 +284,7 @@ def test_several_models_are_an_ensemble_from_its_thresholds_to_its_figures(sourc
     assert "ensemble_model_tiny+std" in found.index
 
 
-@pytest.mark.parametrize("name", ["ensemble_x", "a/b", "a.b", "a b", "model_baseline"])
+@pytest.mark.parametrize("name", ["ensemble_x", "../x", "a/b", "a.b", "a b", "model_baseline"])
 def test_names_that_files_cannot_have_are_refused(name):
     with pytest.raises(InputError, match=re.escape(name)):
         model_files.trained_name(read(name=name), "model_leaky")
