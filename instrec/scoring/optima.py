@@ -62,7 +62,7 @@ def load(path: Path, labels: Sequence[str], remedy: str) -> tuple[dict, Optima, 
         If the file is missing or damaged.
     """
     content = storage.load_json(path, remedy, expected={"recipe": dict, "optima": dict})
-    with storage.parsing(path, remedy):
+    with storage.parsing(path, remedy, also=(TypeError, AttributeError)):  # other types inside
         stored = content["optima"]
         optima = of_each(labels, lambda strategy, kind, name: float(stored[strategy][kind][name]))
         calibration = {

@@ -123,7 +123,7 @@ class Recogniser:
                 f"python3 train.py -m {files.model} -o {files.optimizer} -d {id_}"
             )
         path = files.run_record(0)
-        with storage.parsing(path, "train.py"):
+        with storage.parsing(path, "train.py", also=(TypeError,)):  # other types inside
             recipe = self.records[0]["recipe"]
             self.parameters = FeatureParameters.of_recipe(recipe)
             self.labels: tuple[str, ...] = tuple(recipe["labels"])
