@@ -258,3 +258,23 @@ def test_tags_that_are_no_text(tmp_path):
     assert content.count(b"NAMED") == 1
     (tmp_path / "x.flac").write_bytes(content.replace(b"NAMED", b"\xff\xfe\xfd\x80x"))
     assert_same(tmp_path / "x.flac", y)
+
+
+def test_a_stream_whose_channels_change_is_used_until_there(tmp_path):
+    y = signal(2)
+    for channels in (1, 2):
+        soundfile.write(tmp_path / f"{channels}.mp3", y[:, :channels], RATE, format="MP3")
+    joined = b"".join((tmp_path / f"{channels}.mp3").read_bytes() for channels in (1, 2))
+    (tmp_path / "x.mp3").write_bytes(joined)
+    with audio.notes() as notes:
+        found = audio.load_audio(tmp_path / "x.mp3", RATE)
+    assert "its number of channels changes: used until there" in notes[0]
+    assert len(found) == pytest.approx(len(y), abs=2 * FRAME)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC"])
+def test_what_is_too_long_for_memory_is_named(tmp_path, monkeypatch, kind):
+    soundfile.write(tmp_path / "x.wav", signal(), RATE, format=kind)
+    monkeypatch.setattr(audio, "MAX_FRAMES", RATE)
+    with pytest.raises(InputError, match="too long to be read whole: expected at most 44,100"):
+        audio.load_audio(tmp_path / "x.wav")

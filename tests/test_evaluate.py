@@ -182,6 +182,13 @@ def test_confusion_matrices_of_single_label_data_are_of_the_pure_half(model):
     assert found["patches"] == len(patches[0]) > found["clips"]
 
 
+def test_the_documented_name_for_two_inputs_loads_the_same(tiny_model):
+    one, two = evaluator(2), evaluator(2)
+    one.load_test_data()
+    two.load_multi_test_data()
+    np.testing.assert_array_equal(one.rows, two.rows)
+
+
 def test_predictions_are_computed_once(tiny_model, monkeypatch):
     evaluator(2).run()
     monkeypatch.setattr(trained.Training, "predict", lambda *_: pytest.fail("predicted again"))

@@ -103,7 +103,7 @@ def open_audio(path: str | Path) -> Iterator[Sound]:
 
     WAV and AIFF files of plain samples whose chunks add up are read by libsndfile. Of everything
     else a header may be wrong: it is decoded to its end. What a file promises beyond that, as one
-    that was cut off, is told there by a warning, `Damaged`.
+    that was cut off, is told there by a warning, `Damaged`: not if reading ends before.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def _decoded(path: Path) -> Sound:
     def blocks() -> Iterator[np.ndarray]:
         held = first
         for piece, _ in pieces:
-            if piece.shape[1] != held.shape[1]:
+            if piece.shape[1] != first.shape[1]:
                 notes.append("its number of channels changes: used until there")
                 break
             held = np.concatenate([held, piece])
@@ -272,7 +272,7 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
     y = resample(y, rate, sr)
     peak = np.max(np.abs(y))
     if peak < CANCELLED:
-        with open_audio(path) as sound:
+        with notes(), open_audio(path) as sound:  # they were told before
             loudest = max(np.abs(block).max() for block in sound.blocks)
         if peak < CANCELLED * loudest:
             raise InputError("its channels are of opposite phase: they cancel each other out")

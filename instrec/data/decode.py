@@ -116,7 +116,8 @@ def blocks(path: Path, notes: list[str]) -> Iterator[tuple[np.ndarray, int]]:
                     rate = rate or frame.sample_rate
                     samples = _samples_of(frame)
                     frames += len(samples)
-                    yield samples, rate
+                    if len(samples):
+                        yield samples, rate
         if not frames:
             if damaged:
                 raise InputError(f"not readable as audio ({damaged} damaged packets)")

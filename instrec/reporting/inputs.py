@@ -3,7 +3,7 @@
 import settings
 from instrec.common import storage
 
-SOURCES = (*storage.SOURCES, "experiments/**/*.toml")
+SOURCES = (*storage.SOURCES, "instrec/**/*.mplstyle", "experiments/**/*.toml")
 BANNER = (
     "> **Out of date**: the sources or experiments have changed since this report was made; its "
     "numbers are those of before. `make report` makes it anew.\n\n"

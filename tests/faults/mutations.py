@@ -62,7 +62,7 @@ def claiming(data: bytes, rng: np.random.Generator) -> bytes:
         return data[:start] + str(value).encode() + data[end:]
     size = int(rng.choice([1, 2, 4, 8]))
     order = "big" if rng.random() < 0.3 else "little"
-    place = int(rng.integers(min(len(data), HEADER) - size))
+    place = int(rng.integers(max(1, min(len(data), HEADER) - size)))
     field = (value % 2 ** (8 * size)).to_bytes(size, order)
     return data[:place] + field + data[place + size :]
 

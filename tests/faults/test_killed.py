@@ -180,6 +180,7 @@ def test_wrong_clock_and_roots_that_are_links(worlds, tmp_path, name):
         (root / folder).symlink_to(tmp_path / folder)
     code, output = end(start(name, root, "-c", BACKWARDS))
     assert code == 0, output
+    assert leftovers(root) == []
     for folder in roots:
         assert (root / folder).is_symlink()
         (root / folder).unlink()
@@ -226,8 +227,18 @@ def test_read_only_folder(worlds, tmp_path, name):
     with read_only(root / WRITES[name]):
         code, output = end(start(name, root))
     assert code == 1 and is_one_line(output, "no permission for"), output
-    assert content(root) == before
+    assert content(root) == before and leftovers(root) == []
     finishes(name, root, content(worlds.after(name)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in WRITES if WRITES[name] == "models"])
+def test_models_root_that_is_no_folder(worlds, tmp_path, name):
+    root = copy(worlds.before(name), tmp_path / "world")
+    shutil.rmtree(root / "models", ignore_errors=True)
+    (root / "models").write_text("a file")
+    code, output = end(start(name, root))
+    assert code == 1 and is_one_line(output, "models"), output
 
 
 def test_clips_that_are_links(paths, capsys):

@@ -92,6 +92,7 @@ HIDDEN = [
         "config": {"name": "x", "function": {"class_name": "__lambda__", "config": {}}},
     },
     {"class_name": "Dense", "module": "os", "config": {}},
+    {"class_name": "Dense", "module": "kerasx.layers", "config": {}},
 ]
 FOREIGN = [
     ("kernel_initializer", {"module": "subprocess", "class_name": "Popen", "config": {}}),
@@ -190,11 +191,11 @@ OUTSIDE = ("../x", "../../x", "/tmp/x", "a/b", "..", "C:x", "a\\b", "a\0b", "a\n
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("train.py -m model_leaky --name {}", "expected"),
-        ("train.py -m {}", "expected"),
+        ("train.py -m model_leaky --name {}", "expected a name of letters"),
+        ("train.py -m {}", "expected a model among"),
         ("train.py --from ../{}.adam", "expected transfer_from as"),
         ("train.py --from {}/model_leaky.adam", "expected transfer_from as"),
-        ("evaluate.py -O 2 -m {}", "expected"),
+        ("evaluate.py -O 2 -m {}", "a model"),
         ("plot_history.py -m {}", "expected the name of a model"),
         ("predict.py song.wav -m {}", "expected the name of a model"),
         ("plot_attribution.py song.wav -m {}", "expected the name of a model"),
