@@ -156,7 +156,7 @@ def pitch_scores(found: np.ndarray, true: np.ndarray) -> dict[str, float]:
     return {
         "accuracy": np.mean(cents[voiced] < 50),
         "recall": np.mean(found[voiced] > 0),
-        "alarm": np.mean(found[~voiced] > 0),
+        "alarm": np.mean(found[~voiced] > 0) if not voiced.all() else np.nan,
     }
 
 

@@ -99,7 +99,10 @@ def new_figure(width: float, height: float, title: str) -> "Figure":
 
     figure = Figure(figsize=(width, height))
     title = title.encode(errors="replace").decode()  # the name of a file need not be text
-    lines = [textwrap.fill(line, int(width * CHARACTERS_AN_INCH)) for line in title.splitlines()]
+    lines = [
+        textwrap.fill(line, int(width * CHARACTERS_AN_INCH), break_on_hyphens=False)
+        for line in title.splitlines()
+    ]
     figure.suptitle("\n".join(lines))
     return figure
 
