@@ -409,11 +409,11 @@ class Evaluator:
             elif self.op_mode == 2:
                 found = {what: metrics.calibrate(y, self.y_true) for what, y in of_clips.items()}
                 record["calibration"] = {what: both for what, both in found.items() if both}
-                ranking = scores.rank(self._columns, self.y_true, {})
-                scores.save(path, record, self.results, ranking)
             else:
                 storage.save_arrays(files.clips, **arrays, **of_clips)
-                ranking = scores.rank(self._columns, self.y_true, of_clips)
+            if self.op_mode != 1:
+                ranked = of_clips if self.op_mode == 3 else {}
+                ranking = scores.rank(self._columns, self.y_true, ranked)
                 scores.save(path, record, self.results, ranking)
         if self.op_mode == 1:
             scores.print_accuracies(matrices)

@@ -10,6 +10,7 @@ import html
 import io
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -153,8 +154,13 @@ def render(path: Path, recogniser: Recogniser, found: Recognition, source: str) 
     }
     # '<' is escaped, so that no name can end the script that holds it.
     carried = json.dumps(data).replace("<", "\\u003c")
-    template = TEMPLATE.read_text(encoding="utf-8")
-    return template.replace("%TITLE%", html.escape(path.name)).replace("%DATA%", carried)
+    return _filled(TEMPLATE, TITLE=html.escape(path.name), DATA=carried)
+
+
+def _filled(template: Path, **content: str) -> str:
+    """Put content in the place of the marks, in one go: what looks like one in a name stays."""
+    text = template.read_text(encoding="utf-8")
+    return re.sub("%([A-Z]+)%", lambda mark: content[mark[1]], text)
 
 
 def write_index(folder: Path, names: Mapping[Path, str], found: Mapping[str, Recognition]) -> None:
@@ -178,10 +184,7 @@ def write_index(folder: Path, names: Mapping[Path, str], found: Mapping[str, Rec
         for name, recording in found.items()
     )
     title = f"{len(found)} recording{'s' * (len(found) != 1)}"
-    text = INDEX_TEMPLATE.read_text(encoding="utf-8")
-    # The rows come last: what a name holds is replaced by nothing.
-    for mark, content in (("TITLE", title), ("STYLE", style), ("ROWS", rows)):
-        text = text.replace(f"%{mark}%", content)
+    text = _filled(INDEX_TEMPLATE, TITLE=title, STYLE=style, ROWS=rows)
     storage.save(folder / f"{INDEX}.html", text.encode(errors="replace"))
 
 
