@@ -84,5 +84,11 @@ def test_a_paired_comparison_is_sharper_and_repeats_itself():
     ],
 )
 def test_verdicts(published, found, expected):
-    assert intervals.verdict(published, found, 3) == expected
-    assert intervals.verdict(published, found, 2) == "cannot tell"
+    assert intervals.verdict(published, found, 3, 0.5) == expected
+    assert intervals.verdict(published, found, 2, 0.5) == "cannot tell"
+
+
+def test_no_verdict_where_the_baseline_leaves_no_room():
+    assert intervals.verdict((0.14, 0.15), (0, 0), 3, 1.0) == "cannot tell"
+    assert intervals.verdict((0.14, 0.15), (0, 0), 3, 0.8) == "disagrees"
+    assert intervals.verdict((-0.2, -0.1), (0, 0), 3, 0.05) == "cannot tell"

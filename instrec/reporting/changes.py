@@ -117,8 +117,9 @@ class Change:
         """
         if average not in self.published:
             return ""
-        trainings = min(map(len, self.values(average)))
-        return intervals.verdict(self.published[average], interval, trainings)
+        ours, theirs = self.values(average)
+        trainings, baseline = min(len(ours), len(theirs)), float(np.mean(theirs))
+        return intervals.verdict(self.published[average], interval, trainings, baseline)
 
 
 def changes(done: Sequence[Outcome]) -> Iterator[Change]:

@@ -165,7 +165,9 @@ def _draws(rng: np.random.Generator, clips: int) -> np.ndarray:
     return rng.multinomial(clips, np.full(clips, 1 / clips), size=DRAWS).astype(np.float64)
 
 
-def verdict(published: tuple[float, float], found: tuple[float, float], trainings: int) -> str:
+def verdict(
+    published: tuple[float, float], found: tuple[float, float], trainings: int, baseline: float
+) -> str:
     """Say whether an interval agrees with a published change.
 
     Parameters
@@ -176,6 +178,9 @@ def verdict(published: tuple[float, float], found: tuple[float, float], training
         The interval of ours, in the same unit: shares of 1.
     trainings : int
         Of the side that has fewer.
+    baseline : float
+        Our score without the change: where it leaves no room for the least that was published, as
+        at 1, nothing can be told.
 
     Returns
     -------
@@ -186,14 +191,14 @@ def verdict(published: tuple[float, float], found: tuple[float, float], training
 
     Examples
     --------
-    >>> verdict((0.01, 0.03), (0.005, 0.05), 3), verdict((0.01, 0.03), (-0.05, 0.05), 3)
+    >>> verdict((0.01, 0.03), (0.005, 0.05), 3, 0.6), verdict((0.01, 0.03), (-0.05, 0.05), 3, 0.6)
     ('agrees', 'cannot tell')
-    >>> verdict((0.01, 0.03), (-0.05, -0.01), 3), verdict((0.01, 0.03), (-0.05, -0.01), 2)
+    >>> verdict((0.01, 0.03), (-0.05, 0), 3, 0.6), verdict((0.01, 0.03), (-0.05, 0), 3, 0.995)
     ('disagrees', 'cannot tell')
     """
-    if trainings < MIN_TRAININGS:
-        return "cannot tell"
     (first, last), (low, high) = published, found
+    if trainings < MIN_TRAININGS or not (first <= 1 - baseline and last >= -baseline):
+        return "cannot tell"
     if high < first or low > last:
         return "disagrees"
     if first <= 0 <= last:
