@@ -114,7 +114,8 @@ def read_table(
             elif (found := digest_of(place, labels)) != row["sha256"]:
                 say(f"left out: {place}: expected SHA-256 {row['sha256'][:16]}, found {found[:16]}")
             else:
-                banks.append(Bank(place.resolve(), frozenset(row.get("without", ()))))
+                bank = Bank(place.resolve(), frozenset(row.get("without", ())))
+                banks += [bank] * row.get("turns", 1)
     for get, names in missing.items():
         say(f"left out, not there: {', '.join(names)}. To get it: {get}")
     if not banks:

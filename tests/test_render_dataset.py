@@ -19,9 +19,10 @@ from instrec.data import metadata
 from instrec.data.splits import recording_of, song_of
 from instrec.errors import InputError
 from instrec.learning.model_files import PRETRAINED_ROOT
-from rendering import banks, music, nothing, synthesis, voice
+from rendering import banks, music, nothing, samples, synthesis, voice
 from rendering import plan as planning
 from rendering.banks import Bank
+from rendering.plan import RATE
 
 TINY = settings.DataSet("tiny", "Tiny", ("cla", "gac", "sax"), ("tiny",), "irmas")
 OWN = settings.DataSet("own", "Own", ("dob", "tb"), ("own",), "folders")
@@ -244,6 +245,7 @@ source = "here"
 path = "bank"
 sha256 = "{}"
 without = ["cel"]
+turns = 2
 [banks.two]
 source = "here"
 path = "nowhere"
@@ -258,7 +260,7 @@ def test_a_table_of_banks_checks_digests_and_says_how_to_get_what_is_missing(tmp
         (bank / f"{program:03d}.sf2").write_bytes(bytes([program]))
     digest = banks.digest_of(bank, ["cel"])
     table.write_text(TABLE.format(digest))
-    assert banks.read_table(table, ["cel"], said.append) == [(bank.resolve(), {"cel"})]
+    assert banks.read_table(table, ["cel"], said.append) == 2 * [(bank.resolve(), {"cel"})]
     assert said == ["left out, not there: two. To get it: make it"]
     (bank / "005.sf2").write_bytes(b"not played")
     assert banks.digest_of(bank, ["cel"]) == digest
@@ -266,6 +268,26 @@ def test_a_table_of_banks_checks_digests_and_says_how_to_get_what_is_missing(tmp
     with pytest.raises(InputError, match="none of the SoundFonts"):
         banks.read_table(table, ["cel"], said.append)
     assert f"expected SHA-256 {digest[:16]}, found" in said[1]
+
+
+def test_recorded_notes_become_a_soundfont_whose_keys_play_the_nearest_note():
+    """A sine, and one with an overtone of twice its strength, which tells them apart."""
+    t = np.arange(samples.RATE) / samples.RATE
+    low, high = (np.sin(2 * np.pi * librosa.midi_to_hz(pitch) * t) for pitch in (60, 67))
+    high += 2 * np.sin(4 * np.pi * librosa.midi_to_hz(67) * t)
+    notes = {60: (9000 * low).astype(np.int16), 67: (9000 * high).astype(np.int16)}
+    content = samples.soundfont(40, notes)
+    for pitch, octave in ((30, 0), (59, 0), (63, 0), (64, 1), (67, 1), (75, 1)):
+        midi = synthesis.to_midi([music.Line(40, [music.Note(0, 0.5, pitch, 127)])], 1)
+        y = synthesis.render(midi, content, RATE)[RATE // 10 : RATE // 2].mean(axis=1)
+        strongest = np.argmax(np.abs(np.fft.rfft(y * np.hanning(len(y)), 8 * RATE))) / 8  # Hz
+        assert abs(librosa.hz_to_midi(strongest) - 12 * octave - pitch) < 0.1
+    assert abs(y).max() > 0.01
+
+
+@pytest.mark.parametrize(("name", "pitch"), [("C4", 60), ("Cs4", 61), ("A0", 21), ("F2 v2", None)])
+def test_the_name_of_a_note_is_its_pitch(name, pitch):
+    assert samples.pitch_of(name) == pitch
 
 
 def test_the_banks_of_the_model_that_comes_along_have_all_that_a_stranger_needs():
