@@ -8,7 +8,6 @@ get them: pretrained/banks.toml); their files are called after their notes, such
 """
 
 import re
-import shutil
 import struct
 from collections.abc import Mapping
 from itertools import pairwise
@@ -18,8 +17,9 @@ import numpy as np
 
 from instrec.common import command, storage
 from instrec.data import audio
+from instrec.errors import InputError
+from rendering.plan import RATE
 
-RATE = 44100  # Hz
 LONGEST = 8.0  # s of a note: more is never played
 RELEASE = -2400  # of a note that ends, in the cents of 1 s: 0.25 s
 PROGRAMS = {  # General MIDI programs, counted from 0, by what is sampled
@@ -125,13 +125,15 @@ def main() -> None:
             if (pitch := pitch_of(path.stem)) is not None:
                 y = audio.load_audio(path, RATE)[: round(LONGEST * RATE)]
                 notes[pitch] = np.round(32000 * y / np.abs(y).max()).astype(np.int16)
+        if not notes:
+            raise InputError(f"expected notes such as C4.mp3 in {arguments.folder / name}")
         for program in programs:
             storage.save(arguments.folder / f"{program:03d}.sf2", soundfont(program, notes))
         made |= {f"{program:03d}" for program in programs}
     for path in sorted(arguments.others.glob("*.sf[23]")):
         if path.stem not in made:
-            shutil.copy(path, arguments.folder)
+            storage.save(arguments.folder / path.name, path.read_bytes())
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -42,19 +42,19 @@ def test_noise_adds_and_stays_30_db_below_the_loudest_point():
     x = np.full((200, 32, 20, 1), -40, dtype=np.float32)
     x[:, 5, 5] = 0  # a loud point in silence
     varied = augmentation.noise(rng(), x)
-    assert (varied >= x - 1e-5).all()
+    assert (varied >= x).all()
     floor = np.median(varied, axis=(1, 2, 3)) / NEPERS
     assert floor.max() < -20 and 0.7 < np.mean(floor > -100) < 0.9  # most of them, not all
 
 
 def test_a_room_only_adds_and_only_after_the_sound():
     """By 60 dB in 0.1 to 1.2 s the same in every frame, from 3 to 25 dB below the sound."""
-    x = np.full((100, 4, 20, 1), -80, dtype=np.float32)
+    x = np.full((100, 4, 20, 1), -1000, dtype=np.float32)
     x[:, :, 8] = 0
     varied = augmentation.room(rng(), x, FRAME)
-    wet = np.any(varied[:, :, 9] > -40, axis=(1, 2))
+    wet = np.any(varied[:, :, 9] > -500, axis=(1, 2))
     assert 0.3 < wet.mean() < 0.7
-    assert varied[:, :, :8].max() < -75  # a floor with its own reverberation
+    assert varied[:, :, :8].max() < -990  # a floor with its own reverberation
     sound, tail = varied[wet][:, :, 8, 0], varied[wet][:, :, 9:, 0]
     decay = np.diff(tail, axis=2).mean(axis=(1, 2))
     expected = tail[:, :1, :1] + decay[:, None, None] * np.arange(11)

@@ -272,7 +272,7 @@ def test_a_table_of_banks_checks_digests_and_says_how_to_get_what_is_missing(tmp
 
 def test_recorded_notes_become_a_soundfont_whose_keys_play_the_nearest_note():
     """A sine, and one with an overtone of twice its strength, which tells them apart."""
-    t = np.arange(samples.RATE) / samples.RATE
+    t = np.arange(RATE) / RATE
     low, high = (np.sin(2 * np.pi * librosa.midi_to_hz(pitch) * t) for pitch in (60, 67))
     high += 2 * np.sin(4 * np.pi * librosa.midi_to_hz(67) * t)
     notes = {60: (9000 * low).astype(np.int16), 67: (9000 * high).astype(np.int16)}

@@ -284,10 +284,12 @@ def run(main: Callable[[], None]) -> None:
         Takes no arguments.
     """
     print_any_name()
-    script = getattr(sys.modules["__main__"], "__file__", None)
+    started = sys.modules["__main__"]
+    script = getattr(started, "__file__", None)
     if script and (main.__module__, main.__name__) == ("__main__", "main"):
         # As a module, for other processes to find what a script defines under its name.
-        main = importlib.import_module(Path(script).stem).main
+        name = started.__spec__.name if started.__spec__ else Path(script).stem  # of -m, or a file
+        main = importlib.import_module(name).main
     try:
         main()
     except InputError as error:

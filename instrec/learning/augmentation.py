@@ -35,12 +35,14 @@ def room(rng: np.random.Generator, patches: np.ndarray, frame_seconds: float) ->
     n, _, frames, _ = patches.shape
     decay = -np.log(1000) * frame_seconds / rng.uniform(0.1, 1.2, n)  # nepers a frame
     level = rng.uniform(-25, -3, n) * NEPERS
-    decay, level = (np.exp(_column(nepers))[..., 0] for nepers in (decay, level))
-    sound, tail = np.exp(patches), 0
+    decay, level = (_column(nepers)[..., 0] for nepers in (decay, level))
+    wet = np.empty_like(patches)
+    tail = np.full_like(patches[:, :, 0], -np.inf)
     for frame in range(frames):
-        tail = tail * decay + sound[:, :, frame] * level
-        sound[:, :, frame] += tail
-    return np.where(_column(rng.random(n) < 0.5), np.log(sound), patches)
+        direct = patches[:, :, frame]
+        tail = _sum(tail + decay, direct + level)
+        wet[:, :, frame] = _sum(tail, direct)
+    return np.where(_column(rng.random(n) < 0.5), wet, patches)
 
 
 def start(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
@@ -226,8 +228,8 @@ def augment(
 
 
 def _sum(sound: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Add sounds; `np.logaddexp` would do without overflow at ten times the cost."""
-    return np.log(np.exp(sound) + np.exp(other))
+    """Add sounds, of which one can be silent: `np.logaddexp`, which takes several times as long."""
+    return np.maximum(sound, other) + np.log(1 + np.exp(-np.abs(sound - other)))
 
 
 def _column(values: np.ndarray) -> np.ndarray:
