@@ -84,10 +84,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     if arguments.start < 0 or arguments.seconds <= 0:
         raise InputError("expected --start of 0 or more and --seconds above 0")
+    import librosa  # deferred: `--help` need not wait for it
+
     with about(arguments.file):
         y = excerpt_of(arguments.file, arguments.start, arguments.seconds)
     spectrograms = {
-        name: features.log_mel(audio.resample(separated, SAMPLE_RATE, 22050))
+        name: features.log_mel(librosa.resample(separated, orig_sr=SAMPLE_RATE, target_sr=22050))
         for name, separated in separate(y).items()
     }
     figure = sound.spectrograms(spectrograms, f"Separation of {arguments.file.name}")

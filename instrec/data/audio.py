@@ -5,6 +5,7 @@ Audio is float32 in [-1, 1]. A file that cannot be used is an `InputError` with 
 
 import contextlib
 import errno
+import math
 import os
 import stat
 import tempfile
@@ -268,9 +269,8 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
         If the file is missing, unreadable, empty, silent, too long to be read whole, or holds NaN
         or infinity, or its channels cancel each other out.
     """
-    y, rate = _read_mono(path, sr)
-    y = resample(y, rate, sr)
-    peak = np.max(np.abs(y))
+    y = _read_mono(path, sr)
+    peak = max(y.max(), -y.min())
     if peak < CANCELLED:
         with notes(), open_audio(path) as sound:  # they were told before
             loudest = max(np.abs(block).max() for block in sound.blocks)
@@ -278,13 +278,20 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
             raise InputError("its channels are of opposite phase: they cancel each other out")
     if peak == 0:
         raise InputError("silent: every sample is zero")
-    return y / peak
+    y /= peak
+    return y
 
 
-def _read_mono(path: str | Path, sr: int) -> tuple[np.ndarray, int]:
-    """Return the mean of the channels of a file, and its sampling rate."""
-    mono, length = [], 0
+def _read_mono(path: str | Path, sr: int) -> np.ndarray:
+    """Return the mean of the channels of a file as `librosa.load` resamples it (soxr HQ).
+
+    Block by block: an hour at the file's own rate need not be in memory.
+    """
+    import soxr
+
+    resampled, length = [], 0
     with open_audio(path) as sound:
+        stream = soxr.ResampleStream(sound.samplerate, sr, 1, quality="HQ")
         # A matrix product, for mean(axis=1) takes half the time of extraction.
         weights = np.full(sound.channels, 1 / sound.channels, dtype=np.float32)
         for block in sound.blocks:
@@ -294,29 +301,9 @@ def _read_mono(path: str | Path, sr: int) -> tuple[np.ndarray, int]:
                     f"too long to be read whole: expected at most {MAX_FRAMES:,} samples a channel"
                 )
             with np.errstate(invalid="ignore"):  # infinite samples are told below
-                mono.append(block @ weights)
-            refuse_infinite(mono[-1])
-    return np.concatenate(mono), sound.samplerate
-
-
-def resample(y: np.ndarray, rate: int, sr: int) -> np.ndarray:
-    """Resample mono audio as `librosa.load` does (soxr HQ, length rounded up).
-
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,)]
-        Mono audio.
-    rate, sr : int
-        Its sampling rate, and the one wanted, in Hz.
-
-    Returns
-    -------
-    np.ndarray [shape=(ceil(n * sr / rate),)]
-    """
-    if rate == sr:
-        return y
-    import soxr
-
-    length = int(np.ceil(len(y) * sr / rate))
-    y = soxr.resample(y, rate, sr, quality="HQ")[:length]
-    return np.pad(y, (0, length - len(y)))
+                mono = block @ weights
+            refuse_infinite(mono)
+            resampled.append(stream.resample_chunk(mono))
+    nothing, zero = np.zeros(0, dtype=np.float32), np.zeros(1, dtype=np.float32)
+    resampled += [stream.resample_chunk(nothing, last=True), zero]  # soxr rounds the length
+    return np.concatenate(resampled)[: math.ceil(length * sr / sound.samplerate)]
