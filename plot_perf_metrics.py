@@ -100,10 +100,9 @@ def draw(f_scores: FScores, optima: Optima, absent: list[str], title: str) -> di
     -------
     dict of Figure
     """
-    drawn = {"thresholds": figures.threshold_curves(metrics.THRESHOLDS, f_scores, optima, title)}
+    drawn = {"thresholds": figures.threshold_curves(f_scores, optima, title)}
     for strategy, kinds in f_scores.items():
         drawn[f"classwise_{strategy}"] = figures.classwise_panels(
-            metrics.THRESHOLDS,
             kinds["classwise"],
             optima[strategy]["classwise"],
             absent,
@@ -151,7 +150,7 @@ def print_optima(f_scores: FScores, optima: Optima, absent: list[str]) -> None:
             row = [name]
             for strategy, kinds in f_scores.items():
                 best = optima[strategy][kind][name]
-                f_score = figures.f_score_at(best, metrics.THRESHOLDS, kinds[kind][name])
+                f_score = figures.f_score_at(best, kinds[kind][name])
                 row += [f"{best:.2f}", "-" if name in absent else f"{f_score:.3f}"]
             rows.append(tuple(row))
     header = [cell for strategy in f_scores for cell in (f"{strategy} threshold", "f-score")]

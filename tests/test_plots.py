@@ -137,7 +137,7 @@ def test_fifteen_labels(files):
     labels = settings.DATA_SETS[2].labels
     f_scores = {label: np.zeros((2, 21)) for label in labels}
     optima = dict.fromkeys(labels, 0.5)
-    panels = figures.classwise_panels(THRESHOLDS, f_scores, optima, ["egc"], "title")
+    panels = figures.classwise_panels(f_scores, optima, ["egc"], "title")
     matrix = figures.confusion(np.tile(np.eye(15), (2, 1, 1)), labels, "title")
     plotting.save_all(files, {"classwise_s2": panels, "confusion_s1": matrix})
     assert_figure(files, "classwise_s2")

@@ -1,26 +1,19 @@
 """Figures of trainings and scores: histories, confusion matrices, thresholds, improvements.
 
-Conventions: f-scores are [trainings x thresholds], matrices [trainings x true x predicted].
+Conventions: f-scores are [trainings x thresholds], at `metrics.THRESHOLDS`; matrices [trainings x
+true x predicted].
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from instrec.config import full_name
-from instrec.figures.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    band,
-    legend_below,
-    mark,
-    new_figure,
-    styled,
-)
+from instrec.figures import style
+from instrec.figures.style import BLUE, GREEN, GREY, ORANGE, new_figure, styled
 from instrec.scoring import metrics
 from instrec.scoring.disturbances import UNDISTURBED
 
@@ -57,12 +50,13 @@ def confusion(matrices: np.ndarray, labels: Sequence[str], title: str) -> "Figur
         max(side + 1.9, 4.6), max(side + 1.4, 4.0), f"{title}\nmean accuracy {accuracy}"
     )
     axes = figure.subplots()
-    occurs = mean.any(axis=1)
-    shown = np.where(occurs[:, None], mean, np.nan)
+    shown = np.where(mean.any(axis=1, keepdims=True), mean, np.nan)
     axes.set_facecolor("#E6E6E6")
     image = axes.imshow(shown, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(mean.shape):
-        _write_cell(axes, row, column, mean[row, column] if occurs[row] else None)
+    for (row, column), value in np.ndenumerate(shown):
+        text = "–" if np.isnan(value) else "0" if value < 0.005 else f"{value:.2f}"
+        colour = "white" if value > 0.55 else GREY if text in "–0" else "black"
+        axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
     names = [*map(full_name, labels)]
     axes.set_xticks(range(len(labels)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(labels)), names)
@@ -75,16 +69,8 @@ def confusion(matrices: np.ndarray, labels: Sequence[str], title: str) -> "Figur
     return figure
 
 
-def _write_cell(axes: "Axes", row: int, column: int, value: float | None) -> None:
-    text = "–" if value is None else "0" if value < 0.005 else f"{value:.2f}"
-    light = GREY if text in "–0" else "black"
-    colour = "white" if value and value > 0.55 else light
-    axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
-
-
 @styled
 def threshold_curves(
-    thresholds: np.ndarray,
     f_scores: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]],
     optima: Mapping[str, Mapping[str, Mapping[str, float]]],
     title: str,
@@ -93,8 +79,6 @@ def threshold_curves(
 
     Parameters
     ----------
-    thresholds : np.ndarray [shape=(thresholds,)]
-        From 0 to 1.
     f_scores : mapping of mapping of mapping of np.ndarray [shape=(trainings, thresholds)]
         By strategy, kind and name; those of the kind 'global' and of `AVERAGES` are drawn.
     optima : mapping of mapping of mapping of float
@@ -113,9 +97,9 @@ def threshold_curves(
         looks = ((BLUE, "-", "o", 9), (ORANGE, "--", "s", 6))
         for average, look in zip(AVERAGES, looks, strict=True):
             values, best = kinds["global"][average], optima[strategy]["global"][average]
-            f_score = f_score_at(best, thresholds, values)
-            band(axes, thresholds, values, *look[:2])
-            mark(axes, best, f_score, *look, f"{average}: {f_score:.3f} at {best:.2f}")
+            f_score = f_score_at(best, values)
+            style.band(axes, metrics.THRESHOLDS, values, *look[:2])
+            style.mark(axes, best, f_score, *look, f"{average}: {f_score:.3f} at {best:.2f}")
         axes.set(title=f"strategy {strategy}", xlabel="threshold", xlim=(0, 1), ylim=(0, 1))
         axes.legend(title="best mean f-score", handlelength=3)
     panels[0].set_ylabel("f-score")
@@ -124,7 +108,6 @@ def threshold_curves(
 
 @styled
 def classwise_panels(
-    thresholds: np.ndarray,
     f_scores: Mapping[str, np.ndarray],
     optima: Mapping[str, float],
     absent: Sequence[str],
@@ -134,8 +117,6 @@ def classwise_panels(
 
     Parameters
     ----------
-    thresholds : np.ndarray [shape=(thresholds,)]
-        From 0 to 1.
     f_scores : mapping of np.ndarray [shape=(trainings, thresholds)]
         By label.
     optima : mapping of float
@@ -166,9 +147,9 @@ def classwise_panels(
                 0.5, 0.5, "no clip has it:\nmicro optimum", ha="center", va="center", color=GREY
             )
             continue
-        band(axes, thresholds, f_scores[label], BLUE)
-        best = f_score_at(optima[label], thresholds, f_scores[label])
-        mark(axes, optima[label], best, ORANGE)
+        style.band(axes, metrics.THRESHOLDS, f_scores[label], BLUE)
+        best = f_score_at(optima[label], f_scores[label])
+        style.mark(axes, optima[label], best, ORANGE)
     # The lowest panel of each column carries the numbers, also above an empty place.
     for axes in panels[max(0, len(order) - columns) : len(order)]:
         axes.tick_params(labelbottom=True)
@@ -213,7 +194,7 @@ def improvement_bars(
         row[0].set_ylabel("improvement in points")
     low, high = drawn[0, 0].get_ylim()  # of all panels
     drawn[0, 0].set_ylim(min(low, -1), max(high, 1))  # no axis of differences by rounding
-    legend_below(figure, drawn[0, 0])
+    style.legend_below(figure, drawn[0, 0])
     return figure
 
 
@@ -252,7 +233,7 @@ def label_bars(
         axes.set_yticks(np.linspace(0, 1, 6))
     highest = (means + deviations).to_numpy().max()
     rows[0].set_ylim(0, max(1.2, highest + 0.2))  # of all rows; with room for the numbers
-    legend_below(figure, rows[0])
+    style.legend_below(figure, rows[0])
     return figure
 
 
@@ -277,17 +258,16 @@ def stability(table: "pd.DataFrame", units: Mapping[str, str], title: str) -> "F
     panels = figure.subplots(1, len(units), sharey=True)
     for axes, (name, unit) in zip(panels, units.items(), strict=True):
         for average, colour, marker in zip(AVERAGES, (BLUE, ORANGE), "os", strict=True):
-            rows = table[table["average"] == average].set_index("disturbance")["f-score"]
-            found = rows.loc[name].to_numpy()
-            places = np.arange(len(found))
-            axes.plot(places, found, marker=marker, color=colour, label=average)
-            axes.axhline(rows.loc[UNDISTURBED], color=colour, linestyle="--", linewidth=1)
-        levels = table[(table["average"] == AVERAGES[0]) & (table["disturbance"] == name)]["level"]
-        axes.set_xticks(places, [f"{level:g}" for level in levels])
+            rows = table[table["average"] == average].set_index("disturbance")
+            levels, found = rows.loc[name, ["level", "f-score"]].to_numpy().T
+            axes.plot(found, marker=marker, color=colour, label=average)
+            undisturbed = rows.loc[UNDISTURBED, "f-score"]
+            axes.axhline(undisturbed, color=colour, linestyle="--", linewidth=1)
+        axes.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
         axes.set(title=name, xlabel=unit, ylim=(0, 1))
     panels[0].plot([], [], color=GREY, linestyle="--", linewidth=1, label="undisturbed")
     panels[0].set_ylabel("f-score")
-    legend_below(figure, panels[0])
+    style.legend_below(figure, panels[0])
     return figure
 
 
@@ -339,14 +319,10 @@ def history(histories: Sequence[np.ndarray], title: str) -> "Figure":
     epochs = np.arange(1, max(lengths) + 1)
     figure = new_figure(9.2, 3.9, title)
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for field, name, colour in (
-            (quantity, "training", BLUE),
-            (f"val_{quantity}", "validation", ORANGE),
-        ):
-            values = np.full((len(histories), max(lengths)), np.nan)
-            for row, recorded in zip(values, histories, strict=True):
-                row[: len(recorded)] = recorded[field]
-            band(axes, epochs, values, colour, label=name)
+        for prefix, name, colour in (("", "training", BLUE), ("val_", "validation", ORANGE)):
+            recorded = (run[prefix + quantity] for run in histories)
+            values = [*zip_longest(*recorded, fillvalue=np.nan)]  # [epochs x trainings]
+            style.band(axes, epochs, np.transpose(values), colour, label=name)
         for end in sorted({n for n in lengths if n < max(lengths)}):
             axes.axvline(end, color=GREY, linewidth=0.8, linestyle=":")
         if min(lengths) < max(lengths):
@@ -355,19 +331,17 @@ def history(histories: Sequence[np.ndarray], title: str) -> "Figure":
         axes.margins(x=0.02, y=0.05)
         axes.set_ylim(bottom=0, top=1 if quantity == "accuracy" else None)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    legend_below(figure, axes)
+    style.legend_below(figure, axes)
     return figure
 
 
-def f_score_at(threshold: float, thresholds: np.ndarray, f_scores: np.ndarray) -> float:
+def f_score_at(threshold: float, f_scores: np.ndarray) -> float:
     """Read the mean f-score at a threshold: [trainings x thresholds] -> a number.
 
     Parameters
     ----------
     threshold : float
-        One of `thresholds`, or between two.
-    thresholds : np.ndarray, shape (thresholds,)
-        Ascending.
+        One of `metrics.THRESHOLDS`, or between two.
     f_scores : np.ndarray, shape (trainings, thresholds)
         At each of them.
 
@@ -375,4 +349,4 @@ def f_score_at(threshold: float, thresholds: np.ndarray, f_scores: np.ndarray) -
     -------
     float
     """
-    return float(np.interp(threshold, thresholds, np.mean(f_scores, axis=0)))
+    return float(np.interp(threshold, metrics.THRESHOLDS, np.mean(f_scores, axis=0)))
