@@ -28,15 +28,10 @@ from typing import Any
 
 from instrec.common import command
 from instrec.errors import InputError
-from instrec.reporting.comparison import (
-    Results,
-    load_results,  # noqa: F401  for the prompt
-    load_tables,
-    plot_improvement,
-    summarise,
-)
+from instrec.reporting import comparison
+from instrec.reporting.comparison import load_results, plot_improvement  # noqa: F401  at the prompt
 
-# What the notes of `load_tables` mean.
+# What the notes of `comparison.load` mean.
 NOTES = {
     "rendered": "rendered audio, not the data set of that name",
     "incomplete": "a part of the test data",
@@ -44,28 +39,18 @@ NOTES = {
 }
 
 
-def in_ipython() -> bool:
-    """Tell whether the terminal program of IPython runs this.
+def running_ipython() -> Any:  # noqa: ANN401
+    """Return the terminal program of IPython, if it runs this.
 
     Returns
     -------
-    bool
+    TerminalIPythonApp or None
     """
     if "IPython" not in sys.modules:
-        return False
+        return None
     from IPython.terminal.ipapp import TerminalIPythonApp
 
-    return TerminalIPythonApp.initialized()
-
-
-def _stay_at_prompt() -> None:
-    """Make IPython go on to its prompt, where it would exit after a script."""
-    from IPython.terminal.ipapp import TerminalIPythonApp
-
-    app = TerminalIPythonApp.instance()
-    app.interact = True
-    # A mistyped name of a model gives one line there, too.
-    app.shell.set_custom_exc((InputError,), lambda *args, **kwargs: print(f"error: {args[2]}"))
+    return TerminalIPythonApp.instance() if TerminalIPythonApp.initialized() else None
 
 
 def main(argv: Sequence[str] | None = None, namespace: dict[str, Any] | None = None) -> None:
@@ -90,22 +75,24 @@ def main(argv: Sequence[str] | None = None, namespace: dict[str, Any] | None = N
         data_set = command.choose_data_set(config).key
         plot_improvement(*arguments.improvement, data_set=data_set)
         return
+    ipython = running_ipython()
     try:
-        table, ranking, notes = load_tables(config.models_root)
+        frames, notes = comparison.load(config.models_root)
     except InputError as error:
-        if not in_ipython():
+        if not ipython:
             raise
         print(f"error: {error}", file=sys.stderr)  # IPython makes several lines of an exit
         return
-    frames = summarise(table, ranking)
-    if in_ipython():
+    if ipython:
         (namespace if namespace is not None else {}).update(frames._asdict())
-        _stay_at_prompt()
+        ipython.interact = True  # goes on to its prompt, where it would exit after a script
+        # A mistyped name of a model gives one line there, too.
+        ipython.shell.set_custom_exc((InputError,), lambda *args, **_: print(f"error: {args[2]}"))
         models = frames.global_res.index.droplevel(["strategy", "averaging"]).unique()
         print("scores of " + ", ".join("/".join(pair) for pair in models))
-        print(f"data frames: {', '.join(Results._fields)}; plot_improvement? shows its use")
+        print(f"data frames: {', '.join(frames._fields)}; plot_improvement? shows its use")
     else:
-        for name in Results._fields[:4]:
+        for name in frames._fields[:4]:
             print(f"\n{name}")
             print(getattr(frames, name).dropna().to_string(float_format="{:.3f}".format))
     for kind, meaning in NOTES.items():

@@ -109,7 +109,7 @@ def test_rendered_parts_replaced_networks_and_other_splits_are_named(three_model
     apart = path.parent / "split_0.7" / path.name
     apart.parent.mkdir()
     apart.write_text(path.read_text())
-    _, _, notes = comparison.load_tables(settings.MODELS_ROOT)
+    _, notes = comparison.load(settings.MODELS_ROOT)
     names = [f"model_leaky{ending}" for ending in ("", ".split_0.7", ".sgd")]
     expected = ("incomplete, replaced", "incomplete, replaced", "rendered")
     assert notes == {("irmas_1024", n): e for n, e in zip(names, expected, strict=True)}

@@ -39,10 +39,8 @@ class Results(NamedTuple):
     ranking_dev: "pd.DataFrame"
 
 
-def load_tables(
-    models_root: Path,
-) -> tuple["pd.DataFrame", "pd.DataFrame", dict[tuple[str, str], str]]:
-    """Read the final scores of all models as they are stored; what is damaged is named.
+def load(models_root: Path) -> tuple[Results, dict[tuple[str, str], str]]:
+    """Read the final scores of all models, and what is to be known of them; damage is named.
 
     Parameters
     ----------
@@ -51,9 +49,9 @@ def load_tables(
 
     Returns
     -------
-    table, ranking : pandas.DataFrame
-        With the columns of `scores`; a model is named by its folder, by its optimizer unless that
-        is adam, and by its split if it has its own.
+    results : Results
+        A model is named by its folder, by its optimizer unless that is adam, and by its split if it
+        has its own.
     notes : dict of (str, str) to str
         What to know of scores, by result key and model: of rendered or incomplete test data, or of
         networks that have been replaced.
@@ -91,7 +89,7 @@ def load_tables(
             notes[key, model] = ", ".join(kinds)
     if not tables:
         raise InputError(f"expected final scores in {models_root}, found none: {HOW_TO}")
-    return pd.concat(tables), pd.concat(rankings), notes
+    return _summarise(pd.concat(tables), pd.concat(rankings)), notes
 
 
 def _weights_in(models_root: Path) -> set[str]:
@@ -124,23 +122,12 @@ def load_results(models_root: Path | None = None) -> Results:
     InputError
         If nothing is found.
     """
-    table, ranking, _ = load_tables(models_root or read().models_root)
-    return summarise(table, ranking)
+    results, _ = load(models_root or read().models_root)
+    return results
 
 
-def summarise(table: "pd.DataFrame", ranking: "pd.DataFrame") -> Results:
-    """Average scores over the trainings.
-
-    Parameters
-    ----------
-    table, ranking : pandas.DataFrame
-        Of `load_tables`.
-
-    Returns
-    -------
-    Results
-        As `load_results` returns it.
-    """
+def _summarise(table: "pd.DataFrame", ranking: "pd.DataFrame") -> Results:
+    """Average scores, tables with the columns of `scores`, over the trainings."""
     import pandas as pd
 
     frames = []
@@ -205,8 +192,7 @@ def plot_improvement(
     if sides[0] == sides[1]:
         raise InputError(f"expected two different things to compare, found {model} twice")
     root = read().models_root
-    table, ranking, notes = load_tables(root)
-    frames = summarise(table, ranking)
+    frames, notes = load(root)
     panels = {"all labels": (*_differences(frames, sides), list(figures.AVERAGES))}
     if sides[0][:2] != sides[1][:2]:
         points, deviations = _differences(frames, sides, kind="class")
@@ -232,7 +218,7 @@ class Side(NamedTuple):
         Parameters
         ----------
         notes : mapping of (str, str) to str
-            Of `load_tables`.
+            Of `load`.
 
         Returns
         -------
