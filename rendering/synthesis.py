@@ -12,20 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from instrec.errors import InputError
-from rendering import nothing, voice
-from rendering.music import (
-    DRUM_BEATS,
-    INSTRUMENTS,
-    Gesture,
-    Line,
-    backing,
-    draw_gesture,
-    draw_song,
-    drums,
-    lead,
-    percussion,
-    take_turns,
-)
+from rendering import music, nothing, voice
+from rendering.music import Gesture, Line
 from rendering.plan import RATE, Recording
 from settings import NOTHING
 
@@ -276,9 +264,8 @@ def perform(recording: Recording, soundfont: bytes | Path) -> np.ndarray:
         raise InputError(f"the SoundFont is silent for {' or '.join(recording.labels)}")
     spread = (4 if recording.expressive else 2) if len(leads) > 1 else 0
     backing_level = BAND if recording.expressive else BACKING
-    levels = [rng.uniform(-spread, spread) for _ in leads] + [
-        rng.uniform(*backing_level) for _ in accompaniment
-    ]
+    levels = rng.uniform(-spread, spread, len(leads))
+    levels = [*levels, *rng.uniform(*backing_level, len(accompaniment))]
     audio = mix(leads + accompaniment, levels)
     if recording.expressive:
         audio = recorded(rng, audio)
@@ -337,9 +324,9 @@ def play(
     leads, accompaniment : list of np.ndarray, shape (clips * frames, 2)
     """
     skip, frames = round(LEAD_IN * RATE), len(recording.paths) * recording.frames
-    song = draw_song(rng, (skip + frames) / RATE)
+    song = music.draw_song(rng, (skip + frames) / RATE)
     reverb = int(rng.integers(70))
-    instruments = [INSTRUMENTS[label] for label in recording.labels]
+    instruments = [music.INSTRUMENTS[label] for label in recording.labels]
     expressive = recording.expressive
     if recording.labels == (NOTHING,):
         kind = str(rng.choice([*nothing.KINDS], p=[*nothing.KINDS.values()]))
@@ -347,22 +334,19 @@ def play(
             y = nothing.GENERATED[kind](rng, frames, RATE)
             return [np.repeat(y[:, None], 2, axis=1)], []
         if kind == "drums":
-            beat = str(rng.choice([*DRUM_BEATS, "drawn"]))
-            hits = percussion(rng, song) if beat == "drawn" else drums(rng, song, beat)
+            beat = str(rng.choice([*music.DRUM_BEATS, "drawn"]))
+            hits = music.percussion(rng, song) if beat == "drawn" else music.drums(rng, song, beat)
             midi = to_midi([Line(None, hits)], song.seconds, reverb)
             return [render(midi, soundfont, skip + frames, {None})[skip:]], []
-    lines = [
-        Line(
-            int(rng.choice(i.programs + i.more if expressive else i.programs)),
-            lead(rng, song, i, expressive=expressive),
-        )
-        for i in instruments
-    ]
+    lines = []
+    for i in instruments:
+        program = int(rng.choice(i.programs + i.more if expressive else i.programs))
+        lines.append(Line(program, music.lead(rng, song, i, expressive=expressive)))
     if len(lines) > 1 and rng.random() < 0.5:
-        lines = take_turns(lines, song.seconds / len(lines) / rng.integers(1, 3))
+        lines = music.take_turns(lines, song.seconds / len(lines) / rng.integers(1, 3))
     stems = [([line], int(rng.integers(34, 95))) for line in lines]
     if recording.style != "alone":
-        accompaniment = backing(rng, song, recording.style, recording.drums, recording.labels)
+        accompaniment = music.backing(rng, song, recording.style, recording.drums, recording.labels)
         stems += [(accompaniment, 64)] if accompaniment else []
     audio = []
     for number, (stem, pan) in enumerate(stems):
@@ -375,7 +359,7 @@ def play(
         gesture = None
         if leads:
             holds = not instruments[number].polyphonic or stem[0].program in ELECTRIC_ORGANS
-            gesture = draw_gesture(rng, stem[0].notes, song.seconds, holds=holds)
+            gesture = music.draw_gesture(rng, stem[0].notes, song.seconds, holds=holds)
         midi = to_midi(stem, song.seconds, reverb, pan, gesture)
         programs = {line.program for line in stem}
         audio.append(render(midi, soundfont, skip + frames, programs)[skip:])

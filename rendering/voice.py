@@ -5,12 +5,10 @@ of formants (Klatt, JASA 67, 1980) that move from vowel to vowel; vibrato, glide
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from rendering.music import Note
+from rendering.music import Note
 
 # Centre frequencies in Hz of men's first three formants (Peterson and Barney, JASA 24, 1952).
 VOWELS = {
@@ -27,9 +25,7 @@ PARTIALS_BELOW = 10_000  # Hz
 CONTROL = 100  # samples between values of what changes slowly
 
 
-def sing(
-    rng: np.random.Generator, notes: Sequence["Note"], seconds: float, rate: int
-) -> np.ndarray:
+def sing(rng: np.random.Generator, notes: Sequence[Note], seconds: float, rate: int) -> np.ndarray:
     """Sing a melody, a vowel a note.
 
     Parameters
@@ -94,7 +90,7 @@ def room(rng: np.random.Generator, y: np.ndarray, rate: int) -> np.ndarray:
 
 
 def _controls(
-    rng: np.random.Generator, notes: Sequence["Note"], times: np.ndarray
+    rng: np.random.Generator, notes: Sequence[Note], times: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw pitch in Hz, loudness, and formants in Hz [controls x formants] over time."""
     tract = rng.uniform(*TRACT)
