@@ -34,14 +34,8 @@ def plot(files: ModelFiles, remedy: str) -> None:
     InputError
         If they are missing or damaged.
     """
-    expected = {
-        "recipe": dict,
-        "half": str,
-        "clips": int,
-        "patches": int,
-        "iterations": int,
-        "matrices": dict,
-    }
+    expected = dict.fromkeys(("clips", "patches", "iterations"), int)
+    expected |= {"recipe": dict, "half": str, "matrices": dict}
     record = storage.load_json(files.confusion, remedy, expected=expected)
     with storage.parsing(files.confusion, remedy):
         labels = list(record["recipe"]["labels"])

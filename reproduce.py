@@ -41,11 +41,7 @@ from instrec.scoring import scores
 NEEDED = ("weights", "best_accuracy", "chance", "epochs", "best_epoch", "stopped")  # of a record
 SCALES = ("full", "demo", "smoke")
 DEMO = settings.ROOT / "demo"  # git ignores it
-PATHS = {
-    "INSTREC_DATA_PATH": "data",
-    "INSTREC_FEATURE_PATH": "features",
-    "INSTREC_MODEL_PATH": "models",
-}
+PATHS = {"DATA": "data", "FEATURE": "features", "MODEL": "models"}  # INSTREC_<name>_PATH: folder
 FIGURE_WIDTH, FIGURE_COLOURS = 1100, 64  # of a figure in the report, at most; pixels
 
 
@@ -429,7 +425,6 @@ def write_report(
                 outcome.figures[name] = f"figures/{file_name}"
     parameters = read().changed(chosen.parameters, chosen.source).parameters()
     names = ("nb_epochs", "batch_size", "iter_num", "learning_rate", "precision", "seed")
-    made_with = storage.environment("numpy", "matplotlib", "pillow")
     about = {
         "scale": f"{scale}: {chosen.title}",
         "settings": ", ".join(f"{name} {parameters[name]}" for name in names),
@@ -438,7 +433,7 @@ def write_report(
             for id_, options in chosen.render.items()
         },
         "written on": time.strftime("%Y-%m-%d"),
-        "written by git commit": made_with["git_commit"],
+        "written by git commit": storage.environment()["git_commit"],
     }
     text = report.document(f"instRecCnn: the experiments at scale {scale!r}", about, outcomes)
     storage.save(folder / "report.md", inputs.marked(text).encode("utf-8", "backslashreplace"))
@@ -501,7 +496,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     scale = arguments.scale
     if experiments.load(f"scales/{scale}").render:
         folder = DEMO / f"reproduce_{scale}"
-        paths = {variable: str(folder / name) for variable, name in PATHS.items()}
+        paths = {f"INSTREC_{name}_PATH": str(folder / place) for name, place in PATHS.items()}
         if any(os.environ.get(variable) != path for variable, path in paths.items()):
             # settings.py takes paths when it is imported: again, with those of the scale.
             command_ = [sys.executable, __file__, *argv]

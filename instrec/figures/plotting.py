@@ -90,14 +90,11 @@ def _find_results(
             is_apart = folder.name.startswith(("split_", "confusion_", "fold_"))
             model = folder.parent.name if is_apart else folder.name
         wanted = f"{model}.{optimizer or '<optimizer>'}*.{ending}"
-        names = (model, optimizer or "<adam|sgd>")
-        missing = _remedy(remedy, config, folder, *names)
-        beside = [path.parent for path in sorted(folder.glob(f"split_*/*.{ending}"))]
-        hint = (
-            f"; that of another split is plotted by --folder {shlex.quote(str(beside[0]))}"
-            if beside
-            else ""
-        )
+        missing = _remedy(remedy, config, folder, model, optimizer or "<adam|sgd>")
+        hint = ""
+        if beside := sorted(folder.glob(f"split_*/*.{ending}")):
+            place = shlex.quote(str(beside[0].parent))
+            hint = f"; that of another split is plotted by --folder {place}"
         raise InputError(f"expected {folder / wanted}, found nothing: run {missing}{hint}")
     for names in found:
         yield ModelFiles(folder, *names)

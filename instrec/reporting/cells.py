@@ -26,19 +26,19 @@ def number(value: float | None, digits: int = 3) -> str:
     return NONE if value is None else f"{value:.{digits}f}"
 
 
-def points(value: float | None) -> str:
+def points(value: float) -> str:
     """Write a difference of shares in points: 0.031 -> '+3.1'.
 
     Parameters
     ----------
-    value : float or None
-        What is written; None is a dash.
+    value : float
+        What is written.
 
     Returns
     -------
     str
     """
-    return NONE if value is None else f"{100 * value:+.1f}".replace("-", "−")
+    return f"{100 * value:+.1f}".replace("-", "−")
 
 
 def difference(ours: np.ndarray, published: float | None) -> str:
@@ -48,7 +48,7 @@ def difference(ours: np.ndarray, published: float | None) -> str:
     ----------
     ours : np.ndarray [shape=(trainings,)]
         One a training.
-    published : float, or sequence of float, or None
+    published : float or None
         What was published.
 
     Returns
@@ -58,20 +58,18 @@ def difference(ours: np.ndarray, published: float | None) -> str:
     return NONE if published is None else points(float(np.mean(ours)) - published)
 
 
-def change_range(published: Sequence[float] | None) -> str:
+def change_range(published: Sequence[float]) -> str:
     """Write a published change: (1, 3) -> '+1 to +3'.
 
     Parameters
     ----------
-    published : float, or sequence of float, or None
-        What was published.
+    published : (float, float)
+        What was published, from and to.
 
     Returns
     -------
     str
     """
-    if published is None:
-        return NONE
     low, high = (f"{round(value, 1):+g}".replace("-", "−") for value in published)
     return low if low == high else f"{low} to {high}"
 

@@ -6,16 +6,10 @@ numbers are of is read from the results, never assumed, and stands above the rep
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 
-from instrec.reporting.cells import (
-    NONE,
-    change_range,
-    difference,
-    markdown_table,
-    number,
-    plain,
-    points,
-)
+from instrec.reporting import cells
+from instrec.reporting.cells import NONE, change_range, markdown_table, number, plain, points
 from instrec.reporting.changes import AVERAGES, Change, changes
 from instrec.reporting.outcomes import Outcome, origin_of, rendered_among
 from instrec.scoring import intervals, metrics
@@ -125,13 +119,10 @@ def _made_with(outcomes: Iterable[Outcome]) -> dict[str, str]:
     """List the commits and versions that results were made with, as their records say."""
     import pandas as pd
 
-    rows = []
-    for outcome in outcomes:
-        for training in outcome.trainings:
-            made = training.get("made_with", {})
-            versions = {"git commit": made.get("git_commit"), "Python": made.get("python")}
-            rows.append(versions | made.get("packages", {}))
-    found = {name: values.dropna().unique() for name, values in pd.DataFrame(rows).items()}
+    records = [t.get("made_with", {}) for outcome in outcomes for t in outcome.trainings]
+    table = pd.json_normalize(records).rename(columns=lambda name: name.removeprefix("packages."))
+    table = table.rename(columns={"git_commit": "git commit", "python": "Python"})
+    found = {name: values.dropna().unique() for name, values in table.items()}
     return {f"results: {name}": ", ".join(values) for name, values in found.items() if len(values)}
 
 
@@ -178,45 +169,41 @@ def _changes(found: Sequence[Change], name: Namer) -> list[str]:
 
 def _published(done: Sequence[Outcome], name: Namer) -> list[str]:
     rows = []
-    for outcome in done:
+    for outcome, strategy, average in product(done, STRATEGIES, AVERAGES):
         published = outcome.experiment.published
-        for strategy in STRATEGIES:
-            for average in AVERAGES:
-                theirs = published.get(f"{strategy} {average}")
-                if theirs is None:
-                    continue
-                theirs = theirs if isinstance(theirs, list) else [None, None, theirs]
-                for average_of_ours, title in OURS[average].items():
-                    row = {"experiment": name(outcome), "strategy": strategy, "average": title}
-                    for (measure, letter), value in zip(MEASURES.items(), theirs, strict=True):
-                        ours = outcome.score(strategy, average_of_ours, measure)
-                        row[f"{letter} published"] = number(value)
-                        row[f"{letter} ours"] = mean_and_deviation(ours)
-                    row["difference of F"] = difference(ours, theirs[2])
-                    threshold = outcome.score(strategy, average_of_ours, "threshold")[0]
-                    row["threshold published"] = number(published.get(f"{strategy} threshold"), 2)
-                    row["ours"] = f"{threshold:.2f}"
-                    row["training time"] = outcome.time
-                    rows.append(row)
+        theirs = published.get(f"{strategy} {average}")
+        if theirs is None:
+            continue
+        theirs = theirs if isinstance(theirs, list) else [None, None, theirs]
+        for average_of_ours, title in OURS[average].items():
+            row = {"experiment": name(outcome), "strategy": strategy, "average": title}
+            for (measure, letter), value in zip(MEASURES.items(), theirs, strict=True):
+                ours = outcome.score(strategy, average_of_ours, measure)
+                row[f"{letter} published"] = number(value)
+                row[f"{letter} ours"] = mean_and_deviation(ours)
+            row["difference of F"] = cells.difference(ours, theirs[2])
+            threshold = outcome.score(strategy, average_of_ours, "threshold")[0]
+            row["threshold published"] = number(published.get(f"{strategy} threshold"), 2)
+            row["ours"] = f"{threshold:.2f}"
+            row["training time"] = outcome.time
+            rows.append(row)
     title = "Precision, recall and F, one threshold for all labels"
     return [MACRO if rows else "", markdown_table(title, rows)]
 
 
 def _all_scores(done: Sequence[Outcome], name: Namer) -> list[str]:
     rows = []
-    for outcome in done:
-        for strategy in STRATEGIES:
-            for title, classwise in (("one", False), ("class-wise", True)):
-                row = {"experiment": name(outcome), "strategy": strategy, "thresholds": title}
-                for average in AVERAGES:
-                    for measure, letter in MEASURES.items():
-                        found = outcome.score(strategy, average, measure, classwise=classwise)
-                        row[f"{average} {letter}"] = mean_and_deviation(found)
-                mean_f = outcome.score(strategy, "macro_sklearn", classwise=classwise)
-                row["mean of the labels' F"] = mean_and_deviation(mean_f)
-                for measure in metrics.RANKING if not classwise else ():
-                    row[measure.upper()] = mean_and_deviation(outcome.ranking(strategy, measure))
-                rows.append(row | {"n": str(outcome.record["iterations"])})
+    for outcome, strategy, title in product(done, STRATEGIES, ("one", "class-wise")):
+        classwise = title == "class-wise"
+        row = {"experiment": name(outcome), "strategy": strategy, "thresholds": title}
+        for average, (measure, letter) in product(AVERAGES, MEASURES.items()):
+            found = outcome.score(strategy, average, measure, classwise=classwise)
+            row[f"{average} {letter}"] = mean_and_deviation(found)
+        mean_f = outcome.score(strategy, "macro_sklearn", classwise=classwise)
+        row["mean of the labels' F"] = mean_and_deviation(mean_f)
+        for measure in metrics.RANKING if not classwise else ():
+            row[measure.upper()] = mean_and_deviation(outcome.ranking(strategy, measure))
+        rows.append(row | {"n": str(outcome.record["iterations"])})
     if not rows:
         return []
     return [
@@ -254,7 +241,7 @@ def _confusion(done: Sequence[Outcome], name: Namer) -> list[str]:
                 "of": outcome.confusion["half"],
                 "published": number(theirs, 4),
                 "by patch": mean_and_deviation(ours),
-                "difference": difference(ours, theirs),
+                "difference": cells.difference(ours, theirs),
             }
             for strategy in STRATEGIES:
                 row[f"by clip, {strategy}"] = mean_and_deviation(outcome.accuracies(strategy))
