@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instrec.common import command, storage
+from instrec.config import FeatureParameters
 from instrec.data.features import MeansAndStds
 from instrec.errors import InputError, is_plain_name
 from instrec.learning.model_files import ModelFiles
@@ -231,7 +232,8 @@ class Training:
             arrays = storage.load_arrays(path, self.remedy)
             inputs = range(len(self.record["folders"]))
             found = [(arrays[f"mean_{i}"], arrays[f"std_{i}"]) for i in inputs]
-            shapes, expected = {x.shape for pair in found for x in pair}, _patch_shape(self.record)
+            expected = FeatureParameters.of_recipe(self.record["recipe"]).patch_shape
+            shapes = {x.shape for pair in found for x in pair}
             if shapes != {expected}:
                 raise ValueError(f"expected the shape {expected}, found {shapes}")
             is_finite = all(np.isfinite(x).all() for pair in found for x in pair)
@@ -365,11 +367,6 @@ def _common(record: dict) -> dict:
     return recipe | {"transfer_from": source and source[0]}
 
 
-def _patch_shape(record: dict) -> tuple[int, int, int]:
-    recipe = record["recipe"]
-    return recipe["num_mel_bands"], recipe["patch_frames"], len(recipe["windows"])
-
-
 def check_shapes(network: "keras.Model", record: dict) -> None:
     """Refuse a network that takes other patches or answers for other labels than its record.
 
@@ -385,10 +382,9 @@ def check_shapes(network: "keras.Model", record: dict) -> None:
     ValueError
         Naming the shapes.
     """
-    wanted = (
-        [(None, *_patch_shape(record))] * len(record["folders"]),
-        [(None, len(record["recipe"]["labels"]))],
-    )
+    recipe = record["recipe"]
+    shape = FeatureParameters.of_recipe(recipe).patch_shape
+    wanted = [(None, *shape)] * len(record["folders"]), [(None, len(recipe["labels"]))]
     found = tuple([tuple(x.shape) for x in ends] for ends in (network.inputs, network.outputs))
     if found != wanted:
         raise ValueError(f"expected inputs and outputs of the shapes {wanted}, found {found}")

@@ -101,12 +101,9 @@ class Decisions:
         -------
         np.ndarray [shape=(draws,)]
         """
-        trainings = len(self.tp)
-        found = np.empty((trainings, len(clip_weights)))
-        for i in range(trainings):
-            counts = (clip_weights @ c[i].astype(np.float64) for c in (self.tp, self.fp, self.fn))
-            found[i] = _SCORES[average](*counts)[measure]
-        drawn = rng.integers(trainings, size=(trainings, len(clip_weights)))
+        counts = (clip_weights @ c.astype(np.float64) for c in (self.tp, self.fp, self.fn))
+        found = _SCORES[average](*counts)[measure]  # [trainings x draws]
+        drawn = rng.integers(len(found), size=found.shape)
         return np.take_along_axis(found, drawn, axis=0).mean(axis=0)
 
 
@@ -149,9 +146,7 @@ def interval(
     """
     rng = np.random.default_rng(seed)
     weights = _draws(rng, len(ours.clips))
-    base_weights = weights
-    if ours.clips != baseline.clips:
-        base_weights = _draws(rng, len(baseline.clips))
+    base_weights = weights if ours.clips == baseline.clips else _draws(rng, len(baseline.clips))
     i = metrics.Score._fields.index(measure)
     differences = ours.resampled(average, i, weights, rng)
     differences -= baseline.resampled(average, i, base_weights, rng)

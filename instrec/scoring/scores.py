@@ -95,10 +95,8 @@ def save(path: Path, record: dict, table: "pd.DataFrame", ranking: "pd.DataFrame
     table, ranking : pandas.DataFrame
         With the columns `COLUMNS` and `RANKING_COLUMNS`.
     """
-    tables = {
-        name: {"columns": list(frame.columns), "data": frame.astype(object).values.tolist()}
-        for name, frame in (("scores", table.replace({np.nan: None})), ("ranking", ranking))
-    }
+    frames = {"scores": table.replace({np.nan: None}), "ranking": ranking}
+    tables = {name: frame.to_dict("split", index=False) for name, frame in frames.items()}
     storage.save_json(path, record | tables)
 
 
@@ -132,11 +130,10 @@ def load(path: Path, remedy: str) -> tuple[dict, "pd.DataFrame"]:
     with storage.parsing(path, remedy):
         if not set(record["absent"]) <= set(record["recipe"]["labels"]):
             raise ValueError(f"unexpected labels {record['absent']}")
-        tables = [pd.DataFrame(**record.pop(name)) for name in ("scores", "ranking")]
-        for found, columns in zip(tables, (COLUMNS, RANKING_COLUMNS), strict=True):
+        table, ranking = (pd.DataFrame(**record.pop(name)) for name in ("scores", "ranking"))
+        for found, columns in ((table, COLUMNS), (ranking, RANKING_COLUMNS)):
             if tuple(found.columns) != columns:
                 raise ValueError(f"unexpected columns {[*found.columns]}")
-        table, ranking = tables
         numbers = ["threshold", *MEASURES]
         table[numbers] = table[numbers].astype(float)
         if not table[list(MEASURES)].stack().between(0, 1).all():
