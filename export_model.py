@@ -115,21 +115,6 @@ def outputs_of(path: Path, kind: str, inputs: Sequence[np.ndarray]) -> np.ndarra
     return np.concatenate([next(iter(row.values())) for row in rows])
 
 
-def write(network: "keras.Model", kind: str, path: Path) -> None:
-    """Write a network that was called before.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Its inputs' names are kept.
-    kind : {'onnx', 'tflite'}
-        Format.
-    path : Path
-        Where to.
-    """
-    network.export(path, format={"tflite": "litert"}.get(kind, kind), verbose=False)
-
-
 def export(recogniser: Recogniser, kind: str, folder: Path) -> tuple[Path, float]:
     """Write a model for other programs, and compare it with Keras.
 
@@ -162,7 +147,7 @@ def export(recogniser: Recogniser, kind: str, folder: Path) -> tuple[Path, float
     wanted = network.predict(inputs, verbose=0)  # Keras exports what was called once
     try:
         with storage.whole(path) as partial:
-            write(network, kind, partial)
+            network.export(partial, format={"tflite": "litert"}.get(kind, kind), verbose=False)
             difference = float(np.abs(outputs_of(partial, kind, inputs) - wanted).max())
             if not difference <= TOLERANCE:
                 raise InputError(f"outputs as {kind} differ by {difference:.1e} from Keras'")

@@ -72,9 +72,8 @@ def device() -> str:
     """
     if ENGINE == "jax":
         _, processes = process()
-        kind = "GPU" if jax.default_backend() == "gpu" else jax.default_backend().upper()
         of = f" of {processes} processes" if processes > 1 else ""
-        return f"{devices()} {kind} by JAX{of}"
+        return f"{devices()} {jax.default_backend().upper()} by JAX{of}"
     gpus = tf.config.list_physical_devices("GPU")
     if len(gpus) > 1:
         return f"the first of {len(gpus)} GPU (with KERAS_BACKEND=jax, on all)"

@@ -7,13 +7,12 @@ stored as height x width x in x out whatever the format.
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from instrec.common import storage
 from instrec.errors import InputError
-
-if TYPE_CHECKING:
-    import keras
+from instrec.learning import trained
+from instrec.learning.backend import keras
 
 # Kinds of layers that compute the same with channels last. None of them can hold code.
 KINDS = ("InputLayer", "Conv2D", "ZeroPadding2D", "MaxPooling2D", "GlobalMaxPooling2D", "Dense")
@@ -22,7 +21,7 @@ KINDS += ("Activation", "ReLU", "LeakyReLU", "Dropout")
 CHANNEL_AXIS = {"channels_first": 1, "channels_last": -1}
 
 
-def read_network(structure: Path, weights: Path) -> "keras.Model":
+def read_network(structure: Path, weights: Path) -> keras.Model:
     """Build a network from a structure and weights that Keras 2 saved.
 
     Parameters
@@ -43,9 +42,6 @@ def read_network(structure: Path, weights: Path) -> "keras.Model":
         If a file is missing or damaged, a layer is of another kind, or the weights are not those of
         the structure.
     """
-    from instrec.learning import trained
-    from instrec.learning.backend import keras
-
     remedy = "this with a file that Keras 2 wrote"
     with storage.parsing(structure, remedy, also=(TypeError,)):  # Keras' word for it
         content = json.loads(structure.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from instrec.common import command
+from instrec.common import command, storage
 from instrec.config import full_name
 from instrec.scoring.recognition import Recogniser, Recognition
 from settings import NOTHING
@@ -368,8 +368,7 @@ class Journal:
 
     @staticmethod
     def _key(path: Path) -> tuple:
-        about = path.stat()
-        return str(path.absolute()), about.st_size, about.st_mtime_ns
+        return str(path.absolute()), *storage.state_of(path)
 
 
 def stretches(found: Recognition) -> list[tuple[float, float, str, float]]:

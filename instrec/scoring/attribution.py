@@ -75,13 +75,12 @@ def integrated_gradients(
     InputError
         If Keras computes on JAX.
     """
-    from instrec.learning.backend import ENGINE
+    from instrec.learning import backend
 
-    if ENGINE != "tensorflow":
-        raise InputError(f"gradients for patches take TensorFlow: unset KERAS_BACKEND ({ENGINE})")
-    from instrec.learning.backend import tf
-
-    patch, origin = tf.nest.flatten(inputs), tf.nest.flatten(baseline)
+    engine = backend.ENGINE
+    if engine != "tensorflow":
+        raise InputError(f"gradients for patches take TensorFlow: unset KERAS_BACKEND ({engine})")
+    patch, origin = backend.tf.nest.flatten(inputs), backend.tf.nest.flatten(baseline)
     differences = [
         np.subtract(x, x0, dtype=np.float64) for x, x0 in zip(patch, origin, strict=True)
     ]
@@ -95,7 +94,7 @@ def integrated_gradients(
         for total, gradient in zip(sums, _gradients(network, points, label), strict=True):
             total += gradient.sum(axis=0)
     found = [total / steps * d for total, d in zip(sums, differences, strict=True)]
-    return tf.nest.pack_sequence_as(inputs, found)
+    return backend.tf.nest.pack_sequence_as(inputs, found)
 
 
 def against_silence(

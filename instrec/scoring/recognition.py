@@ -316,9 +316,7 @@ class Recogniser:
 
     def _none(self, predictions: np.ndarray) -> np.ndarray:
         """Return the output for 'none of the instruments' by patch; 0 without such a label."""
-        if NOTHING not in self.labels:
-            return np.zeros(len(predictions))
-        return predictions[:, self.labels.index(NOTHING)]
+        return predictions[:, np.array(self.labels) == NOTHING].sum(axis=1)
 
     def _table(self, predictions: np.ndarray, seconds: float, loud: np.ndarray) -> "pd.DataFrame":
         """Return the table of outputs by patch; strengths are of those that are loud."""
@@ -337,11 +335,8 @@ class Recogniser:
             present &= columns["probability"] >= HALF
         hop, length = self._hop, self.parameters.patch_seconds
         playing = activity(predictions, self.strategy) >= thresholds
-        playing &= none[:, None] <= HALF
-        found = [
-            segments(playing[:, i], hop, length, seconds) if present[i] else ()
-            for i in range(len(instruments))
-        ]
+        playing &= present & (none[:, None] <= HALF)
+        found = [segments(of_label, hop, length, seconds) for of_label in playing.T]
         columns |= {"threshold": thresholds, "present": present, "segments": found}
         index = pd.Index([self.labels[i] for i in instruments], name="instrument")
         table = pd.DataFrame(columns, index=index)
