@@ -111,6 +111,8 @@ class Evaluator:
         name = config.result_name(model_str)
         apart = None if self.held_out and split == self._default_split else split
         self.files = model_files.model_files(config, name, optimizer_str, apart)
+        # What stands in the columns of the data set, the model and the optimizer.
+        self._columns = (config.key, name, optimizer_str)
         self._found: dict[tuple[int, str, str, str], tuple] = {}  # see `scores.tabulate`
         # By strategy (or 'patch') and training: what mode 1 finds, and for each clip how many
         # patches were decided for a label (1), averages to calibrate by (2), or scores (3).
@@ -139,8 +141,7 @@ class Evaluator:
         else:
             self.tensors = tensors.load(self.config, "test")
             mask = self.tensors.pure_mask(self.config)
-            chosen = ~mask if self.op_mode == 2 else mask
-            half = "development" if self.op_mode == 2 else "pure"
+            half, chosen = ("development", ~mask) if self.op_mode == 2 else ("pure", mask)
             self.half = f"{half} half of the {self.tensors.kind}test data"
         self.rows = np.flatnonzero(chosen)
         if len(self.rows) == 0:
@@ -154,8 +155,7 @@ class Evaluator:
         self.clips, starts = np.unique(self.tensors.file_id[self.rows], return_index=True)
         self.clip_starts = starts[1:]
         self.y_true = self.tensors.labels[self.clips]  # [clips x labels]
-        has_clips = self.y_true.any(axis=0)
-        self.absent = np.array(self.data_set.labels)[~has_clips].tolist()
+        self.absent = np.array(self.data_set.labels)[~self.y_true.any(axis=0)].tolist()
         print(
             f"{self.data_set.title}, {self.half}: {len(self.clips)} clips, {len(self.rows)} patches"
         )
@@ -224,12 +224,11 @@ class Evaluator:
         """Open a training; refuse one that does not fit what is evaluated."""
         remedy = self._training_command(files.model)
         if not files.run_record(iteration).exists():
-            found = sum(files.run_record(i).exists() for i in range(iteration))
-            if found:  # by options that only the user knows
+            if iteration:  # those before were trained by options that only the user knows
                 remedy = f"the command that trained these, with -i {self.iter_num}"
             raise InputError(
-                f"expected {self.iter_num} trained iterations in {files.folder}, found {found}: "
-                f"run {remedy}, or choose fewer with -i"
+                f"expected {self.iter_num} trained iterations in {files.folder}, found "
+                f"{iteration}: run {remedy}, or choose fewer with -i"
             )
         remedy += " --overwrite"
         training = trained.load(files, iteration, remedy)
@@ -295,17 +294,19 @@ class Evaluator:
             Number of the iteration.
         """
         clips = np.split(predictions, self.clip_starts)
+        aggregated = {s: self.aggregate_predictions(s, clips) for s in metrics.STRATEGIES}
         if self.op_mode == 1:
-            true = self.tensors.class_id[self.rows]
-            self._store_confusion(metrics.BY_PATCH, true, predictions, iteration)
             decided = [np.bincount(x.argmax(axis=1), minlength=self.num_classes) for x in clips]
             self._of_clips[metrics.BY_PATCH][iteration] = np.array(decided)
+            clip_labels = self.y_true.argmax(axis=1)
+            outputs = {metrics.BY_PATCH: (self.tensors.class_id[self.rows], predictions)}
+            outputs |= {strategy: (clip_labels, found) for strategy, found in aggregated.items()}
+            for what, (true, found) in outputs.items():
+                matrix = metrics.confusion_matrix(true, found.argmax(axis=1), self.num_classes)
+                self._matrices[what][iteration] = matrix.tolist()
+            return
         for strategy in metrics.STRATEGIES:
-            self.scores = self.aggregate_predictions(strategy, clips)
-            if self.op_mode == 1:
-                true = self.y_true.argmax(axis=1)
-                self._store_confusion(strategy, true, self.scores, iteration)
-                continue
+            self.scores = aggregated[strategy]
             self.global_performance_metrics(strategy, iteration)
             self.classwise_performance_metrics(strategy, iteration)
             kept = self.scores
@@ -314,12 +315,6 @@ class Evaluator:
             else:
                 self.best_classwise_global_performance_metrics(strategy, iteration)
             self._of_clips[strategy][iteration] = kept
-
-    def _store_confusion(
-        self, what: str, true: np.ndarray, scores: np.ndarray, iteration: int
-    ) -> None:
-        matrix = metrics.confusion_matrix(true, scores.argmax(axis=1), self.num_classes)
-        self._matrices[what][iteration] = matrix.tolist()
 
     def global_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Precision, recall and f-score of all labels together, for each kind of average.
@@ -374,11 +369,6 @@ class Evaluator:
         """What was found in modes 2 and 3: a tidy table, with the columns `scores.COLUMNS`."""
         return scores.tabulate(self._columns, self._found)
 
-    @property
-    def _columns(self) -> tuple[str, str, str]:
-        """What stands in the columns of the data set, the model and the optimizer."""
-        return self.config.key, self.files.model, self.files.optimizer
-
     def save_results(self, model_str: str, optimizer_str: str) -> None:
         """Save what the operation mode found, and print it.
 
@@ -402,22 +392,21 @@ class Evaluator:
         arrays = {"clips": np.array(self.tensors.files)[self.clips], "y_true": self.y_true}
         with files.lock_results():
             launchers.write(files.folder)
-            if self.op_mode == 1:
-                matrices = {what: [*found.values()] for what, found in self._matrices.items()}
-                storage.save_arrays(files.patches, **arrays, **of_clips)
-                storage.save_json(path, record | {"matrices": matrices})
-            elif self.op_mode == 2:
+            if self.op_mode == 2:
                 found = {what: metrics.calibrate(y, self.y_true) for what, y in of_clips.items()}
                 record["calibration"] = {what: both for what, both in found.items() if both}
             else:
-                storage.save_arrays(files.clips, **arrays, **of_clips)
-            if self.op_mode != 1:
+                apart = files.patches if self.op_mode == 1 else files.clips
+                storage.save_arrays(apart, **arrays, **of_clips)
+            if self.op_mode == 1:
+                matrices = {what: [*found.values()] for what, found in self._matrices.items()}
+                storage.save_json(path, record | {"matrices": matrices})
+                scores.print_accuracies(matrices)
+            else:
                 ranked = of_clips if self.op_mode == 3 else {}
                 ranking = scores.rank(self._columns, self.y_true, ranked)
                 scores.save(path, record, self.results, ranking)
-        if self.op_mode == 1:
-            scores.print_accuracies(matrices)
-        elif self.op_mode == 3:
+        if self.op_mode == 3:
             scores.print_scores(*scores.load(path, ""))
         print(f"results are in {path}")
         if self.op_mode == 2:
@@ -469,6 +458,7 @@ def evaluate_model(
     planned = Evaluator(*documented, config=config, split=split)
     if planned.held_out:
         print(f"training on {planned.split:.0%} of the training data for confusion matrices")
+        options = {"split": planned.split, "held_out": True, "overwrite": overwrite}
         for member in planned.members:
             network, variant = variants.variant_of(config, member, optimizer, split)
             now = config.parameters()
@@ -476,14 +466,7 @@ def evaluate_model(
             if different:
                 print(f"{member} was trained with {', '.join(different)}: so is its half")
             as_trained = config.changed(variant, member)
-            train.train_model(
-                as_trained,
-                network,
-                split=planned.split,
-                held_out=True,
-                overwrite=overwrite,
-                name=member,
-            )
+            train.train_model(as_trained, network, name=member, **options)
         # All members share the split, or are refused.
         planned = Evaluator(*documented, config=as_trained, split=split)
     planned.run()

@@ -128,8 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     table = rank(np.array(part.files)[kept], class_id, shares[kept], config.labels)
     path = config.model_folder / name / f"{name}.{optimizer}.label_errors.csv"
     storage.save(path, table.to_csv(index=False))
-    rows = table.head(SHOWN).astype(str).itertuples(index=False)
-    command.print_table(tuple(table.columns), [*map(tuple, rows)])
+    command.print_table(tuple(table.columns), table.head(SHOWN).to_numpy().tolist())
     print(f"{table['error'].sum()} of {len(table)} clips look wrongly labelled; all are in {path}")
 
 

@@ -194,15 +194,13 @@ class Trainer:
 
     def _train_anew(self, recipe: dict, iteration: int, saved: tuple | None) -> None:
         from instrec.learning import backend, callbacks
-        from instrec.learning.backend import keras
 
-        keras.utils.set_random_seed(recipe["run_seed"])
+        backend.keras.utils.set_random_seed(recipe["run_seed"])
         network = self._new_network(recipe["precision"])
         if self.source is not None:
             self.source.copy_weights(iteration, network)
-        history, first, variables = np.empty(0, dtype=model_files.HISTORY_TYPE), 1, None
-        if saved is not None:
-            history, first, variables = saved
+        new = (np.empty(0, dtype=model_files.HISTORY_TYPE), 1, None)
+        history, first, variables = saved or new
         if backend.is_first():
             goes_on = f", going on after epoch {len(history)}" if saved else ""
             print(f"training {self.name}.{self.optimizer}{iteration}{goes_on}")
@@ -253,14 +251,13 @@ class Trainer:
 
     def _fit(self, network: "keras.Model", saver: "callbacks.StateSaver") -> None:
         """Train one pass to its end; what comes of it, `saver` keeps."""
-        from instrec.learning import backend
-        from instrec.learning.patches import Patches
+        from instrec.learning import backend, patches
 
         recipe, done = saver.recipe, len(saver.history)
         last = done - len(saver.losses) + recipe["nb_epochs"]
 
-        def patches(rows: np.ndarray, **options: object) -> Patches:
-            return Patches(
+        def feed(rows: np.ndarray, **options: object) -> patches.Patches:
+            return patches.Patches(
                 self.tensors.inputs,
                 rows,
                 recipe["batch_size"],
@@ -271,14 +268,14 @@ class Trainer:
                 **options,
             )
 
-        train = patches(
+        train = feed(
             self.train_rows,
             shuffle_seed=(recipe["run_seed"],),
             epoch=done + 1,  # from 1, as they are shown
             augmentations=recipe["augmentation"],
             frame_seconds=self.config.hop_length / self.config.sample_rate,
         )
-        validation = patches(self.validation_rows)
+        validation = feed(self.validation_rows)
         # A bar where a terminal shows it move, else a line an epoch.
         shown = 1 if sys.stdout.isatty() else 2
         with train.errors(), validation.errors():

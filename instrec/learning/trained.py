@@ -362,9 +362,8 @@ def check_alike(trainings: Sequence[Training]) -> None:
 
 def _common(record: dict) -> dict:
     """Return what all trainings of a model share."""
-    recipe = {name: value for name, value in record["recipe"].items() if name != "run_seed"}
-    source = recipe.get("transfer_from")  # with the digest of the weights of that training
-    return recipe | {"transfer_from": source and source[0]}
+    source = record["recipe"].get("transfer_from")  # with the digest of that training's weights
+    return record["recipe"] | {"run_seed": None, "transfer_from": source and source[0]}
 
 
 def check_shapes(network: "keras.Model", record: dict) -> None:

@@ -32,9 +32,7 @@ class TransferSource:
         self.source, self._activation = config.transfer_from, config.transfer_output
         self.files = model_files.source_files(self.source, config.models_root)
         wanted = dataclasses.asdict(config.features)
-        self._trainings = [
-            self._training(iteration, wanted) for iteration in range(config.iter_num)
-        ]
+        self._trainings = [self._training(i, wanted) for i in range(config.iter_num)]
         trained.check_alike(self._trainings)
         # What it was standardised with, if it was: what is frozen expects the same.
         self.means_and_stds = self._trainings[0].means_and_stds()

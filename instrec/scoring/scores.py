@@ -171,13 +171,11 @@ def print_scores(record: dict, table: "pd.DataFrame") -> None:
     if record["iterations"] > 1:
         print(f"mean ± sample deviation over n = {record['iterations']} trainings")
     titles = {"global": "one", "global_classwise": "class-wise"}
+    groups = table[table["kind"].isin(titles)].groupby(["strategy", "kind", "name"], sort=False)
     rows = [
         (strategy, average, titles[kind])
         + tuple(metrics.mean_and_deviation(group[name]) for name in MEASURES)
-        for (strategy, kind, average), group in table.groupby(
-            ["strategy", "kind", "name"], sort=False
-        )
-        if kind in titles
+        for (strategy, kind, average), group in groups
     ]
     rows.sort(key=lambda row: (row[0], row[2] != "one"))
     command.print_table(("strategy", "average", "thresholds", *MEASURES), rows)
