@@ -89,6 +89,11 @@ def test_verdicts(published, found, expected):
 
 
 def test_no_verdict_where_the_baseline_leaves_no_room():
-    assert intervals.verdict((0.14, 0.15), (0, 0), 3, 1.0) == "cannot tell"
-    assert intervals.verdict((0.14, 0.15), (0, 0), 3, 0.8) == "disagrees"
-    assert intervals.verdict((-0.2, -0.1), (0, 0), 3, 0.05) == "cannot tell"
+    assert intervals.verdict((0.14, 0.15), (-0.01, 0), 3, 1.0) == "cannot tell"
+    assert intervals.verdict((0.14, 0.15), (-0.01, 0), 3, 0.8) == "disagrees"
+    assert intervals.verdict((-0.2, -0.1), (0, 0.01), 3, 0.05) == "cannot tell"
+
+
+def test_no_verdict_where_no_clip_was_decided_otherwise():
+    assert intervals.verdict((-0.05, -0.03), (0, 0), 3, 1.0) == "cannot tell"
+    assert intervals.verdict((-0.05, -0.03), (-0.001, 0), 3, 1.0) == "disagrees"

@@ -161,7 +161,8 @@ def _changes(found: Sequence[Change], name: Namer) -> list[str]:
         "difference of two of its scores. A verdict takes "
         f"{intervals.MIN_TRAININGS} trainings of each side: it agrees where the interval holds "
         "what was published and not 0, disagrees where it holds nothing of it, and cannot tell "
-        "otherwise, or where the baseline's score leaves no room for what was published. "
+        "otherwise, where the baseline's score leaves no room for what was published, or where no "
+        "draw differs. "
         f"Verdicts: {counts}.",
         markdown_table("Changes, in points", rows),
     ]

@@ -170,7 +170,8 @@ def verdict(
     published : tuple of float
         From and to.
     found : tuple of float
-        The interval of ours, in the same unit: shares of 1.
+        The interval of ours, in the same unit: shares of 1. One of no width, as where every clip
+        is right with the change and without, says nothing of other clips.
     trainings : int
         Of the side that has fewer.
     baseline : float
@@ -192,7 +193,8 @@ def verdict(
     ('disagrees', 'cannot tell')
     """
     (first, last), (low, high) = published, found
-    if trainings < MIN_TRAININGS or not (first <= 1 - baseline and last >= -baseline):
+    has_room = first <= 1 - baseline and last >= -baseline
+    if trainings < MIN_TRAININGS or not has_room or low == high:
         return "cannot tell"
     if high < first or low > last:
         return "disagrees"
