@@ -133,7 +133,7 @@ def classwise_panels(
     order = sorted(f_scores, key=lambda label: (label in absent, optima[label]))
     columns = math.ceil(math.sqrt(len(order)))
     rows = math.ceil(len(order) / columns)
-    figure = new_figure(2.3 * columns, 1.75 * rows + 0.8, title)
+    figure = new_figure(2.5 * columns, 1.75 * rows + 0.8, title)  # for the longest name
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
     for axes in panels[len(order) :]:
         axes.set_visible(False)
