@@ -23,6 +23,7 @@ import settings
 from instrec.common import command
 from instrec.config import Config, FeatureParameters, read
 from instrec.data import audio, features
+from instrec.errors import InputError
 from instrec.learning import model_files, trained
 from instrec.scoring import scores
 
@@ -121,6 +122,13 @@ def refused(call):
         return message
 
     return call_refused
+
+
+def refuses(expected, function, *arguments, **options):
+    """What a function is given is a user's error, told in one line that says the expected."""
+    with pytest.raises(InputError, match=expected) as error:
+        function(*arguments, **options)
+    assert "\n" not in str(error.value)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import TINY, train_twice
+from conftest import TINY, refuses, train_twice
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 import evaluate
@@ -91,8 +91,7 @@ def test_final_scores_use_the_stored_thresholds_on_the_pure_half(tiny_model):
 
 
 def test_final_scores_without_optima_say_what_to_run(tiny_model):
-    with pytest.raises(InputError, match=r"-O 2 .*then python3 plot_perf_metrics\.py"):
-        evaluator(3).run()
+    refuses(r"-O 2 .*then python3 plot_perf_metrics\.py", evaluator(3).run)
 
 
 @pytest.mark.parametrize("trained_anew", [True, False])
@@ -101,25 +100,21 @@ def test_optima_of_other_models_or_another_split_are_refused(tiny_model, trained
     settings.seed = 5  # other clips are pure now: some of them have chosen the thresholds
     if trained_anew:
         train_twice(20, overwrite=True)
-    with pytest.raises(InputError, match="other models or data"):
-        evaluator(3).run()
+    refuses("other models or data", evaluator(3).run)
 
 
 def test_a_model_of_other_training_data_is_refused(model, call):
     settings.seed = 1  # files that were trained on are test files now
     call("create_encoding.py", "-d", 21)
-    with pytest.raises(InputError, match=r"(test|train)\.csv has changed since"):
-        evaluator(2).run()
+    refuses(r"(test|train)\.csv has changed since", evaluator(2).run)
     call("generate_dataset.py", "-d", 21)
-    with pytest.raises(InputError, match="trained with other settings or data"):
-        evaluator(2).run()
+    refuses("trained with other settings or data", evaluator(2).run)
 
 
 def test_a_held_out_half_of_another_seed_is_refused(tiny_model):
     train_twice(20, split=0.5, held_out=True)
     settings.seed = 1
-    with pytest.raises(InputError, match="split_seed: 0, not 1"):
-        evaluator(1).run()
+    refuses("split_seed: 0, not 1", evaluator(1).run)
 
 
 @pytest.mark.parametrize(("op_mode", "name"), [(1, "confusion"), (2, "sweep")])
@@ -134,8 +129,7 @@ def test_missing_iterations_are_counted_and_how_to_train_them_is_said(tiny_model
     with pytest.raises(InputError, match=r"that trained these, with -i 3, or choose fewer"):
         evaluate.Evaluator("model_tiny", "adam", 3, 3, 2).run()
     tiny_model.run_record(1).unlink()
-    with pytest.raises(InputError, match="expected 2 trained iterations .* found 1"):
-        evaluator(2).run()
+    refuses("expected 2 trained iterations .* found 1", evaluator(2).run)
 
 
 @pytest.mark.parametrize("option", [("-e", 3), ("-b", 3), ("-c", "y"), ("--overwrite",)])
@@ -148,8 +142,7 @@ def test_an_empty_half_is_refused(tiny_model, monkeypatch):
     from instrec.data import tensors
 
     monkeypatch.setattr(tensors.Tensors, "pure_mask", lambda self, _: self.file_id >= 0)
-    with pytest.raises(InputError, match="no clip in its development half.*create_encoding"):
-        evaluator(2).run()
+    refuses("no clip in its development half.*create_encoding", evaluator(2).run)
 
 
 def test_confusion_matrices_of_multi_label_data_are_of_held_out_training_data(tiny_model):
@@ -203,28 +196,23 @@ def test_predictions_are_computed_once(tiny_model, monkeypatch):
 def test_damaged_optima_and_records_are_refused(tiny_model):
     for content in ("{}", '{"recipe": null, "optima": {}}', '{"recipe": {}, "optima": []}', "["):
         tiny_model.optima.write_text(content)
-        with pytest.raises(InputError, match=r"optima\.json is .*-O 2"):
-            evaluator(3).run()
+        refuses(r"optima\.json is .*-O 2", evaluator(3).run)
     for content in ("{}", '{"recipe": [], "weights": ""}', "\x00"):
         tiny_model.run_record(1).write_text(content)
-        with pytest.raises(InputError, match=r"adam1\.run\.json is damaged.*--overwrite"):
-            evaluator(2).run()
+        refuses(r"adam1\.run\.json is damaged.*--overwrite", evaluator(2).run)
 
 
 def test_a_model_of_other_features_is_refused(tiny_model, monkeypatch, call):
     settings.hop_length = 256
-    with pytest.raises(InputError, match=r"hop_length: 512, not 256.*generate_dataset"):
-        evaluator(2).run()
+    refuses(r"hop_length: 512, not 256.*generate_dataset", evaluator(2).run)
     call("generate_dataset.py", "-d", 20)
-    with pytest.raises(InputError, match="trained with other settings.*hop_length: 512, not 256"):
-        evaluator(2).run()
+    refuses("trained with other settings.*hop_length: 512, not 256", evaluator(2).run)
     assert tiny_model.best(0).exists()
 
 
 def test_foreign_weights_are_refused(tiny_model):
     shutil.copy(tiny_model.best(1), tiny_model.best(0))
-    with pytest.raises(InputError, match=r"adam0\.best\.hdf5 .* not what training wrote"):
-        evaluator(2).run()
+    refuses(r"adam0\.best\.hdf5 .* not what training wrote", evaluator(2).run)
 
 
 def test_labels_absent_from_a_half_are_named_and_count_as_zero(tiny_model, paths, capsys, call):
@@ -250,5 +238,4 @@ def test_labels_absent_from_a_half_are_named_and_count_as_zero(tiny_model, paths
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):
-    with pytest.raises(InputError, match=message):
-        evaluate.Evaluator(*arguments)
+    refuses(message, evaluate.Evaluator, *arguments)

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from conftest import refuses
 
 from instrec import experiments
 from instrec.config import read
@@ -80,8 +81,7 @@ def test_what_an_experiment_cannot_say(tmp_path, text, message):
 
 
 def test_a_mistyped_name_is_told():
-    with pytest.raises(InputError, match="did you mean 'irmas_relu'"):
-        experiments.load("irmas_reluu")
+    refuses("did you mean 'irmas_relu'", experiments.load, "irmas_reluu")
 
 
 def test_results_of_two_experiments_lie_apart(catalogue):
@@ -92,8 +92,7 @@ def test_results_of_two_experiments_lie_apart(catalogue):
     both["copy"] = dataclasses.replace(
         copy, parameters=copy.parameters | {"name": "other", "num_mel_bands": 64}
     )
-    with pytest.raises(InputError, match="need different patches of irmas_1024"):
-        experiments.check_apart(both, configs_of(both))
+    refuses("need different patches of irmas_1024", experiments.check_apart, both, configs_of(both))
 
 
 def test_a_circle_and_what_nobody_trains_are_refused(catalogue):
@@ -102,8 +101,7 @@ def test_a_circle_and_what_nobody_trains_are_refused(catalogue):
     with pytest.raises(InputError, match="depend on one another: .*irmas_relu"):
         experiments.in_order(both, both, configs_of(both))
     alone = {"irmas_harm": catalogue["irmas_harm"]}
-    with pytest.raises(InputError, match="no experiment makes irmas_relu"):
-        experiments.in_order(alone, alone, configs_of(alone))
+    refuses("no experiment makes irmas_relu", experiments.in_order, alone, alone, configs_of(alone))
 
 
 @pytest.mark.parametrize("scale", ["full", "demo", "smoke"])

@@ -6,10 +6,9 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from conftest import RATE, tone
+from conftest import RATE, refuses, tone
 
 import export_model
-from instrec.errors import InputError
 from instrec.learning import model_files
 from instrec.scoring import recognition
 
@@ -51,6 +50,5 @@ def test_two_inputs_are_fed_by_name_and_standardised_inside(separated_model, tmp
 def test_a_missing_package_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     recogniser = recognition.Recogniser(model_files.pretrained_files())
-    with pytest.raises(InputError, match="onnxruntime is missing: run pip"):
-        export_model.export(recogniser, "onnx", tmp_path)
+    refuses("onnxruntime is missing: run pip", export_model.export, recogniser, "onnx", tmp_path)
     assert not any(tmp_path.iterdir())

@@ -4,13 +4,12 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
-from conftest import tone, write_tone
+from conftest import refuses, tone, write_tone
 
 import settings
 from generate_dataset import GenerateDataset
 from instrec.config import read
 from instrec.data import audio, features
-from instrec.errors import InputError
 
 STORED = Path(__file__).parent / "data" / "log_mel.npy"
 
@@ -105,5 +104,4 @@ def test_documented_methods_need_no_data_set_where_none_is_needed(tmp_path):
     y = np.repeat(np.arange(11), 20)
     X_train, y_train, *_ = generator.validation_split(np.arange(220), y, np.arange(220), 11, 0.85)
     assert np.bincount(y_train).tolist() == [17] * 11 and len(X_train) == 11 * 17
-    with pytest.raises(InputError, match="-d ID"):
-        generator.run("train")
+    refuses("-d ID", generator.run, "train")

@@ -4,12 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import make_folders, make_irmas, write_tone
+from conftest import make_folders, make_irmas, refuses, write_tone
 
 import settings
 from instrec.config import read
 from instrec.data import metadata, tensors
-from instrec.errors import InputError
 
 # As IRMAS has them, made up: brackets, commas, apostrophes, blanks, dots, other alphabets.
 REAL_NAMES = [
@@ -100,8 +99,7 @@ def test_what_is_no_label_file_is_named(tmp_path):
     ):
         if content is not None:
             path.write_bytes(content)
-        with pytest.raises(InputError, match=message):
-            metadata.read_label_file(path, set(settings.IRMAS))
+        refuses(message, metadata.read_label_file, path, set(settings.IRMAS))
 
 
 def test_jazz_has_a_test_set_of_its_own_making(paths, call, capsys):

@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import final_scores, recipe_of_scores, save_scores, write_tone
+from conftest import final_scores, recipe_of_scores, refuses, save_scores, write_tone
 
 import plot_conf_mat
 import plot_history
@@ -15,7 +15,6 @@ import plot_perf_metrics
 import settings
 from instrec.common import storage
 from instrec.config import read
-from instrec.errors import InputError
 from instrec.figures import launchers, plotting, style
 from instrec.figures import scores as figures
 from instrec.learning import model_files
@@ -261,17 +260,14 @@ def test_damaged_results_are_one_plain_error(files):
     ):
         write_sweep(files)
         storage.save_json(files.sweep, storage.load_json(files.sweep, "") | change)
-        with pytest.raises(InputError, match="sweep.json is damaged .* run REMEDY"):
-            plot_perf_metrics.plot(files, "REMEDY")
+        refuses("sweep.json is damaged .* run REMEDY", plot_perf_metrics.plot, files, "REMEDY")
         assert not files.optima.exists()
     write_confusion(files)
     storage.save_json(files.confusion, storage.load_json(files.confusion, "") | {"iterations": 3})
-    with pytest.raises(InputError, match="confusion.json is damaged"):
-        plot_conf_mat.plot(files, "REMEDY")
+    refuses("confusion.json is damaged", plot_conf_mat.plot, files, "REMEDY")
     write_history(files)
     storage.save_array(files.history(0), np.zeros(3))
-    with pytest.raises(InputError, match="adam0.history.npy is damaged"):
-        plot_history.plot(files, "REMEDY")
+    refuses("adam0.history.npy is damaged", plot_history.plot, files, "REMEDY")
 
 
 def test_both_separations_are_pictured(tmp_path, call, refused):

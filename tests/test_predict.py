@@ -17,6 +17,7 @@ from conftest import (
     new_trainer,
     patches_of,
     record_of,
+    refuses,
     tiny_network,
     write_tone,
 )
@@ -26,7 +27,6 @@ import separation
 import settings
 from instrec.common import storage
 from instrec.config import FeatureParameters, read
-from instrec.errors import InputError
 from instrec.learning import model_files, trained
 from instrec.reporting import recordings
 from instrec.scoring import metrics, recognition
@@ -152,8 +152,7 @@ def test_thresholds_are_those_of_the_model(model, song, call, capsys):
     assert 0 < recogniser.share_right() <= 1
     optima["recipe"]["weights"][0] = "other"
     storage.save_json(model.optima, optima)
-    with pytest.raises(InputError, match="of other networks: run evaluate.py -O 2"):
-        recognition.Recogniser(model)
+    refuses("of other networks: run evaluate.py -O 2", recognition.Recogniser, model)
 
 
 def test_everything_is_written_and_bad_files_are_left_out(model, song, paths, call, capsys):
@@ -397,8 +396,6 @@ def test_without_a_model_the_one_that_comes_along_is_taken(model, song, monkeypa
     predict.main([str(song)])
     assert "2 trainings, on training data of single_1024" in capsys.readouterr().out
     for option in (["-d", "21"], ["-o", "adam"]):
-        with pytest.raises(InputError, match="which model"):
-            predict.main([str(song), *option])
+        refuses("which model", predict.main, [str(song), *option])
     for named in ({"config": read(dataset=21)}, {"optimizer": "sgd"}):
-        with pytest.raises(InputError, match="which model"):
-            predict.predict(song, **named)
+        refuses("which model", predict.predict, song, **named)

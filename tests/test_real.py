@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from conftest import refuses
 
 from benchmarks import real
-from instrec.errors import InputError
 
 
 def table_of(*rows):
@@ -42,8 +42,7 @@ def test_labels_come_from_folders_or_from_texts_beside(tmp_path):
         "c__2.ogg": {"cel", "flu"},
     }
     assert [real.recording_of(path)[-3:] for path, _ in found] == ["l/a", "d/c", "e/b"]
-    with pytest.raises(InputError, match="found none"):
-        real.clips_in(tmp_path / "none" / "b", ["cel"])
+    refuses("found none", real.clips_in, tmp_path / "none" / "b", ["cel"])
 
 
 def test_the_report_counts_what_is_shown(capsys):

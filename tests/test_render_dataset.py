@@ -10,7 +10,7 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
-from conftest import changed, contents
+from conftest import changed, contents, refuses
 
 import render_dataset
 import settings
@@ -233,8 +233,7 @@ def test_each_recording_is_played_by_the_soundfont_whose_turn_it_is(tmp_path, mo
         recording = planning.Recording(("pia",), (), 9, "alone", False, (0,), turn=turn)
         render_dataset.save(recording, tmp_path, all_banks)
     assert heard == ["a", "b", "a", "b", "a"]
-    with pytest.raises(InputError, match="no SoundFont is left that plays pia"):
-        banks.turn_of(all_banks[2:], 0, ("pia",))
+    refuses("no SoundFont is left that plays pia", banks.turn_of, all_banks[2:], 0, ("pia",))
 
 
 TABLE = """
@@ -265,8 +264,7 @@ def test_a_table_of_banks_checks_digests_and_says_how_to_get_what_is_missing(tmp
     (bank / "005.sf2").write_bytes(b"not played")
     assert banks.digest_of(bank, ["cel"]) == digest
     (bank / "128.sf2").write_bytes(b"other drums")
-    with pytest.raises(InputError, match="none of the SoundFonts"):
-        banks.read_table(table, ["cel"], said.append)
+    refuses("none of the SoundFonts", banks.read_table, table, ["cel"], said.append)
     assert f"expected SHA-256 {digest[:16]}, found" in said[1]
 
 
@@ -362,14 +360,12 @@ def test_a_compressed_soundfont_is_refused_before_it_crashes_the_renderer(tmp_pa
     path.write_bytes(
         b"RIFF\x00\x00\x00\x00sfbkLIST\x00\x00\x00\x00sdtasmpl\x08\x00\x00\x00OggS0000"
     )
-    with pytest.raises(InputError, match=r"compressed \(SF3\).*sf3convert"):
-        render_dataset.read_soundfont(path)
+    refuses(r"compressed \(SF3\).*sf3convert", render_dataset.read_soundfont, path)
 
 
 @pytest.mark.skipif(shutil.which("fluidsynth") is None, reason="fluidsynth is not installed")
 def test_a_bank_of_a_file_a_program_sounds_as_it_is_written(tmp_path):
-    with pytest.raises(InputError, match=r"expected 128.sf3 or 128.sf2 in"):
-        render_dataset.read_soundfont(tmp_path)
+    refuses(r"expected 128.sf3 or 128.sf2 in", render_dataset.read_soundfont, tmp_path)
     for name in ("065.sf2", "128.sf2"):
         (tmp_path / name).symlink_to(render_dataset.default_soundfont())
     bank = render_dataset.read_soundfont(tmp_path)

@@ -6,7 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, refuses
 
 import settings
 from instrec.common import command
@@ -57,11 +57,9 @@ def test_derived_values_follow_the_parameters():
     ],
 )
 def test_parameters_out_of_range_are_refused(name, value):
-    with pytest.raises(InputError, match=f"x.py: expected {name} .*found {value!r}"):
-        read().changed({name: value}, "x.py")
+    refuses(f"x.py: expected {name} .*found {value!r}", read().changed, {name: value}, "x.py")
     setattr(settings, name, value)
-    with pytest.raises(InputError, match=f"settings.py: expected {name} .*found {value!r}"):
-        read()
+    refuses(f"settings.py: expected {name} .*found {value!r}", read)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +74,7 @@ def test_parameters_out_of_range_are_refused(name, value):
     ],
 )
 def test_a_wrong_entry_is_refused(changes, message):
-    with pytest.raises(InputError, match=f"'irmas': .*{message}"):
-        dataclasses.replace(settings.DATA_SETS[1], **changes)
+    refuses(f"'irmas': .*{message}", dataclasses.replace, settings.DATA_SETS[1], **changes)
 
 
 @pytest.mark.parametrize("platform", ["Linux", "Darwin", "Windows", "Plan9"])
@@ -126,8 +123,7 @@ def test_a_terminal_gets_the_documented_menu(terminal):
     ],
 )
 def test_unknown_names_are_refused(name, message):
-    with pytest.raises(InputError, match=message):
-        read().changed({name: 3}, "x.py")
+    refuses(message, read().changed, {name: 3}, "x.py")
 
 
 def test_a_config_is_changed_by_copies_and_stays_as_it_was():

@@ -2,10 +2,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from conftest import refuses
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from instrec.data import splits
-from instrec.errors import InputError
 from settings import CHOICES
 
 SPLIT_BY = CHOICES["split_by"]
@@ -80,8 +80,7 @@ def test_neither_side_is_ever_empty():
     ],
 )
 def test_impossible_splits_are_refused(fraction, options, message):
-    with pytest.raises(InputError, match=message):
-        splits.validation_mask([0, 0], [0, 1], fraction, **options)
+    refuses(message, splits.validation_mask, [0, 0], [0, 1], fraction, **options)
 
 
 def per_label(labels, first):
@@ -177,8 +176,7 @@ def test_what_the_halves_keep_together(halve_by):
     assert len(np.intersect1d(file_id[pure], file_id[~pure])) == (80 if halve_by == "patch" else 0)
     song_id = file_id // 4
     assert (len(np.intersect1d(song_id[pure], song_id[~pure])) == 0) == (halve_by == "song")
-    with pytest.raises(InputError, match="halve_by"):
-        splits.pure_mask(labels, files, file_id, halve_by="label")
+    refuses("halve_by", splits.pure_mask, labels, files, file_id, halve_by="label")
 
 
 def test_song_and_recording_of_a_clip():

@@ -16,6 +16,7 @@ from conftest import (
     interrupted,
     new_trainer,
     record_of,
+    refuses,
     script_environment,
     trained_on,
 )
@@ -138,8 +139,7 @@ def test_each_variant_changes_the_training_and_is_in_its_record(tiny):
             files = train_tiny(epochs=2)
         assert not np.array_equal(plain, history_of(files))
         assert record_of(files)["recipe"][name] == value
-        with pytest.raises(InputError, match=f"{name}: .*--overwrite"):
-            train_tiny(epochs=2, name=name)
+        refuses(f"{name}: .*--overwrite", train_tiny, epochs=2, name=name)
 
 
 def test_a_network_trained_in_half_precision_is_like_any_other_afterwards(tiny):
@@ -169,8 +169,7 @@ def test_the_cosine_schedule_rises_and_falls_over_all_steps():
 def test_trainings_of_other_settings_overwrite_all_of_before_when_told_to(tiny):
     files = train_tiny(epochs=1, iter_num=3)
     train_tiny(epochs=1, iter_num=2)  # of the same settings: the third stays
-    with pytest.raises(InputError, match="batch_size: 8, not 4.*--overwrite"):
-        train_tiny(epochs=1, batch=4)
+    refuses("batch_size: 8, not 4.*--overwrite", train_tiny, epochs=1, batch=4)
     assert files.finished() == [0, 1, 2]
     train_tiny(epochs=1, batch=4, iter_num=2, overwrite=True)
     assert files.finished() == [0, 1] and record_of(files)["recipe"]["batch_size"] == 4
@@ -178,8 +177,7 @@ def test_trainings_of_other_settings_overwrite_all_of_before_when_told_to(tiny):
 
 def test_lost_weights_are_noticed(tiny):
     train_tiny(epochs=1).best(0).unlink()
-    with pytest.raises(InputError, match=r"adam0\.best\.hdf5 is missing.*--overwrite"):
-        train_tiny(epochs=1)
+    refuses(r"adam0\.best\.hdf5 is missing.*--overwrite", train_tiny, epochs=1)
     assert train_tiny(epochs=1, overwrite=True).best(0).exists()
 
 
@@ -228,8 +226,7 @@ def test_class_weights_are_inverse_to_the_number_of_patches(tiny):
     )
     record = record_of(train_tiny(epochs=1, data_dist=distribution, optimizer="sgd"))
     assert list(record["class_weights"].values()) == pytest.approx(expected)
-    with pytest.raises(InputError, match="label cla"):
-        balance.class_weights(distribution.drop("cla"), TINY.labels)
+    refuses("label cla", balance.class_weights, distribution.drop("cla"), TINY.labels)
 
 
 def test_what_is_held_out_validates_nothing(tiny):
@@ -263,8 +260,7 @@ def test_shuffling_takes_every_patch_once_and_differs_by_epoch():
     assert epochs[0] != epochs[1]
     later = Patches([x], np.arange(3, 10), 7, targets=x, shuffle_seed=(0,), epoch=1)
     assert next(later.batches())[1][:, 0].tolist() == epochs[1]
-    with pytest.raises(InputError, match="expected at least a patch .* found 0"):
-        Patches([x], np.arange(0), 4)
+    refuses("expected at least a patch .* found 0", Patches, [x], np.arange(0), 4)
 
 
 def test_what_ends_while_it_is_read_is_named(tiny):
@@ -272,8 +268,7 @@ def test_what_ends_while_it_is_read_is_named(tiny):
     path = tensors.folder(config_of(TINY), "train") / "X_irmas.npy"
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size - 10)
-    with pytest.raises(InputError, match="X_irmas.npy is damaged: it ends"):
-        trainer.train(2, 8, 1)
+    refuses("X_irmas.npy is damaged: it ends", trainer.train, 2, 8, 1)
 
 
 def test_documented_optimizers():
@@ -306,8 +301,7 @@ def test_wrong_pairs_are_refused_by_name(refused, model, dataset, message):
 
 def test_counts_below_one_are_refused(tiny, call):
     for counts in ({"epochs": 0}, {"batch": 0}, {"iter_num": 0}):
-        with pytest.raises(InputError, match="1 or more, found 0"):
-            train_tiny(**counts)
+        refuses("1 or more, found 0", train_tiny, **counts)
     with pytest.raises(SystemExit, match="above 0, found 0"):
         call("train.py", "-m", "model_leaky", "-o", "adam", "-d", 20, "-e", 0)
 
@@ -352,6 +346,5 @@ def test_a_loss_that_is_no_number_ends_training_resumed_or_not(tiny, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(callbacks.StateSaver, "on_epoch_end", nan_in_epoch_2)
         for _ in range(2):
-            with pytest.raises(InputError, match="the loss of epoch 2 is no number any more"):
-                train_tiny()
+            refuses("the loss of epoch 2 is no number any more", train_tiny)
     assert np.isfinite(history_of(train_tiny())["loss"]).all()

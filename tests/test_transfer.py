@@ -17,6 +17,7 @@ from conftest import (
     interrupted,
     make_folders,
     record_of,
+    refuses,
     tiny_network,
     trained_on,
 )
@@ -156,16 +157,13 @@ def test_iterations_trained_otherwise_are_not_mixed(source):
     other = record | {"recipe": record["recipe"] | {"patience": 9}}
     source.run_record(1).write_text(json.dumps(other))
     message = "iteration 1 was trained otherwise than iteration 0 .*patience"
-    with pytest.raises(InputError, match=message):
-        evaluate.Evaluator("model_tiny", "adam", 3, 2, 2).run()
-    with pytest.raises(InputError, match=message):
-        TransferSource(read(transfer_from=SOURCE, iter_num=2))
+    refuses(message, evaluate.Evaluator("model_tiny", "adam", 3, 2, 2).run)
+    refuses(message, TransferSource, read(transfer_from=SOURCE, iter_num=2))
 
 
 def test_standardising_what_starts_from_a_plain_model_is_refused(source):
     config = read(optimizer="adam", transfer_from=SOURCE, standardise=True, iter_num=1)
-    with pytest.raises(InputError, match="was not standardised"):
-        train.train_model(config, "model_tiny")
+    refuses("was not standardised", train.train_model, config, "model_tiny")
 
 
 @pytest.mark.parametrize(
@@ -178,14 +176,12 @@ def test_standardising_what_starts_from_a_plain_model_is_refused(source):
     ],
 )
 def test_a_source_that_does_not_fit_is_refused(source, values, message):
-    with pytest.raises(InputError, match=message):
-        TransferSource(read(**{"transfer_from": SOURCE, "iter_num": 2} | values))
+    refuses(message, TransferSource, read(**{"transfer_from": SOURCE, "iter_num": 2} | values))
 
 
 def test_a_changed_source_is_refused(source):
     source.best(0).write_bytes(b"other")
-    with pytest.raises(InputError, match="not what training wrote"):
-        transferred()
+    refuses("not what training wrote", transferred)
 
 
 # --- variants -------------------------------------------------------------------------------------
@@ -230,13 +226,11 @@ def test_means_and_stds_that_are_others_are_refused(source):
     training = trained.load(trainer.files, 0, "it again")
     path = trainer.files.means_and_stds(0)
     trained.save_means_and_stds(trainer.files, 0, [(m + 1, s) for m, s in trainer.means_and_stds])
-    with pytest.raises(InputError, match="not what training wrote: run it again"):
-        training.means_and_stds()
+    refuses("not what training wrote: run it again", training.means_and_stds)
     training.record["means_and_stds"] = trained.save_means_and_stds(
         trainer.files, 0, [(m[1:], s) for m, s in trainer.means_and_stds]
     )
-    with pytest.raises(InputError, match=f"{path.name} is damaged.*expected the shape"):
-        training.means_and_stds()
+    refuses(f"{path.name} is damaged.*expected the shape", training.means_and_stds)
 
 
 def test_evaluation_standardises_as_training_did(source):
@@ -251,8 +245,7 @@ def test_evaluation_standardises_as_training_did(source):
 
 
 def test_a_variant_does_not_pass_for_the_plain_model(source):
-    with pytest.raises(InputError, match="standardise: False, not True"):
-        standardised()
+    refuses("standardise: False, not True", standardised)
 
 
 def test_an_ensemble_averages_outputs(source):
@@ -286,8 +279,7 @@ def test_several_models_are_an_ensemble_from_its_thresholds_to_its_figures(sourc
 
 @pytest.mark.parametrize("name", ["ensemble_x", "../x", "a/b", "a.b", "a b", "model_baseline"])
 def test_names_that_files_cannot_have_are_refused(name):
-    with pytest.raises(InputError, match=re.escape(name)):
-        model_files.trained_name(read(name=name), "model_leaky")
+    refuses(re.escape(name), model_files.trained_name, read(name=name), "model_leaky")
 
 
 @pytest.mark.parametrize(
