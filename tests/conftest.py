@@ -62,21 +62,22 @@ def contents(folder):
 
 
 @pytest.fixture(autouse=True)
-def same_weights():
-    """The same networks in every run: Keras draws the seeds of their weights from Python."""
-    random.seed(0)
-
-
-@pytest.fixture(autouse=True)
-def one_process(monkeypatch):
-    """Work in this process: starting others takes longer than the small data of a test."""
+def alike_and_quick(monkeypatch):
+    """The same networks in every run; and one process, for starting others takes longer."""
+    random.seed(0)  # Keras draws the seeds of their weights from Python
     monkeypatch.setattr(multiprocessing, "cpu_count", lambda: 1)
 
 
 @pytest.fixture
-def call():
-    """Run a script in this process, as `call("train.py", "-d", 1)`."""
-    return call_script
+def call(capsys):
+    """Run a script in this process, as `call("train.py", "-d", 1)`; return what it has printed."""
+
+    def call_and_read(*script):
+        capsys.readouterr()  # of before
+        call_script(*script)
+        return capsys.readouterr()
+
+    return call_and_read
 
 
 def call_script(script, *arguments):
@@ -107,6 +108,13 @@ def extract(id_):
     """Read the audio of a data set into tensors."""
     call_script("create_encoding.py", "-d", id_)
     call_script("generate_dataset.py", "-d", id_)
+
+
+def find_scores(trainings, *model):
+    """Score a model by the thresholds that are found for it."""
+    call_script("evaluate.py", *model, "-O", 2, "-i", trainings)
+    call_script("plot_perf_metrics.py", *model)
+    call_script("evaluate.py", *model, "-O", 3, "-i", trainings)
 
 
 @pytest.fixture
@@ -147,12 +155,11 @@ def made_once(tmp_path_factory):
     return copy
 
 
-def prepared(make, id_, data_set, name="model_tiny"):
+def prepared(make, id_, name="model_tiny"):
     """Return a fixture: what a function makes of a data set, and the files of a model on it."""
 
     @pytest.fixture
-    def prepare(paths, monkeypatch, made_once):
-        monkeypatch.setitem(settings.DATA_SETS, id_, data_set)
+    def prepare(paths, made_once):
         made_once(paths, make)
         settings.dataset = id_
         return model_files.model_files(read(), name, "adam")
@@ -165,6 +172,8 @@ SINGLE = settings.DataSet("single", "Single", TINY.labels, ("single",), "folders
 BOTH = settings.DataSet(
     *("both", "Both", TINY.labels, ("single_harm", "single_perc"), "folders"), source="single"
 )
+TARGET = settings.DataSet("target", "Target", ("as", "ts"), ("target",), "folders")
+settings.DATA_SETS |= {20: TINY, 21: SINGLE, 22: TARGET, 23: BOTH}
 MODEL = ("-m", "model_tiny", "-o", "adam")
 
 
@@ -193,13 +202,13 @@ def make_separated_model(root):
 
 
 # Tensors of three labels: 54 patches, of which 45 train and 9 validate.
-tiny = prepared(make_tiny, 20, TINY)
+tiny = prepared(make_tiny, 20)
 # A tiny network trained twice on those tensors.
-tiny_model = prepared(make_tiny_model, 20, TINY)
+tiny_model = prepared(make_tiny_model, 20)
 # A tiny network trained twice on tones of three pitches.
-model = prepared(make_model, 21, SINGLE)
+model = prepared(make_model, 21)
 # A standardised network of both separated parts of the tones, trained twice.
-separated_model = prepared(make_separated_model, 23, BOTH, "std")
+separated_model = prepared(make_separated_model, 23, "std")
 
 
 def new_trainer(id_, network=None, optimizer="adam", data_dist=None, **options):
@@ -363,12 +372,6 @@ def save_scores(path, recipe, results, *, s2=(), ranking=(), thresholds=0.5, **m
 def changed(values):
     """Edit settings.py, as it were, within a block."""
     return mock.patch.multiple(settings, **values)
-
-
-def config_of(data_set):
-    """Return what counts for a data set, a row of DATA_SETS."""
-    (id_,) = [id_ for id_, row in settings.DATA_SETS.items() if row == data_set]
-    return read(dataset=id_)
 
 
 def patches_of(path, parameters: FeatureParameters, step):

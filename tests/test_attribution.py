@@ -100,13 +100,11 @@ def test_several_networks_are_averaged_against_standardised_silence():
 
 
 # --- a trained model ------------------------------------------------------------------------------
-def test_the_command_explains_the_strongest_label(model, song, paths, call, capsys, refused):
+def test_the_command_explains_the_strongest_label(model, song, paths, call, refused):
     recogniser = recognition.Recogniser(model)
     found = recogniser.predict(song)
     strongest = found.table.index[0]
-    capsys.readouterr()
-    call("plot_attribution.py", song, *MODEL, "-d", 21, "--out", paths / "out")
-    shown = capsys.readouterr().out
+    shown = call("plot_attribution.py", song, *MODEL, "-d", 21, "--out", paths / "out").out
     for ending in ("png", "pdf"):
         written = paths / "out" / f"attribution_a song_{strongest}.{ending}"
         assert written.stat().st_size > 10_000

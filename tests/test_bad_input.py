@@ -17,15 +17,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import soundfile
-from conftest import (
-    RATE,
-    contents,
-    extract,
-    extract_or_die,
-    make_folders,
-    make_irmas,
-    write_tone,
-)
+from conftest import RATE, contents, extract, extract_or_die, make_folders, make_irmas, write_tone
 
 import generate_dataset
 import settings
@@ -37,7 +29,6 @@ from instrec.errors import InputError
 
 WIND = 7  # data set with IRMAS' layout and the fewest labels
 JAZZ = -1  # data set of one folder a label
-STEPS = ("create_encoding.py", "generate_dataset.py")
 
 
 @pytest.fixture
@@ -156,13 +147,11 @@ UNUSABLE = {  # more of what is cut, and of what is no audio, in test_audio.py
 
 
 @pytest.mark.filterwarnings("error")
-def test_unusable_files_are_left_out_and_counted(call, capsys, jazz):
+def test_unusable_files_are_left_out_and_counted(call, jazz):
     for name, (write, _) in UNUSABLE.items():
         write(jazz / "as" / name)
     call("create_encoding.py", "-d", JAZZ)
-    capsys.readouterr()
-    call("generate_dataset.py", "-d", JAZZ)
-    told, left_out = capsys.readouterr().out, {}
+    told, left_out = call("generate_dataset.py", "-d", JAZZ).out, {}
     for part in tensors.PARTS:
         made = tensors.load(read(), part)
         unusable = made.record["left_out"]
@@ -195,7 +184,7 @@ NAMES = [
 ]
 
 
-def test_file_names(call, capsys, jazz):
+def test_file_names(jazz):
     if sys.platform == "darwin":
         NAMES.remove(os.fsdecode(b"no text \xe9\xff"))  # its file system takes only text
     for i, name in enumerate(NAMES):
@@ -308,11 +297,8 @@ def interrupted(jazz, call, capsys):
     """An extraction that Ctrl-C stopped at the fifth file; returns the folder it left."""
     call("create_encoding.py", "-d", JAZZ)
     course = [*[mock.DEFAULT] * 4, KeyboardInterrupt]
-    cut_patches = mock.Mock(wraps=features.cut_patches, side_effect=course)
-    with (
-        mock.patch.object(features, "cut_patches", cut_patches),
-        pytest.raises(SystemExit) as error,
-    ):
+    stopped = mock.Mock(wraps=features.cut_patches, side_effect=course)
+    with mock.patch.object(features, "cut_patches", stopped), pytest.raises(SystemExit) as error:
         call("generate_dataset.py", "-d", JAZZ)
     assert error.value.code == 130 and "stopped" in capsys.readouterr().err
     return read().feature_folder / f"train{storage.PARTIAL}"
@@ -327,13 +313,11 @@ def interrupted(jazz, call, capsys):
         (tensors.RECORD, cut),
     ],
 )
-def test_an_interrupted_run_goes_on_with_what_is_whole(
-    interrupted, call, capsys, whole, name, damage
-):
+def test_an_interrupted_run_goes_on_with_what_is_whole(interrupted, call, whole, name, damage):
     if damage:  # what it did to several files is done anew
         damage(interrupted / name)
-    call("generate_dataset.py", "-d", JAZZ)
-    assert ("going on after 4 of 6 files" in capsys.readouterr().out) == (damage is None)
+    told = call("generate_dataset.py", "-d", JAZZ).out
+    assert ("going on after 4 of 6 files" in told) == (damage is None)
     assert arrays(interrupted.parent) == whole
     assert not interrupted.exists()
 
@@ -410,7 +394,7 @@ def test_full_disk_while_generating(call, made, whole, paths, monkeypatch):
 
 
 # --- two runs at once ----------------------------------------------------------------------------
-@pytest.mark.parametrize("script", STEPS)
+@pytest.mark.parametrize("script", ["create_encoding.py", "generate_dataset.py"])
 def test_two_runs_of_one_step(refused, made, script):
     before = contents(made)
     with storage.lock(made, "something"):

@@ -9,11 +9,9 @@ from functools import partial
 import numpy as np
 import pytest
 from conftest import (
-    BOTH,
     MODEL,
     ROOT,
     SINGLE,
-    config_of,
     contents,
     extract,
     extract_or_die,
@@ -54,10 +52,8 @@ def address(tmp_path_factory):
 
 
 @pytest.fixture
-def single(paths, monkeypatch):
-    """Audio of three labels (id 21), and what is to be separated from it (id 23)."""
-    monkeypatch.setitem(settings.DATA_SETS, 21, SINGLE)
-    monkeypatch.setitem(settings.DATA_SETS, 23, BOTH)
+def single(paths):
+    """Audio of three labels (id 21), from which others (id 23) are separated."""
     return make_folders(paths, SINGLE.labels, files=6, folder="single")
 
 
@@ -124,7 +120,7 @@ def test_scripts_work_on_a_cluster(paths, call, run_script, address):
     assert contents(paths / "data") == there
 
 
-def test_a_cluster_recognises_the_same(model, call, monkeypatch, address, tmp_path, capsys):
+def test_a_cluster_recognises_the_same(model, call, monkeypatch, address, tmp_path):
     songs = tmp_path / "songs"
     for i in range(3):
         write_tone(songs / f"{i}.wav", i, seconds=5, seed=70 + i)
@@ -133,10 +129,8 @@ def test_a_cluster_recognises_the_same(model, call, monkeypatch, address, tmp_pa
     outputs = []
     for scheduler in (None, address):
         monkeypatch.setattr(settings, "SCHEDULER", scheduler)
-        capsys.readouterr()
-        call("predict.py", "songs", *MODEL, "-d", 21, "--json", "found.json")
-        found = storage.load_json(tmp_path / "found.json", "")
-        outputs.append((capsys.readouterr().out, found))
+        shown = call("predict.py", "songs", *MODEL, "-d", 21, "--json", "found.json").out
+        outputs.append((shown, storage.load_json(tmp_path / "found.json", "")))
     assert outputs[0] == outputs[1]
     assert list(outputs[0][1]["files"]) == [f"songs/{i}.wav" for i in range(3)]
 
@@ -184,7 +178,6 @@ CODE = """
 import conftest, settings
 from instrec.learning import backend
 from instrec.common import command
-settings.DATA_SETS[21] = conftest.SINGLE
 settings.augmentation = "room noise"
 
 def main():
@@ -216,9 +209,8 @@ def train_in(run_script, folder, processes, **environment):
 
 
 @pytest.fixture
-def tensors_of_60(paths, monkeypatch):
+def tensors_of_60(paths):
     """60 patches to train and 12 to validate: two devices leave none of them out."""
-    monkeypatch.setitem(settings.DATA_SETS, 21, SINGLE)
     make_folders(paths, SINGLE.labels, files=16, folder="single")
     extract(21)
 
@@ -270,7 +262,7 @@ def test_several_train_as_one(tensors_of_60, run_script, paths, processes, envir
     assert records[0]["recipe"] == records[1]["recipe"]
     # What JAX has trained is a model like any other.
     network = trained.load(several, 0, "").network()
-    part = tensors.load(config_of(SINGLE), "train")
+    part = tensors.load(read(), "train")
     rows = np.flatnonzero(part.validation_mask(read(), settings.val_split))
     found = network.predict(part.inputs[0][rows], verbose=0).argmax(axis=1)
     assert np.mean(found == part.class_id[rows]) == pytest.approx(records[1]["best_accuracy"])

@@ -102,7 +102,7 @@ def test_improvement_in_points(three_models):
     np.testing.assert_allclose(points.loc["s2"].loc[names, "f-score"], 20)
 
 
-def test_rendered_parts_replaced_networks_and_other_splits_are_named(three_models, capsys, call):
+def test_rendered_parts_replaced_networks_and_other_splits_are_named(three_models, call):
     write_scores(1, "model_leaky", "sgd", half="pure half of the rendered test data")
     incomplete = "pure half of the incomplete test data"
     path = write_scores(1, "model_leaky", half=incomplete, weights=["trained anew since"])
@@ -115,8 +115,7 @@ def test_rendered_parts_replaced_networks_and_other_splits_are_named(three_model
     assert notes == {("irmas_1024", n): e for n, e in zip(names, expected, strict=True)}
     titles = [comparison.Side("irmas_1024", name, "one").title(notes) for name in names]
     assert ["rendered" in title for title in titles] == [False, False, True]
-    call("compare_models.py")
-    shown = capsys.readouterr().out
+    shown = call("compare_models.py").out
     assert "note: rendered audio" in shown and "irmas_1024/model_leaky.sgd" in shown
     assert "note: a part of the test data: irmas_1024/model_leaky" in shown
     assert "trained anew since" in shown
@@ -150,9 +149,10 @@ def test_wrong_names_are_refused(three_models, names, options, message):
         compare_models.plot_improvement(model, "model_baseline", data_set=data_set, **options)
 
 
-def test_improvement_from_the_command_line(three_models, call, capsys):
-    call("compare_models.py", "--improvement", "model_baseline", "model_baseline.sgd", "-d", "1")
-    assert capsys.readouterr().out.startswith("figure: ")
+def test_improvement_from_the_command_line(three_models, call):
+    names = ("model_baseline", "model_baseline.sgd")
+    shown = call("compare_models.py", "--improvement", *names, "-d", "1").out
+    assert shown.startswith("figure: ")
     assert len(list((settings.MODELS_ROOT / "irmas_1024" / "figures").glob("*.png"))) == 1
 
 

@@ -201,7 +201,9 @@ def test_data_sets_are_those_of_the_settings():
         r"^\| (-?\d+) \| ([^|]+) \|.*\| (`.*`) \|$", text_of("docs/getting_started.md"), re.M
     )
     assert {int(id_): title for id_, title, _ in rows} == {
-        id_: data_set.title for id_, data_set in settings.DATA_SETS.items()
+        id_: data_set.title
+        for id_, data_set in settings.DATA_SETS.items()
+        if id_ < 20  # of tests
     }
     for id_, _, folders in rows:
         named = tuple(folder.split("/")[0] for folder in re.findall(r"`([^`]+)`", folders))

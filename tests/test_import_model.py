@@ -6,15 +6,15 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import ROOT, config_of, extract, make_folders, write_tone
+from conftest import ROOT, extract, find_scores, make_folders, write_tone
 
 import settings
+from instrec.config import read
 from instrec.learning import keras2, model_files, trained
 
 FILES = ROOT / "tests" / "data" / "keras2"
 LABELS = ",".join(settings.JAZZ)
 OPTIONS = ("--labels", LABELS, "--name", "authors", "-d", -1)
-DATA = settings.DATA_SETS[-1]
 
 
 def made_by_keras_2(name):
@@ -37,7 +37,7 @@ def test_outputs_are_those_of_keras_2_with_labels_in_order(paths, call, name, or
     labels = ",".join(settings.JAZZ[::order])
     options = ("--labels", labels, "--name", "authors", "-d", -1)
     call("import_model.py", FILES / f"{name}.json", FILES / f"{name}.hdf5", *options)
-    files = model_files.model_files(config_of(DATA), "authors", "adam")
+    files = model_files.model_files(read(dataset=-1), "authors", "adam")
     assert_outputs(trained.load(files, 0, "").network(), patches, outputs[:, ::order])
 
 
@@ -68,22 +68,17 @@ def test_a_sequential_network_of_before_keras_2_2_3(copies):
     assert_outputs(network, *made_by_keras_2("channels_first"))
 
 
-def test_it_is_taken_like_any_other_model(paths, call, copies, capsys):
+def test_it_is_taken_like_any_other_model(paths, call, copies):
     make_folders(paths, settings.JAZZ, files=8, folder="jazz_db")
     extract(-1)
     call("import_model.py", *copies, *OPTIONS)
     model = ("-m", "authors", "-o", "adam", "-d", -1)
-    for mode in (1, 2):
-        call("evaluate.py", *model, "-O", mode, "-i", 1)
-    assert "warning: authors is imported" in capsys.readouterr().out
-    call("plot_perf_metrics.py", *model)
-    call("evaluate.py", *model, "-O", 3, "-i", 1)
+    assert "warning: authors is imported" in call("evaluate.py", *model, "-O", 1, "-i", 1).out
+    find_scores(1, *model)
     song = next((paths / "data" / "jazz_db" / "as").iterdir())
-    call("predict.py", song, *model)
-    assert re.search(r"^alto saxophone +[01]", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^alto saxophone +[01]", call("predict.py", song, *model).out, re.MULTILINE)
     call("plot_attribution.py", song, *model, "--label", "as", "--out", paths)
-    call("compare_models.py")
-    assert "authors" in capsys.readouterr().out
+    assert "authors" in call("compare_models.py").out
 
 
 def change_layer(structure, number, class_name=None, **options):

@@ -1,5 +1,6 @@
 """IRMAS as people have it on their disks."""
 
+import re
 import shutil
 
 import numpy as np
@@ -102,14 +103,12 @@ def test_what_is_no_label_file_is_named(tmp_path):
         refuses(message, metadata.read_label_file, path, set(settings.IRMAS))
 
 
-def test_jazz_has_a_test_set_of_its_own_making(paths, call, capsys):
+def test_jazz_has_a_test_set_of_its_own_making(paths, call):
     """8 test files a label, and test patches that do not overlap: settings.py says so."""
     for name, count in (("as", 19), ("cl", 4), ("ss", 2), ("tb", 2), ("tp", 2), ("ts", 2)):
         for i in range(count):
             write_tone(paths / "data" / "jazz_db" / name / f"{i}.wav", seconds=3, label_index=i)
-    call("create_encoding.py", "-d", -1)
-    table = capsys.readouterr().out
-    rows = [line.split() for line in table.splitlines()]
+    rows = [line.split() for line in call("create_encoding.py", "-d", -1).out.splitlines()]
     assert ["alto", "saxophone", "11", "8"] in rows and ["clarinet", "2", "2"] in rows
     call("generate_dataset.py", "-d", -1)
     part = tensors.load(read(dataset=-1), "test")
@@ -131,28 +130,26 @@ def test_what_is_missing_of_irmas_is_counted(irmas, monkeypatch):
     assert "expected 2,874 clips in" in test and "found 4: 2,870 missing" in test
 
 
-def test_the_warning_is_on_the_screen_and_in_every_later_table(paths, call, capsys):
+def test_the_warning_is_on_the_screen_and_in_every_later_table(paths, call):
     root = make_irmas(paths, train=2, test=22)
-    call("create_encoding.py", "-d", 7)  # IRMAS Wind keeps 4 of the 11 labels, of the same audio
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+    # IRMAS Wind keeps 4 of the 11 labels, of the same audio.
+    (line,) = re.findall("^warning.*", call("create_encoding.py", "-d", 7).out, re.MULTILINE)
     assert "found 22: 6,683 missing" in line
     call("generate_dataset.py", "-d", 7)
     test = tensors.load(read(dataset=7), "test")
     assert test.kind == "incomplete " and "6,683 missing" in test.record["recipe"]["incomplete"]
     (root / tensors.RENDERED_NOTE).write_text("{}")  # rendered audio is not counted against IRMAS
-    call("create_encoding.py", "-d", 7)
-    call("generate_dataset.py", "-d", 7)
-    assert "warning: " not in capsys.readouterr().out
+    for script in ("create_encoding.py", "generate_dataset.py"):
+        assert "warning: " not in call(script, "-d", 7).out
     assert tensors.load(read(dataset=7), "test").kind == "rendered "
 
 
-def test_what_is_passed_over_is_counted_by_its_ending(paths, call, capsys):
+def test_what_is_passed_over_is_counted_by_its_ending(paths, call):
     folder = make_folders(paths, settings.JAZZ, files=2, folder="jazz_db") / "as"
     for name in ("notes.pdf", "more.PDF", "README", ".hidden"):
         (folder / name).touch()
     (folder / "takes").mkdir()
     (folder / "as 0.wav").rename(folder / "as 0.wave")
-    call("create_encoding.py", "-d", -1)
-    shown = capsys.readouterr().out
+    shown = call("create_encoding.py", "-d", -1).out
     assert "skipped 4: 2 .pdf, 1 folder, 1 without an ending in the folders" in shown
     assert ["files", "6", "6"] in [line.split() for line in shown.splitlines()]

@@ -161,16 +161,15 @@ def test_a_figure_is_whole_or_not_there_and_equal_if_it_shows_the_same(tmp_path,
     assert [(tmp_path / name).read_bytes() for name in ("a.b.png", "a.b.pdf")] == before
 
 
-def test_scripts_from_the_root_plot_all_optimizers(files, call, capsys):
+def test_scripts_from_the_root_plot_all_optimizers(files, call):
     both = [replace(files, optimizer=optimizer) for optimizer in ("adam", "sgd")]
     for each in both:
         write_confusion(each)
-    call("plot_conf_mat.py", "-m", "model_leaky", "-d", 20)
-    assert len(capsys.readouterr().out.splitlines()) == 6
+    assert len(call("plot_conf_mat.py", "-m", "model_leaky", "-d", 20).out.splitlines()) == 6
     for each in both:
         assert_figure(each, "confusion_s2")
-    call("plot_conf_mat.py", "-m", "model_leaky", "-o", "sgd", "-d", 20)
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    shown = call("plot_conf_mat.py", "-m", "model_leaky", "-o", "sgd", "-d", 20).out
+    assert len(shown.splitlines()) == 3
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,8 @@ import pandas as pd
 import pytest
 import soundfile
 from conftest import (
-    BOTH,
     MODEL,
     SINGLE,
-    config_of,
     new_trainer,
     patches_of,
     record_of,
@@ -40,7 +38,7 @@ def outputs_of(files, patches):
 
 def test_the_table_is_what_the_networks_say(model, song):
     found = recognition.Recogniser(model).predict(song)
-    outputs = outputs_of(model, patches_of(song, config_of(SINGLE).features, read().step("test")))
+    outputs = outputs_of(model, patches_of(song, read().features, read().step("test")))
     np.testing.assert_allclose(found.predictions, outputs, atol=1e-5)
     strengths = dict(zip(SINGLE.labels, metrics.s2(outputs), strict=True))
     assert dict(found.table["strength"]) == pytest.approx(strengths, abs=1e-5)
@@ -55,13 +53,13 @@ def test_the_table_is_what_the_networks_say(model, song):
 
 
 @pytest.mark.parametrize("script", ["predict.py", "plot_attribution.py"])
-def test_a_run_that_has_not_learnt_is_named(model, song, paths, call, capsys, script):
+def test_a_run_that_has_not_learnt_is_named(model, song, paths, call, script):
     for iteration, accuracy in enumerate((0.9, 0.4)):
         validation = {"best_accuracy": accuracy, "chance": 1 / 3, "validation_patches": 100}
         record = record_of(model, iteration) | validation
         storage.save_json(model.run_record(iteration), record)
-    call(script, song, *MODEL, "-d", 21, *(["--out", paths] if "plot" in script else []))
-    warnings = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    shown = call(script, song, *MODEL, "-d", 21, *(["--out", paths] if "plot" in script else []))
+    warnings = [line for line in shown.out.splitlines() if "warning" in line]
     assert warnings == ["warning: training 1 of this model has not learnt: do not trust it"]
 
 
@@ -73,7 +71,7 @@ def test_a_standardised_model_of_separated_audio_is_given_that(separated_model, 
     parts = separation.harmonic_percussive(y.T, rate)
     for part, (mean, deviation) in zip(parts, trainer.means_and_stds, strict=True):
         soundfile.write(paths / "part.wav", part.T, rate, subtype="FLOAT")
-        patches = patches_of(paths / "part.wav", config_of(BOTH).features, read().step("test"))
+        patches = patches_of(paths / "part.wav", read().features, read().step("test"))
         ready.append((patches - mean) / deviation)
     np.testing.assert_allclose(found.predictions, outputs_of(separated_model, ready), atol=1e-3)
 
@@ -127,11 +125,10 @@ def test_a_label_for_none_is_a_flag_of_the_file_and_of_stretches(model, song, mo
     assert recordings.as_json(recogniser, {"a": found})["files"]["a"]["none"] is True
 
 
-def test_thresholds_are_those_of_the_model(model, song, call, capsys):
+def test_thresholds_are_those_of_the_model(model, song, call):
     recogniser = recognition.Recogniser(model)
     assert not recogniser.has_thresholds and set(recogniser.thresholds) == {0.5}
-    call("predict.py", song, *MODEL, "-d", 21)
-    assert "has no thresholds of its own" in capsys.readouterr().out
+    assert "has no thresholds of its own" in call("predict.py", song, *MODEL, "-d", 21).out
     call("evaluate.py", *MODEL, "-d", 21, "-O", 2, "-i", 2)
     call("plot_perf_metrics.py", *MODEL, "-d", 21)
     optima = json.loads(model.optima.read_text())
@@ -155,19 +152,18 @@ def test_thresholds_are_those_of_the_model(model, song, call, capsys):
     refuses("of other networks: run evaluate.py -O 2", recognition.Recogniser, model)
 
 
-def test_everything_is_written_and_bad_files_are_left_out(model, song, paths, call, capsys):
+def test_everything_is_written_and_bad_files_are_left_out(model, song, paths, call):
     folder, out = paths / "recordings", paths / "out"
     write_tone(folder / "one" / "same.wav", 0)
     write_tone(folder / "two" / "same.wav", 1)
     (folder / "broken.wav").write_bytes(b"no audio")
     (folder / "notes.txt").write_text("not audio")
-    call(
+    shown = call(
         *("predict.py", song, folder, *MODEL, "-d", 21, "--csv", out / "all.csv"),
         *("--json", out / "all.json", "--jams", out / "jams", "--figures", out / "figures"),
         *("--summary", out / "summary.csv", "--sort", "cel", "--audacity", out / "tracks"),
         *("--regions", out / "regions", "--npz", out / "npz"),
     )
-    shown = capsys.readouterr()
     assert "left out 1 of 4 files in all" in shown.err and "broken.wav: not readable" in shown.err
     assert "a song.wav (0:12.0)" in shown.out
     for pattern in ("jams/*.jams", "tracks/*.labels.txt", "regions/*.regions.csv", "figures/*.png"):
@@ -237,7 +233,7 @@ def test_a_summary_has_a_row_a_recording_in_the_order_asked_for():
     assert recordings.summary(everything, "sax")["file"].tolist() == ["b.wav", "a.wav", "c.wav"]
 
 
-def test_an_interrupted_run_of_many_goes_on(model, paths, call, capsys, monkeypatch):
+def test_an_interrupted_run_of_many_goes_on(model, paths, call, monkeypatch):
     """A file is bad, the next two stop a run each; again is done only what was lost since."""
     folder, table, journal = paths / "many", paths / "out.csv", paths / "out.csv.journal"
     for name in ("0", "a", "c", "d"):
@@ -260,9 +256,8 @@ def test_an_interrupted_run_of_many_goes_on(model, paths, call, capsys, monkeypa
             file.write('\n[["cut off')
         if heard() == "0abc":
             (paths / "html" / "0.html").unlink()
-    call(*arguments)
+    shown = call(*arguments)
     assert heard() == "0abc0cdd" and not journal.exists()
-    shown = capsys.readouterr()
     assert "kept 4 of 5 recordings" in shown.out and "left out 1 of 5 files" in shown.err
     resumed = table.read_text()
     assert "d.wav" in (paths / "html" / "index.html").read_text()
@@ -297,7 +292,7 @@ def test_the_audio_of_a_page_is_no_recording(tmp_path):
     assert sorted(path.name for path in found) == ["a.wav", "b.opus"]
 
 
-def test_many_recordings_are_shared_among_processes(model, paths, call, monkeypatch, capsys):
+def test_many_recordings_are_shared_among_processes(model, paths, call, monkeypatch):
     for index in range(3):
         write_tone(paths / "many" / f"{index}.wav", index)
     tables = []
@@ -305,9 +300,9 @@ def test_many_recordings_are_shared_among_processes(model, paths, call, monkeypa
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     for many in (99, 2):
         monkeypatch.setattr(predict, "MANY", many)
-        call("predict.py", paths / "many", *MODEL, "-d", 21, "--csv", paths / "out.csv")
+        shown = call("predict.py", paths / "many", *MODEL, "-d", 21, "--csv", paths / "out.csv").out
         tables.append(pd.read_csv(paths / "out.csv"))
-        assert "note: " in (shown := capsys.readouterr().out) and "cut off" in shown
+        assert "note: " in shown and "cut off" in shown
     pd.testing.assert_frame_equal(*tables, atol=1e-3)
 
 

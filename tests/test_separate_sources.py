@@ -50,7 +50,7 @@ def test_solos_come_from_the_clips_of_the_data_set_alone(paths, call, irmas):
     assert len(names) == 4 + 3 and "[cel]0001__1.wav" not in names
 
 
-def test_whole_files_are_kept_and_others_made(jazz, paths, call, capsys):
+def test_whole_files_are_kept_and_others_made(jazz, paths, call):
     call("separate_sources.py", "-d", JAZZ)
     tree = paths / "data" / "jazz_solo"
     before, waves = contents(tree), sorted(tree.rglob("*.wav"))
@@ -60,23 +60,20 @@ def test_whole_files_are_kept_and_others_made(jazz, paths, call, capsys):
     os.utime(jazz / replaced.relative_to(tree), (1, 1))  # by an older one
     broken.write_bytes(broken.read_bytes()[:100])
     deleted.unlink()
-    capsys.readouterr()
-    call("separate_sources.py", "-d", JAZZ)
-    assert "kept 2 of 6 files" in capsys.readouterr().out
+    assert "kept 2 of 6 files" in call("separate_sources.py", "-d", JAZZ).out
     assert contents(tree) == before
     kept = [path.stat().st_mtime_ns == time for path, time in zip(waves, times, strict=True)]
     assert kept == [False] * 4 + [True] * 2
 
 
-def test_bad_files_and_parts_without_sound_are_named_and_left_out(jazz, paths, call, capsys):
+def test_bad_files_and_parts_without_sound_are_named_and_left_out(jazz, paths, call):
     (jazz / "as" / "text.wav").write_text("no audio")
     soundfile.write(jazz / "as" / "nan.wav", np.full((9000, 1), np.nan), RATE, subtype="FLOAT")
     clicks = np.zeros((2 * RATE, 1))
     clicks[:: RATE // 4] = 0.9
     soundfile.write(jazz / "as" / "clicks.wav", clicks, RATE)
     soundfile.write(jazz / "as" / "silence.wav", 0 * clicks, RATE)
-    call("separate_sources.py", "-d", JAZZ)
-    shown = capsys.readouterr().out
+    shown = call("separate_sources.py", "-d", JAZZ).out
     for name, reason in (
         ("text", "not readable as audio"),
         ("nan", "holds NaN"),
@@ -138,20 +135,19 @@ def test_what_cannot_be_written_stops_the_run(jazz, refused, paths, monkeypatch,
 
 
 @pytest.mark.parametrize("seconds", [2, 40])
-def test_a_cut_mp3_is_used_as_far_as_it_goes(jazz, call, paths, capsys, seconds):
+def test_a_cut_mp3_is_used_as_far_as_it_goes(jazz, call, paths, seconds):
     """Its header promises what it does not hold; one block and several are read."""
     bad = jazz / "as" / "cut.mp3"
     soundfile.write(bad, np.tile(tone(3), (14, 1))[: seconds * RATE], RATE, format="MP3")
     bad.write_bytes(bad.read_bytes()[: bad.stat().st_size // 2])
-    call("separate_sources.py", "-d", JAZZ)
-    shown = capsys.readouterr().out
+    shown = call("separate_sources.py", "-d", JAZZ).out
     assert "note: as/cut.mp3: cut off" in shown and "left out" not in shown
     (part,) = (paths / "data" / "jazz_solo").rglob("*cut*")
     assert part.name == "cut.mp3"
     assert soundfile.info(part).duration == pytest.approx(seconds / 2, abs=0.1)
 
 
-def test_a_source_that_goes_bad_takes_its_parts_along(jazz, call, paths, capsys):
+def test_a_source_that_goes_bad_takes_its_parts_along(jazz, call, paths):
     call("separate_sources.py", "-d", JAZZ)
     (source,) = (jazz / "as").iterdir()
     target = paths / "data" / "jazz_solo" / "as" / source.name
@@ -162,8 +158,7 @@ def test_a_source_that_goes_bad_takes_its_parts_along(jazz, call, paths, capsys)
     source.unlink()
     shutil.copy(next((jazz / "cl").iterdir()), jazz / "as" / "other.wav")
     (paths / "data" / "jazz_solo" / "as" / "old.wav").write_bytes(b"")
-    call("separate_sources.py", "-d", JAZZ)
-    assert "1 files of" in capsys.readouterr().out  # old.wav has no source
+    assert "1 files of" in call("separate_sources.py", "-d", JAZZ).out  # old.wav has no source
 
 
 def test_a_part_that_is_there_is_not_made_again(paths, call):
@@ -190,12 +185,11 @@ def test_a_killed_run_goes_on(jazz, call, paths):
     assert contents(tree) == before
 
 
-def test_a_missing_source_is_warned_of(jazz, call, capsys, paths):
+def test_a_missing_source_is_warned_of(jazz, call, paths):
     make_folders(paths, settings.JAZZ, files=2, seconds=1, folder="jazz_db")
     call("separate_sources.py", "-d", JAZZ)
     jazz.rename(paths / "elsewhere")
-    call("create_encoding.py", "-d", JAZZ)
-    assert "warning: the source" in capsys.readouterr().out
+    assert "warning: the source" in call("create_encoding.py", "-d", JAZZ).out
 
 
 def test_what_is_separated_from_rendered_audio_says_so(jazz, call, paths):
@@ -205,20 +199,18 @@ def test_what_is_separated_from_rendered_audio_says_so(jazz, call, paths):
     assert tensors.is_rendered(read(dataset=JAZZ))
 
 
-def test_clipping_is_said(jazz, call, capsys):
+def test_clipping_is_said(jazz, call):
     t = np.arange(2 * RATE) / RATE
     square = 0.999 * np.sign(np.sin(2 * np.pi * 100 * t))
     soundfile.write(jazz / "as" / "square.wav", square[:, None], RATE, subtype="PCM_16")
-    call("separate_sources.py", "-d", JAZZ)
-    assert "a part goes beyond full scale" in capsys.readouterr().out
+    assert "a part goes beyond full scale" in call("separate_sources.py", "-d", JAZZ).out
 
 
-def test_a_name_that_is_no_text_is_a_name_like_others(jazz, call, capsys):
+def test_a_name_that_is_no_text_is_a_name_like_others(jazz, call):
     path = jazz / "as" / os.fsdecode(b"n\xe9.wav")
     try:
         next(path.parent.glob("*.wav")).rename(path)
     except OSError:
         pytest.skip("this file system takes text alone")
-    call("separate_sources.py", "-d", JAZZ)
-    assert "left out" not in capsys.readouterr().out
+    assert "left out" not in call("separate_sources.py", "-d", JAZZ).out
     assert (jazz.parent / "jazz_solo" / "as" / path.name).exists()

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import MODEL, SINGLE, config_of
+from conftest import MODEL, find_scores
 
 import plot_stability
+from instrec.config import read
 from instrec.scoring import scores
 from instrec.scoring.disturbances import DISTURBANCES
 
@@ -29,12 +30,10 @@ def test_the_mildest_changes_least_and_nothing_else(name):
 
 
 def test_any_model_is_measured(model, call, refused):
-    clips, y_true = plot_stability.chosen_clips(config_of(SINGLE), 4)
+    clips, y_true = plot_stability.chosen_clips(read(), 4)
     assert len(clips) == len(y_true) == 4 and all(path.is_file() for path in clips)
     named = (*MODEL, "-d", 21)
-    call("evaluate.py", *named, "-O", 2, "-i", 1)
-    call("plot_perf_metrics.py", *named)
-    call("evaluate.py", *named, "-O", 3, "-i", 1)
+    find_scores(1, *named)
     call("plot_perf_metrics.py", *named)
     assert model.figure("labels.png").exists()  # once there are final scores
     call("plot_stability.py", *named)

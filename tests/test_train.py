@@ -11,7 +11,6 @@ from conftest import (
     TINY,
     assert_trained_alike,
     changed,
-    config_of,
     contents,
     interrupted,
     new_trainer,
@@ -23,6 +22,7 @@ from conftest import (
 
 import settings
 import train
+from instrec.config import read
 from instrec.data import splits, tensors
 from instrec.errors import InputError
 from instrec.learning import balance, model_files, trained
@@ -99,7 +99,7 @@ def test_same_seed_same_history_and_iterations_differ(tiny):
 
 CODE = """
 import settings, train, test_train
-settings.DATA_SETS[20], settings.dataset = test_train.TINY, 20
+settings.dataset = 20
 test_train.train_tiny(epochs=8)
 """
 
@@ -112,7 +112,7 @@ def test_killed_training_goes_on_to_the_same_history_and_weights(tiny, tmp_path,
     ) as process:
         assert any(line.startswith("Epoch 3/") for line in process.stdout)
         process.kill()
-    files = model_files.model_files(config_of(TINY), "model_tiny", "adam")
+    files = model_files.model_files(read(), "model_tiny", "adam")
     assert not files.run_record(0).exists()
     train_tiny(epochs=8)
     output = capsys.readouterr().out
@@ -232,9 +232,9 @@ def test_class_weights_are_inverse_to_the_number_of_patches(tiny):
 def test_what_is_held_out_validates_nothing(tiny):
     files = train_tiny(epochs=1, split=0.5, held_out=True)
     assert files.folder == settings.MODEL_PATH / "model_tiny" / "confusion_0.5"
-    part = tensors.load(config_of(TINY), "train")
-    trains, validates = part.training_rows(config_of(TINY), 0.5, held_out=True)
-    held_out = np.flatnonzero(part.validation_mask(config_of(TINY), 0.5))
+    part = tensors.load(read(), "train")
+    trains, validates = part.training_rows(read(), 0.5, held_out=True)
+    held_out = np.flatnonzero(part.validation_mask(read(), 0.5))
     assert sorted(np.concatenate([trains, validates, held_out])) == list(range(54))
     # Of the 9 patches of a label that are not held out, int(0.85 * 9) = 7 train.
     assert np.bincount(part.class_id[trains]).tolist() == [7, 7, 7]
@@ -265,7 +265,7 @@ def test_shuffling_takes_every_patch_once_and_differs_by_epoch():
 
 def test_what_ends_while_it_is_read_is_named(tiny):
     trainer = new_trainer(20)
-    path = tensors.folder(config_of(TINY), "train") / "X_irmas.npy"
+    path = tensors.folder(read(), "train") / "X_irmas.npy"
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size - 10)
     refuses("X_irmas.npy is damaged: it ends", trainer.train, 2, 8, 1)

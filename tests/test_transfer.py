@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from conftest import (
     SINGLE,
-    TINY,
+    TARGET,
     assert_trained_alike,
     changed,
-    config_of,
     contents,
     extract,
+    find_scores,
     interrupted,
     make_folders,
     record_of,
@@ -34,7 +34,6 @@ from instrec.learning import model_files, trained, transfer
 from instrec.learning.transfer import TransferSource
 
 SOURCE = "single_1024/model_tiny.adam"
-TARGET = settings.DataSet("target", "Target", ("as", "ts"), ("target",), "folders")
 
 
 def make_source(root):
@@ -46,13 +45,11 @@ def make_source(root):
 
 
 @pytest.fixture
-def source(paths, monkeypatch, made_once):
+def source(paths, made_once):
     """A tiny network trained twice on `single` (id 21), and tensors of `target` (id 22)."""
-    for id_, data_set in ((21, SINGLE), (22, TARGET)):
-        monkeypatch.setitem(settings.DATA_SETS, id_, data_set)
     made_once(paths, make_source)
     settings.learning_rate, settings.dataset = 0.01, 22
-    return model_files.model_files(config_of(SINGLE), "model_tiny", "adam")
+    return model_files.model_files(read(dataset=21), "model_tiny", "adam")
 
 
 def transferred(optimizer="adam", **overrides):
@@ -104,11 +101,10 @@ def test_the_output_layer_is_new_and_the_source_is_not_touched(source):
 
 def test_a_transferred_model_is_evaluated_like_any(source, call):
     files = transferred(name="moved")
-    for op_mode in (1, 2):
-        call("evaluate.py", "-m", "moved", "-o", "adam", "-d", 22, "-O", op_mode, "-i", 2)
-    call("plot_perf_metrics.py", "-m", "moved", "-o", "adam", "-d", 22)
-    call("evaluate.py", "-m", "moved", "-o", "adam", "-d", 22, "-O", 3, "-i", 2)
-    call("plot_history.py", "-m", "moved", "-o", "adam", "-d", 22)
+    moved = ("-m", "moved", "-o", "adam", "-d", 22)
+    call("evaluate.py", *moved, "-O", 1, "-i", 2)
+    find_scores(2, *moved)
+    call("plot_history.py", *moved)
     assert json.loads(files.scores.read_text())["recipe"]["model"] == "moved"
     assert files.figure("history").with_name("moved.adam.history.png").exists()
 
@@ -211,7 +207,7 @@ def test_standardisation_takes_the_training_patches_alone(source, call, monkeypa
 
 def test_cells_that_are_always_the_same_do_not_explode(source, monkeypatch):
     monkeypatch.setattr(tensors, "BLOCK", 7)
-    part = tensors.load(config_of(SINGLE), "train")
+    part = tensors.load(read(dataset=21), "train")
     x = np.random.default_rng(0).normal(-9, 2, (20, 4, 3, 1)).astype(np.float32)
     x[:, 0] = np.float32(-15.942385)
     held = dataclasses.replace(part, inputs=[x])
@@ -270,7 +266,7 @@ def test_several_models_are_an_ensemble_from_its_thresholds_to_its_figures(sourc
     call("evaluate.py", *both, "-O", 2)
     call("plot_perf_metrics.py", "-m", "ensemble_model_tiny+std", "-o", "adam", "-d", 21)
     call("evaluate.py", *both, "-O", 3)
-    files = model_files.model_files(config_of(SINGLE), "ensemble_model_tiny+std", "adam")
+    files = model_files.model_files(read(dataset=21), "ensemble_model_tiny+std", "adam")
     scores = json.loads(files.scores.read_text())
     assert len(scores["recipe"]["weights"]) == 2 and scores["iterations"] == 1
     found = compare_models.load_results().global_res.loc["single_1024"]
@@ -309,10 +305,10 @@ def test_mode_1_trains_its_half_as_the_same_variant(
     with changed(values):
         call("train.py", "-m", "model_tiny", "--name", "variant", *variant)
     call("evaluate.py", "-m", "variant", "-O", 1, *variant)
-    half = model_files.model_files(config_of(TINY), "variant", "adam", split, held_out=True)
+    half = model_files.model_files(read(), "variant", "adam", split, held_out=True)
     recipe = record_of(half)["recipe"]
     assert {name: recipe[name] for name in values} == values
     own = None if split == 0.5 else split  # the published half stands in for the model's own
-    assert model_files.model_files(config_of(TINY), "variant", "adam", own).confusion.exists()
+    assert model_files.model_files(read(), "variant", "adam", own).confusion.exists()
     message = refused("evaluate.py", "-m", "variant", "-O", 1, *variant, "-c", "y")
     assert "trained with -c n: so is its half" in message

@@ -160,8 +160,7 @@ def named_type(file, path):
 
 
 @pytest.mark.parametrize(
-    "write",
-    [external_link, soft_link, external_storage, virtual, compressed, promised, named_type],
+    "write", [external_link, soft_link, external_storage, virtual, compressed, promised, named_type]
 )
 def test_weights_lie_in_their_own_file(refused, model, paths, write):
     path = model.best(0)
