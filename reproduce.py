@@ -359,7 +359,9 @@ def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
             last = storage.load_json(logs / f"{experiment.id}.json", "")
             if last.get("state") != "done":
                 return Outcome(experiment, config, str(last["state"]), str(last["reason"]))
-        return Outcome(experiment, config, "not run", str(error))
+        # A report is read on other machines, too: below the folder of models.
+        reason = str(error).replace(f"{config.models_root}{os.sep}", "")
+        return Outcome(experiment, config, "not run", reason)
     trainings = [t | {"has_learnt": trained.has_learnt(t)} for t in trainings]
     names = ("thresholds", "classwise_s1", "classwise_s2", "labels")
     # The curves of a variant tell little beside those of its baseline: its bars do.

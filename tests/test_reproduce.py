@@ -183,7 +183,7 @@ def test_the_report_sets_ours_beside_what_was_published(results, monkeypatch):
     assert "no evidence: irmas_harm, irmas_standardised." in text
     assert "| 0.6816 | 0.091 ± 0.000 | −59.1 |" in text
     assert "results: git commit | abc" in text and "2 min 02 s" in text
-    assert "| jazz | not run | expected " in text
+    assert "| jazz | not run | expected jazz_db_1024/model_baseline/model_baseline.adam" in text
     figures = {path.name for path in (report / "figures").iterdir()}
     assert "irmas_harm_improvement.png" in figures
     assert all(f"figures/{name}" in text for name in figures)
