@@ -111,7 +111,7 @@ def test_a_second_run_keeps_whole_files_and_mends_others(tiny, capsys):
     [
         (("20", "--train", "5"), "other settings .*train: 4, not 5.*INSTREC_DATA_PATH"),
         (("22",), "separated from 'tiny'.*-d 20"),
-        (("23",), "20, 21, 22, found 23"),
+        (("29",), "20, 21, 22, 23, found 29"),
         (("21", "--test", "3"), "no test set"),
         (("21", "--seconds", "9", "3"), "MIN <= MAX, found 9.0 3.0"),
         (("21", "--soundfont", settings.__file__), "not a SoundFont"),
