@@ -159,7 +159,7 @@ def _fluidsynth(midi: bytes, soundfonts: Sequence[Path]) -> bytes:
             ) from None
         if "error" in errors or not wave.exists():
             names = ", ".join(str(path) for path in soundfonts)
-            raise InputError(f"fluidsynth can't play {names}: {errors.strip()}")
+            raise InputError(f"fluidsynth can't play {names}: {' '.join(errors.split())}")
         return wave.read_bytes()
 
 

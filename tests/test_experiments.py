@@ -70,7 +70,8 @@ def test_what_is_chosen_brings_what_it_starts_from(catalogue):
         (PLAIN.replace("title", "titel", 1), "no 'titel': did you mean 'title'"),
         (PLAIN.replace('"A title"', "3"), "expected title to be of type str, found 3"),
         (PLAIN + '[published]\n"s3 micro" = 0.5', "found 's3 micro'"),
-        (PLAIN + '[published]\n"s1 micro" = [0.5, 50]', "shares from 0 to 1"),
+        (PLAIN + '[published]\n"s1 micro" = 50', "shares from 0 to 1, .*: 50"),
+        (PLAIN + '[published]\n"s1 micro" = [0.5, 0.6]', r"found 's1 micro': \[0.5, 0.6\]"),
         ("published_change = [1]\n" + PLAIN, "two numbers"),
     ],
 )

@@ -275,5 +275,7 @@ def test_both_separations_are_pictured(tmp_path, call, refused):
     call(*picture, "--seconds", 1.5)
     for ending in (".png", ".pdf"):
         assert (tmp_path / f"separation_song{ending}").stat().st_size > 10_000
-    for arguments in (("--start", 5), ("--start", -1), ("--seconds", 0)):
-        refused(*picture, *arguments)
+    assert "nothing sounds from second 5 on" in refused(*picture, "--start", 5)
+    for option, value in (("--start", -1), ("--seconds", 0)):
+        expected = "expected --start of 0 or more and --seconds above 0"
+        assert expected in refused(*picture, option, value)

@@ -17,7 +17,6 @@ import settings
 from instrec.common import command
 from instrec.data import metadata
 from instrec.data.splits import recording_of, song_of
-from instrec.errors import InputError
 from instrec.learning.model_files import PRETRAINED_ROOT
 from rendering import banks, music, nothing, samples, synthesis, voice
 from rendering import plan as planning
@@ -376,11 +375,13 @@ def test_a_bank_of_a_file_a_program_sounds_as_it_is_written(tmp_path):
     f0 = librosa.yin(held, fmin=200, fmax=1000, sr=planning.RATE)
     assert librosa.hz_to_midi(np.median(f0)) == pytest.approx(69, abs=0.2)
     (tmp_path / "065.sf2").unlink()
-    with pytest.raises(InputError, match=r"expected 065.sf3 or 065.sf2 in"):
-        synthesis.render(midi, bank, 3 * planning.RATE, [65])
+    refuses(
+        r"expected 065.sf3 or 065.sf2 in", synthesis.render, midi, bank, 3 * planning.RATE, [65]
+    )
     (tmp_path / "065.sf3").write_bytes(b"no SoundFont")
-    with pytest.raises(InputError, match=r"fluidsynth can't play .*065.sf3"):
-        synthesis.render(midi, bank, 3 * planning.RATE, [65])
+    refuses(
+        r"fluidsynth can't play .*065.sf3", synthesis.render, midi, bank, 3 * planning.RATE, [65]
+    )
 
 
 def test_a_song_has_several_excerpts_whose_names_tell():
