@@ -401,12 +401,13 @@ class Evaluator:
             if self.op_mode == 1:
                 matrices = {what: [*found.values()] for what, found in self._matrices.items()}
                 storage.save_json(path, record | {"matrices": matrices})
-                scores.print_accuracies(matrices)
             else:
                 ranked = of_clips if self.op_mode == 3 else {}
                 ranking = scores.rank(self._columns, self.y_true, ranked)
                 scores.save(path, record, self.results, ranking)
-        if self.op_mode == 3:
+        if self.op_mode == 1:
+            scores.print_accuracies(matrices)
+        elif self.op_mode == 3:
             scores.print_scores(*scores.load(path, ""))
         print(f"results are in {path}")
         if self.op_mode == 2:

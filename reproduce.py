@@ -355,13 +355,14 @@ def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
         clips = storage.load_arrays(files.clips, again)
         patches = storage.load_arrays(files.patches, again) if experiment.confusion else {}
     except InputError as error:
+        state, reason = "not run", str(error)
         with contextlib.suppress(InputError):
             last = storage.load_json(logs / f"{experiment.id}.json", "")
             if last.get("state") != "done":
-                return Outcome(experiment, config, str(last["state"]), str(last["reason"]))
-        # A report is read on other machines, too: below the folder of models.
-        reason = str(error).replace(f"{config.models_root}{os.sep}", "")
-        return Outcome(experiment, config, "not run", reason)
+                state, reason = str(last["state"]), str(last["reason"])
+        for root in (config.data_path, config.feature_path, config.models_root):
+            reason = reason.replace(str(root), root.name)  # reports are read on other machines, too
+        return Outcome(experiment, config, state, reason)
     trainings = [t | {"has_learnt": trained.has_learnt(t)} for t in trainings]
     names = ("thresholds", "classwise_s1", "classwise_s2", "labels")
     # The curves of a variant tell little beside those of its baseline: its bars do.

@@ -173,7 +173,8 @@ BOTH = settings.DataSet(
     *("both", "Both", TINY.labels, ("single_harm", "single_perc"), "folders"), source="single"
 )
 TARGET = settings.DataSet("target", "Target", ("as", "ts"), ("target",), "folders")
-settings.DATA_SETS |= {20: TINY, 21: SINGLE, 22: TARGET, 23: BOTH}
+OF_TESTS = {20: TINY, 21: SINGLE, 22: TARGET, 23: BOTH}
+settings.DATA_SETS |= OF_TESTS
 MODEL = ("-m", "model_tiny", "-o", "adam")
 
 

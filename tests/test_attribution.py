@@ -82,6 +82,21 @@ def test_two_inputs_get_theirs_in_order(kind):
         np.testing.assert_allclose(cells, w.reshape(SHAPE) * (one - zero), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"steps": 0}, "steps of 1 or more, found 0"),
+        ({"label": 2}, "label below 2, found 2"),
+        ({"label": -1}, "label below 2, found -1"),
+        ({"baseline": np.zeros((6, 4, 1))}, r"baseline of the shapes .*, found \[\(6, 4, 1\)\]"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused(changed, message):
+    arguments = {"label": 0, "baseline": np.zeros(SHAPE), "steps": 4} | changed
+    with pytest.raises(ValueError, match=message):
+        attribution.integrated_gradients(dense(np.ones((48, 2))), patch(1), **arguments)
+
+
 def test_several_networks_are_averaged_against_standardised_silence():
     moments = [(np.full(SHAPE, -3.0), np.full(SHAPE, 2.0)), (patch(3), np.full(SHAPE, 4.0))]
     x = [patch(1), patch(2)]

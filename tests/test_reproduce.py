@@ -183,7 +183,7 @@ def test_the_report_sets_ours_beside_what_was_published(results, monkeypatch):
     assert "no evidence: irmas_harm, irmas_standardised." in text
     assert "| 0.6816 | 0.091 ± 0.000 | −59.1 |" in text
     assert "results: git commit | abc" in text and "2 min 02 s" in text
-    assert "| jazz | not run | expected jazz_db_1024/model_baseline/model_baseline.adam" in text
+    assert "| jazz | not run | expected models/jazz_db_1024/model_baseline/model_base" in text
     figures = {path.name for path in (report / "figures").iterdir()}
     assert "irmas_harm_improvement.png" in figures
     assert all(f"figures/{name}" in text for name in figures)
@@ -200,8 +200,11 @@ def test_results_of_other_models_are_not_reported(results, paths):
 
 def test_a_failure_is_reported_with_its_reason(results, paths):
     catalogue, configs = results
-    storage.save_json(paths / "jazz.json", {"state": "failed", "reason": "no room"})
+    storage.save_json(
+        paths / "jazz.json",
+        {"state": "failed", "reason": f"no room in {settings.DATA_PATH / 'jazz_db'}"},
+    )
     outcome = reproduce.outcome_of(catalogue["jazz"], configs["jazz"], paths)
-    assert (outcome.state, outcome.reason) == ("failed", "no room")
+    assert (outcome.state, outcome.reason) == ("failed", "no room in data/jazz_db")
     text = report.document("T", {}, [outcome])
-    assert "| jazz | failed | no room |" in text
+    assert "| jazz | failed | no room in data/jazz_db |" in text

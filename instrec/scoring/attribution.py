@@ -72,15 +72,26 @@ def integrated_gradients(
 
     Raises
     ------
+    ValueError
+        If `steps` is below 1, the network has no such output, or `baseline` and `inputs` differ in
+        shape.
     InputError
         If Keras computes on JAX.
     """
-    from instrec.learning import backend
+    from instrec.learning.backend import ENGINE
 
-    engine = backend.ENGINE
-    if engine != "tensorflow":
-        raise InputError(f"gradients for patches take TensorFlow: unset KERAS_BACKEND ({engine})")
-    patch, origin = backend.tf.nest.flatten(inputs), backend.tf.nest.flatten(baseline)
+    if ENGINE != "tensorflow":
+        raise InputError(f"gradients for patches take TensorFlow: unset KERAS_BACKEND ({ENGINE})")
+    from instrec.learning.backend import tf
+
+    patch, origin = tf.nest.flatten(inputs), tf.nest.flatten(baseline)
+    if steps < 1:
+        raise ValueError(f"expected steps of 1 or more, found {steps}")
+    if not 0 <= label < network.output_shape[-1]:
+        raise ValueError(f"expected a label below {network.output_shape[-1]}, found {label}")
+    expected, found = ([*map(np.shape, arrays)] for arrays in (patch, origin))
+    if expected != found:
+        raise ValueError(f"expected a baseline of the shapes {expected}, found {found}")
     differences = [
         np.subtract(x, x0, dtype=np.float64) for x, x0 in zip(patch, origin, strict=True)
     ]
@@ -94,7 +105,7 @@ def integrated_gradients(
         for total, gradient in zip(sums, _gradients(network, points, label), strict=True):
             total += gradient.sum(axis=0)
     found = [total / steps * d for total, d in zip(sums, differences, strict=True)]
-    return backend.tf.nest.pack_sequence_as(inputs, found)
+    return tf.nest.pack_sequence_as(inputs, found)
 
 
 def against_silence(
@@ -103,6 +114,7 @@ def against_silence(
     label: int,
     *,
     means_and_stds: features.MeansAndStds | None = None,
+    steps: int = STEPS,
 ) -> Explanation:
     """Explain the mean output of several networks for one patch, compared with digital silence.
 
@@ -116,6 +128,8 @@ def against_silence(
         Index of the output.
     means_and_stds : sequence of (np.ndarray, np.ndarray), optional
         Mean and standard deviation of each input that the networks were trained with.
+    steps : int
+        Points on the path from silence to the patch.
 
     Returns
     -------
@@ -123,10 +137,12 @@ def against_silence(
     """
     silence = [np.full_like(patch, np.log(features.EPSILON)) for patch in patches]
     x, x0 = (features.standardise(y, means_and_stds) for y in (patches, silence))
-    found = [integrated_gradients(network, x, label, baseline=x0) for network in networks]
+    found = [
+        integrated_gradients(network, x, label, baseline=x0, steps=steps) for network in networks
+    ]
     means = tuple(np.mean(maps, axis=0) for maps in zip(*found, strict=True))
-    both = [np.stack(pair) for pair in zip(patches, silence, strict=True)]  # [2 x ...]
-    both = features.network_input(both, means_and_stds)
+    both = [np.stack(pair) for pair in zip(x, x0, strict=True)]  # [patch and silence x ...]
+    both = both if len(both) > 1 else both[0]
     outputs = np.mean([network.predict_on_batch(both)[:, label] for network in networks], axis=0)
     return Explanation(means, float(outputs[0]), float(outputs[1]))
 
