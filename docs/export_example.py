@@ -13,14 +13,17 @@ song, network = sys.argv[1:]
 about = json.loads(Path(network).with_suffix(".json").read_text())
 f = about["features"]
 y, rate = librosa.load(song, sr=f["sample_rate"], res_type="soxr_hq")
-y, fft, hop = y / np.abs(y).max(), f["n_fft"], f["hop_length"]
+fft, hop, frames = f["n_fft"], f["hop_length"], f["patch_frames"]
+if not y.any() or 1 + len(y) // hop < frames:
+    sys.exit(f"{song} is silent, or shorter than a patch")
+y /= np.abs(y).max()
 spectra = [
     np.abs(librosa.stft(y, n_fft=max(fft, w), hop_length=hop, win_length=w)) for w in f["windows"]
 ]
 mels = [librosa.feature.melspectrogram(S=s, sr=rate, n_mels=f["num_mel_bands"]) for s in spectra]
 logs = np.log(np.stack(mels, axis=-1) + np.finfo(np.float32).eps).astype(np.float32)
-starts = range(0, logs.shape[1] - f["patch_frames"] + 1, about["step"])
-patches = np.stack([logs[:, i : i + f["patch_frames"]] for i in starts])
+starts = range(0, logs.shape[1] - frames + 1, about["step"])
+patches = np.stack([logs[:, i : i + frames] for i in starts])
 if network.endswith(".onnx"):
     import onnxruntime
 

@@ -23,14 +23,19 @@ def test_the_model_that_comes_along_is_the_same_elsewhere(tmp_path, kind):
     assert difference < 1e-5
     song = tmp_path / "song.wav"
     soundfile.write(song, tone(0, 4, seed=1), RATE)
-    shown = subprocess.run(
-        [sys.executable, tmp_path / "example.py", song, path],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+
+    def example():
+        program = [sys.executable, tmp_path / "example.py", song, path]
+        return subprocess.run(program, capture_output=True, text=True)
+
+    shown = example().stdout
     found = {label: float(share) for label, share in map(str.split, shown.splitlines())}
     means = recogniser.predict(song).predictions.mean(axis=0)
     expected = dict(zip(recogniser.labels, means, strict=True))
     assert found == pytest.approx(expected, abs=2e-3)  # librosa's resampling and windows
+    for y in (tone(0, 0.5), np.zeros((RATE * 2, 1))):
+        soundfile.write(song, y, RATE)
+        assert example().stderr.strip() == f"{song} is silent, or shorter than a patch"
 
 
 @pytest.mark.parametrize("kind", PACKAGES)
