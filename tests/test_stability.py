@@ -33,6 +33,7 @@ def test_any_model_is_measured(model, call, refused):
     clips, y_true = plot_stability.chosen_clips(read(), 4)
     assert len(clips) == len(y_true) == 4 and all(path.is_file() for path in clips)
     named = (*MODEL, "-d", 21)
+    model.run_record(1).unlink()  # recognition averages the outputs of all trainings
     find_scores(1, *named)
     call("plot_perf_metrics.py", *named)
     assert model.figure("labels.png").exists()  # once there are final scores
@@ -43,6 +44,6 @@ def test_any_model_is_measured(model, call, refused):
     # As it is, a clip is scored as evaluation scores it, by the same threshold.
     _, table = scores.load(model.scores, "")
     chosen = (table["strategy"] == "s1") & (table["kind"] == "global") & (table["name"] == "micro")
-    assert rows["f-score"][0] == pytest.approx(table[chosen]["f-score"].iloc[0], abs=0.2)
+    assert rows["f-score"][0] == pytest.approx(table[chosen]["f-score"].iloc[0])
     assert rows["disturbance"][0] == "none" and rows["average"][0] == "micro"
     assert "--clips to be 1 or more" in refused("plot_stability.py", *named, "--clips", 0)
