@@ -34,6 +34,8 @@ def test_a_report_says_if_its_sources_have_changed(monkeypatch, tmp_path):
     (tmp_path / "settings.py").write_text("alpha = 0.33")
     text = inputs.marked("# Report")
     assert inputs.with_banner(text) == text
+    (tmp_path / "settings.py").write_text('"""Said\notherwise."""\nalpha = 0.33  # a slope\n')
+    assert inputs.with_banner(text) == text
     (tmp_path / "settings.py").write_text("alpha = 0.3")
     assert inputs.with_banner(text) == inputs.BANNER + text
     assert inputs.with_banner("# Of before").startswith("> **Out of date**")

@@ -1,5 +1,9 @@
 """What a report is made by: a digest of it tells whether a report is out of date."""
 
+import ast
+import io
+import tokenize
+
 import settings
 from instrec.common import storage
 
@@ -11,14 +15,49 @@ BANNER = (
 
 
 def digest() -> str:
-    """Digest of the sources, experiments and settings.
+    """Digest of the sources, experiments and settings; docstrings and comments do not count.
 
     Returns
     -------
     str
         Hexadecimal.
     """
-    return storage.digest_of_sources(settings.ROOT, SOURCES)
+    paths = (path for pattern in SOURCES for path in settings.ROOT.glob(pattern))
+    names = {path.relative_to(settings.ROOT).as_posix(): path for path in paths}
+    texts = {name: path.read_text(encoding="utf-8") for name, path in names.items()}
+    return storage.digest_of(
+        {name: code_of(t) if name.endswith(".py") else t for name, t in texts.items()}
+    )
+
+
+def code_of(text: str) -> str:
+    """Return a Python source without its docstrings, comments and blank lines.
+
+    Parameters
+    ----------
+    text : str
+        Source of a module.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> code_of("alpha = 0.33  # slope below zero")
+    'alpha = 0.33'
+    """
+    lines = text.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(text)):
+        kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        if isinstance(node, kinds) and ast.get_docstring(node) is not None:
+            first, last = node.body[0].lineno, node.body[0].end_lineno
+            lines[first - 1 : last] = [""] * (last - first + 1)
+    return "\n".join(filter(None, map(str.rstrip, lines)))
 
 
 def marked(text: str) -> str:
