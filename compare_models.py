@@ -9,7 +9,7 @@ Data frames with the columns precision, recall and f-score, means over the train
 
   global_res         by data set, model, strategy and averaging; one threshold for all labels
   class_res          by data set, model, strategy and label
-  global_class_res   as global_res, with the best threshold of each label
+  global_class_res   like global_res, with the best threshold of each label
   ranking_res        by data set, model and strategy: lrap (label ranking average precision) and map
                      (mean average precision), which need no threshold
 
@@ -40,7 +40,7 @@ NOTES = {
 
 
 def running_ipython() -> Any:  # noqa: ANN401
-    """Return the terminal program of IPython, if it runs this.
+    """Return IPython's terminal program, if it runs this script.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def running_ipython() -> Any:  # noqa: ANN401
 
 
 def main(argv: Sequence[str] | None = None, namespace: dict[str, Any] | None = None) -> None:
-    """Do what the command line says; the frames go to `namespace`, which a prompt then shows.
+    """Do what the command line says; in IPython, the frames go to `namespace`.
 
     Parameters
     ----------
@@ -81,12 +81,12 @@ def main(argv: Sequence[str] | None = None, namespace: dict[str, Any] | None = N
     except InputError as error:
         if not ipython:
             raise
-        print(f"error: {error}", file=sys.stderr)  # IPython makes several lines of an exit
+        print(f"error: {error}", file=sys.stderr)  # IPython prints several lines for an exit
         return
     if ipython:
         (namespace if namespace is not None else {}).update(frames._asdict())
-        ipython.interact = True  # goes on to its prompt, where it would exit after a script
-        # A mistyped name of a model gives one line there, too.
+        ipython.interact = True  # go on to the prompt; after a script, it would exit
+        # There, too, a mistyped model name gives one line.
         ipython.shell.set_custom_exc((InputError,), lambda *args, **_: print(f"error: {args[2]}"))
         models = frames.global_res.index.droplevel(["strategy", "averaging"]).unique()
         print("scores of " + ", ".join("/".join(pair) for pair in models))

@@ -25,9 +25,9 @@ HOW_TO = "see docs/getting_data.md"
 
 
 def check_audio(config: Config) -> Path:
-    """Return the folder whose file list counts: the source's for separated audio, if it is there.
+    """Return the folder whose files count: for separated audio that of the source, if it is there.
 
-    A separated data set lists its source, so that it keeps the source's splits even where single
+    A separated data set lists its source, so that it keeps the source's splits even where some
     files could not be separated.
 
     Parameters
@@ -91,7 +91,7 @@ def encode(config: Config) -> None:
     paths = [metadata.path_of(config, part) for part in tensors.PARTS]
     with (
         storage.lock(config.feature_folder, "the metadata"),
-        storage.whole_set(*paths) as partials,  # both or neither: of two runs, they could
+        storage.whole_set(*paths) as partials,  # both or neither: files of two runs could
     ):  # name a clip twice
         for partial, clips in zip(partials, (train, test), strict=True):
             metadata.write_metadata(partial, clips)

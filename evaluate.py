@@ -7,15 +7,15 @@
   python3 evaluate.py -m model_leaky -o adam -O 3 -d 1    final scores, pure half
   python3 evaluate.py -m model_leaky+model_baseline -o adam -O 2 -d 1    an ensemble
 
-Mode 1 needs one label a clip. Where test clips have several (IRMAS, IRMAS Wind), it trains new
+Mode 1 needs one label per clip. Where test clips have several (IRMAS, IRMAS Wind), it trains new
 networks on one half of the training data, of which val_split trains and the rest validates, and
 scores the other half, which they have never seen; otherwise it takes the pure half of the test
 data. Its matrices are of single patches, as published, and of clips by s1 and s2: plot them with
-plot_conf_mat.py. In mode 3, the
-thresholds are those that did best in mode 2, never chosen on the half that is scored.
+plot_conf_mat.py. Mode 3 uses the thresholds that did best in mode 2, never chosen on the half that
+is scored.
 
-An ensemble averages the outputs of all runs of the models that are joined by +, or of all runs of
-one model with --ensemble; its results lie under ensemble_<model name>.
+An ensemble averages the outputs of all trainings of the models that are joined by +, or of one
+model with --ensemble; its results lie under ensemble_<model name>.
 """
 
 import collections
@@ -105,17 +105,17 @@ class Evaluator:
         if not 0 < split < 1:
             raise InputError(f"expected a training share between 0 and 1, found {split}")
         self.split = split
-        # Networks of another split lie apart, and their results with them; but the confusion
-        # matrices of a held-out half, if it is the published one, stand in for the model's own.
+        # Networks of another split, and their results, lie in a folder of their own; but the
+        # confusion matrices of the published held-out half count as the model's own.
         self.ensemble = config.ensemble or len(self.members) > 1
         name = config.result_name(model_str)
         apart = None if self.held_out and split == self._default_split else split
         self.files = model_files.model_files(config, name, optimizer_str, apart)
-        # What stands in the columns of the data set, the model and the optimizer.
+        # Values of the columns data set, model and optimizer.
         self._columns = (config.key, name, optimizer_str)
         self._found: dict[tuple[int, str, str, str], tuple] = {}  # see `scores.tabulate`
-        # By strategy (or 'patch') and training: what mode 1 finds, and for each clip how many
-        # patches were decided for a label (1), averages to calibrate by (2), or scores (3).
+        # By strategy (or 'patch') and training: the matrices of mode 1; and by clip, numbers of
+        # patches decided for each label (1), averages to calibrate with (2), or scores (3).
         self._matrices: dict[str, dict[int, list]] = collections.defaultdict(dict)
         self._of_clips: dict[str, dict[int, np.ndarray]] = collections.defaultdict(dict)
 
@@ -130,7 +130,7 @@ class Evaluator:
     def load_test_data(self) -> None:
         """Open the test patches of the data set, and binarize the labels.
 
-        Mode 1 takes the pure half, or where test clips have several labels the held-out half of
+        Mode 1 takes the pure half, or, where test clips have several labels, the held-out half of
         the training data; mode 2 the development half; mode 3 the pure half.
         """
         self.training = tensors.load(self.config, "train")
@@ -149,7 +149,7 @@ class Evaluator:
                 f"{self.data_set.title} has no clip in its {self.half}: add clips and run "
                 f"create_encoding.py and generate_dataset.py {self.config.options}"
             )
-        # Of the pure and the development half it is the same, as they are of one split.
+        # The same for the pure and the development half, as both are of one split.
         self.split_digest = storage.digest_of(mask.tolist())
         # A clip is a run of patches of one file.
         self.clips, starts = np.unique(self.tensors.file_id[self.rows], return_index=True)
@@ -163,11 +163,11 @@ class Evaluator:
             print(f"note: no clip has {', '.join(self.absent)}: 0 in macro averages")
 
     def load_multi_test_data(self) -> None:
-        """Do as `load_test_data`: the documented name where a data set has two inputs."""
+        """Call `load_test_data`: the documented name for a data set with two inputs."""
         self.load_test_data()
 
     def load_model(self, model_str: str, optimizer_str: str) -> list[np.ndarray]:
-        """Load the trained networks and predict every patch, or take what was predicted before.
+        """Load the trained networks and predict every patch, or reuse earlier predictions.
 
         Parameters
         ----------
@@ -177,7 +177,7 @@ class Evaluator:
         Returns
         -------
         list of np.ndarray [shape=(patches, labels)]
-            Outputs of each iteration for the patches of the loaded half.
+            Outputs of each iteration, or of an ensemble, for the patches of the loaded half.
 
         Raises
         ------
@@ -203,12 +203,12 @@ class Evaluator:
             "weights": [training.record["weights"] for training in trainings],
         }
         if self.op_mode == 3:
-            self._load_optima()  # what is missing is said before minutes of predictions
+            self._load_optima()  # report what is missing before minutes of predictions
         predictions = [training.outputs(self.tensors)[self.rows] for training in trainings]
         return [np.mean(predictions, axis=0)] if self.ensemble else predictions
 
     def _command(self, script: str, model: str) -> str:
-        """Write a command with the same options, as a message names it."""
+        """Write a command with the same options, for a message."""
         command_ = self.config.command(script, model, self.optimizer)
         split = f" -s {self.split:g}" if self.split != self._default_split else ""
         return f"{command_} -i {self.iter_num}{split}"
@@ -224,7 +224,7 @@ class Evaluator:
         """Open a training; refuse one that does not fit what is evaluated."""
         remedy = self._training_command(files.model)
         if not files.run_record(iteration).exists():
-            if iteration:  # those before were trained by options that only the user knows
+            if iteration:  # earlier ones were trained with options that only the user knows
                 remedy = f"the command that trained these, with -i {self.iter_num}"
             raise InputError(
                 f"expected {self.iter_num} trained iterations in {files.folder}, found "
@@ -236,7 +236,7 @@ class Evaluator:
         wanted = {
             **dataclasses.asdict(self.config.features),
             "labels": list(self.data_set.labels),
-            # Of other training data, files that were trained on could now be test files.
+            # With other training data, files that were trained on could now be test files.
             "tensors": self.training.fingerprint,
             "split": self.split,
             "validates": self.config.val_split if self.held_out else None,
@@ -282,7 +282,7 @@ class Evaluator:
     def evaluate(
         self, predictions: np.ndarray, model_str: str, optimizer_str: str, iteration: int
     ) -> None:
-        """Evaluate one training with every strategy; what is found goes to `results`.
+        """Evaluate one training with every strategy; the scores go to `results`.
 
         Parameters
         ----------
@@ -319,8 +319,8 @@ class Evaluator:
     def global_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Precision, recall and f-score of all labels together, for each kind of average.
 
-        Mode 2 sweeps one threshold for all labels from 0 to 1 by 0.05; mode 3 takes the optimum
-        of each average.
+        Mode 2 sweeps one threshold for all labels from 0 to 1 in steps of 0.05; mode 3 takes the
+        optimum of each average.
 
         Parameters
         ----------
@@ -333,10 +333,10 @@ class Evaluator:
             self._score((iteration, strategy, "global", average), score)
 
     def classwise_performance_metrics(self, strategy: str, iteration: int) -> None:
-        """Precision, recall and f-score of each label by itself.
+        """Precision, recall and f-score of each label separately.
 
-        Mode 2 sweeps the threshold from 0 to 1 by 0.05; mode 3 takes the optimum of each label.
-        Parameters are those of `global_performance_metrics`.
+        Mode 2 sweeps the threshold from 0 to 1 in steps of 0.05; mode 3 takes the optimum of each
+        label. Parameters are those of `global_performance_metrics`.
         """
         for i, label in enumerate(self.data_set.labels):
             self._score((iteration, strategy, "classwise", label), metrics.micro, slice(i, i + 1))
@@ -344,7 +344,7 @@ class Evaluator:
     def _score(
         self, key: tuple[int, str, str, str], score: Callable, labels: slice = slice(None)
     ) -> None:
-        """Score some labels at every threshold, or in mode 3 at the optimum alone."""
+        """Score some labels at every threshold, or in mode 3 only at the optimum."""
         thresholds = metrics.THRESHOLDS
         if self.op_mode == 3:
             _, strategy, kind, name = key
@@ -366,7 +366,7 @@ class Evaluator:
 
     @property
     def results(self) -> "pd.DataFrame":
-        """What was found in modes 2 and 3: a tidy table, with the columns `scores.COLUMNS`."""
+        """Scores of modes 2 and 3: a tidy table with the columns `scores.COLUMNS`."""
         return scores.tabulate(self._columns, self._found)
 
     def save_results(self, model_str: str, optimizer_str: str) -> None:
@@ -433,18 +433,18 @@ def evaluate_model(
     split: float | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Evaluate a trained model on the data set, with all that `config` says.
+    """Evaluate a trained model on the data set, as `config` says.
 
     Parameters
     ----------
     config : Config
-        The parameters; the optimizer among them.
+        The parameters, including the optimizer.
     name : str
         The trained model, or several joined by '+'.
     op_mode : {1, 2, 3}
-        Operation mode; the first may train on a half of the training data before.
+        Operation mode; mode 1 may first train on a half of the training data.
     split : float, optional
-        As of `Evaluator`.
+        As for `Evaluator`.
     overwrite : bool
         Whether that training replaces one with other settings.
 

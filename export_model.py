@@ -5,10 +5,10 @@
   python3 export_model.py -m model_leaky -o adam -d 1 --format tflite --to exported/
 
 Writes one network, <model>.onnx or <model>.tflite, that averages all finished trainings and takes
-log-mel patches as they are: standardisation is in it. Beside it <model>.json (labels, parameters of
-the features, thresholds) and example.py, which recognises a recording with librosa and the network
-alone. Needs: pip install -r requirements-export.txt. The outputs for patches drawn at random are
-compared with Keras'; more than 1e-5 between them is an error.
+plain log-mel patches: standardisation is built in. Beside it go <model>.json (labels, feature
+parameters, thresholds) and example.py, which recognises a recording with only librosa and the
+network. Needs: pip install -r requirements-export.txt. The outputs for random patches are compared
+with Keras'; a difference above 1e-5 is an error.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ EXAMPLE = Path(__file__).with_name("docs") / "export_example.py"
 
 
 def joined(recogniser: Recogniser) -> "keras.Model":
-    """Return one network of all trainings: standardise, predict, average.
+    """Join all trainings in one network: standardise, predict, average.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def joined(recogniser: Recogniser) -> "keras.Model":
     Returns
     -------
     keras.Model
-        Inputs called input_0, and of two inputs input_1: log-mel patches.
+        Inputs, log-mel patches, are called input_0 and, if there are two, input_1.
     """
     from instrec.learning.backend import keras
 
@@ -61,9 +61,9 @@ def joined(recogniser: Recogniser) -> "keras.Model":
 
 
 def standardised(x: "keras.KerasTensor", mean: np.ndarray, std: np.ndarray) -> "keras.KerasTensor":
-    """Standardise each cell of patches, as a batch normalisation.
+    """Standardise each cell of patches by batch normalisation.
 
-    Constants of Keras' Normalization would be inputs of their own in ONNX; weights are not.
+    Constants of Keras' Normalization would become extra inputs in ONNX; weights do not.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def standardised(x: "keras.KerasTensor", mean: np.ndarray, std: np.ndarray) -> "
 
 
 def outputs_of(path: Path, kind: str, inputs: Sequence[np.ndarray]) -> np.ndarray:
-    """Return what an exported network says of patches, fed by the names of its inputs.
+    """Return the outputs of an exported network for patches, fed to its inputs by name.
 
     Parameters
     ----------
@@ -125,14 +125,14 @@ def export(recogniser: Recogniser, kind: str, folder: Path) -> tuple[Path, float
     kind : {'onnx', 'tflite'}
         Format.
     folder : Path
-        Where to.
+        Where to write.
 
     Returns
     -------
     path : Path
         The network.
     difference : float
-        Between its outputs and Keras', at most.
+        Largest difference from Keras' outputs.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def export(recogniser: Recogniser, kind: str, folder: Path) -> tuple[Path, float
     shape = (8, *recogniser.parameters.patch_shape)
     rng = np.random.default_rng(0)
     inputs = [rng.normal(-3, 2, shape).astype(np.float32) for _ in network.inputs]
-    wanted = network.predict(inputs, verbose=0)  # Keras exports what was called once
+    wanted = network.predict(inputs, verbose=0)  # Keras exports only what has been called
     try:
         with storage.whole(path) as partial:
             network.export(partial, format={"tflite": "litert"}.get(kind, kind), verbose=False)

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""List the training clips whose labels look wrong, the outlook of the thesis (6.2).
+"""List the training clips whose labels look wrong (from the outlook of the thesis, 6.2).
 
   python3 find_label_errors.py -m model_leaky -o adam -d 1
   python3 find_label_errors.py -m model_residual -o adam -d 1 --folds 5 -b 32 -e 20
 
-Trains networks for each fold of a cross-validation, in which clips of a recording stay together,
-and has them predict the fold that they have not seen. How far these predictions contradict a clip's
-label, cleanlab tells (confident learning: Northcutt et al. 2021). Writes label_errors.csv beside
-the models, the most suspicious clip first: its label, the one that is predicted, a score from 0
-(wrong) to 1, and whether cleanlab counts it as an error. Listen before you believe it.
+Trains networks for each fold of a cross-validation, which keeps clips of a recording together, and
+has them predict the fold that they have not seen. cleanlab scores how far these predictions
+contradict a clip's label (confident learning: Northcutt et al. 2021). Writes
+<name>.<optimizer>.label_errors.csv beside the models, the most suspicious clip first: its label,
+the predicted one, a score from 0 (wrong) to 1, and whether cleanlab counts it as an error. Listen
+before you believe it.
 
-What was stopped goes on; networks lie in <MODEL_PATH>/<model_name>/fold_<k>_of_<n>/.
+Interrupted runs resume; networks lie in <MODEL_PATH>/<model_name>/fold_<k>_of_<n>/.
 """
 
 from collections.abc import Sequence
@@ -32,21 +33,21 @@ SHOWN = 20  # clips on the screen; the CSV file has all
 
 
 def out_of_fold(config: Config, folds: int, *, overwrite: bool = False) -> np.ndarray:
-    """Train networks a fold, and predict each clip by those that have not seen it.
+    """Train networks for each fold, and predict each clip with those that have not seen it.
 
     Parameters
     ----------
     config : Config
-        Data set, network, optimizer, and how it is trained.
+        Data set, network, optimizer and training parameters.
     folds : int
-        How many.
+        Number of folds.
     overwrite : bool
         Replace networks that were trained otherwise.
 
     Returns
     -------
     np.ndarray [shape=(clips, labels)]
-        Mean over trainings and patches of a clip, divided by its sum; NaN where it has no patches.
+        Mean over trainings and patches of a clip, scaled to sum to 1; NaN if it has no patches.
     """
     part = tensors.load(config, "train")
     name = model_files.trained_name(config, config.model)
@@ -74,7 +75,7 @@ def rank(
     files : sequence of str
         Names of the clips.
     class_id : np.ndarray [shape=(clips,)]
-        Label of each, as its place in `labels`.
+        Label of each clip, as an index into `labels`.
     shares : np.ndarray [shape=(clips, labels)]
         Out-of-fold predictions that add up to 1.
     labels : sequence of str

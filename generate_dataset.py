@@ -8,7 +8,7 @@ and their labels (files.npy, labels.npy), the split, and what made them (record.
   python3 generate_dataset.py -d 1
   python3 generate_dataset.py -d 1 --force     even if the tensors are up to date
 
-An interrupted run goes on where it stopped. Next step: train.py.
+An interrupted run resumes where it stopped. Next step: train.py.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ class GenerateDataset:
     Raises
     ------
     InputError
-        If the duration is not that of the settings, or the data set has other labels.
+        If the duration is not that of the settings, or the data set has another number of labels.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class GenerateDataset:
         Returns
         -------
         np.ndarray [shape=(num_mel, frames)]
-            Natural logarithm of the mel spectrogram of magnitudes.
+            Natural logarithm of the magnitude mel spectrogram.
 
         Raises
         ------
@@ -113,14 +113,14 @@ class GenerateDataset:
         hop_length: int = 512,
         num_mel: int = 128,
     ) -> np.ndarray:
-        """Create log-mel spectrograms of one, two and four times the window, stacked.
+        """Create and stack log-mel spectrograms of one, two and four times the window.
 
         Parameters are those of `create_spectrogram`.
 
         Returns
         -------
         np.ndarray [shape=(num_mel, frames, 3)]
-            Natural logarithm of the mel spectrograms of magnitudes (thesis 5.6.3).
+            Natural logarithm of the magnitude mel spectrograms (thesis 5.6.3).
         """
         windows = (win_length, 2 * win_length, 4 * win_length)
         return self._spectrogram(filename, self._parameters(sr, windows, hop_length, num_mel))
@@ -176,7 +176,7 @@ class GenerateDataset:
         filenames : list of str
             Relative to the audio folder of the data set.
         labels : list of str, or of list of str
-            Label of each file; a list of labels where the column is named `labels`.
+            Label of each file; lists of labels if any file has several.
 
         Raises
         ------
@@ -222,7 +222,7 @@ class GenerateDataset:
         ------
         InputError
             If a class id is not below `num_classes`, or settings.py splits by recording, which
-            takes the file names of a data set.
+            needs the file names of a data set.
         """
         class_id, file_id = np.asarray(class_id), np.asarray(file_id)
         if len(class_id) and not 0 <= class_id.min() <= class_id.max() < num_classes:
@@ -253,13 +253,13 @@ class GenerateDataset:
         Returns
         -------
         pure_test_set, fid_pure_set, dev_test_set, fid_dev_set
-            Patches (a list of two arrays for two inputs) and file ids of both halves. What stays
-            together, settings.py says (`halve_by`): by default all patches of a clip.
+            Patches (a list of two arrays for two inputs) and file ids of both halves. `halve_by` in
+            settings.py says what stays together: by default all patches of a clip.
 
         Raises
         ------
         InputError
-            If no data set is chosen, or it has no metadata: the labels of the clips are there.
+            If no data set is chosen, or it lacks the metadata with the labels of the clips.
         """
         clips = metadata.read_metadata(self.config, metadata.path_of(self.config, "test"))
         pure = splits.pure_mask(
@@ -278,14 +278,14 @@ class GenerateDataset:
     def run(self, type_run: str, *, force: bool = False) -> None:
         """Extract the patches of the data set, split and save them.
 
-        Uses `multiprocessing.cpu_count()` processes.
+        Uses `multiprocessing.cpu_count()` processes, or the workers of `scheduler`.
 
         Parameters
         ----------
         type_run : {'train', 'test'}
             Which data to generate.
         force : bool
-            Make the tensors anew even if they are up to date.
+            Make the tensors again even if they are up to date.
         """
         if type_run not in tensors.PARTS:
             raise InputError(f"expected type_run to be 'train' or 'test', found {type_run!r}")
@@ -294,14 +294,14 @@ class GenerateDataset:
         self._split(tensors.load(self.config, type_run))
 
     def run_multi(self, type_run: str, *, force: bool = False) -> None:
-        """Do as `run`: the documented name where a data set has two inputs (model_two_branch).
+        """Do as `run`: the documented name for data sets of two inputs (model_two_branch).
 
         Parameters
         ----------
         type_run : {'train', 'test'}
             Which part.
         force : bool
-            Extract anew what is there.
+            Extract again what is there.
         """
         self.run(type_run, force=force)
 
@@ -314,7 +314,7 @@ class GenerateDataset:
         if not force and self._is_up_to_date(type_run, recipe):
             print(f"{type_run}: {folder} is up to date")
             return
-        # What an interrupted run left is of use only if it was made of the same.
+        # What an interrupted run left is usable only if its recipe is the same.
         if not tensors.has_recipe(partial, recipe):
             storage.remove_folder(partial)
             storage.save_json(partial / tensors.RECORD, {"recipe": recipe})
@@ -323,14 +323,14 @@ class GenerateDataset:
         with contextlib.closing(PatchWriter(partial, inputs, shape)) as writer:
             self._write_patches(writer, filenames, recipe["step"])
             record = self.finish(partial, filenames, labels, writer, recipe)
-            writer.close(finished=True)  # last: until then, the next run can go on
+            writer.close(finished=True)  # last: until then, the next run can resume
         storage.replace_folder(partial, folder)
         _report_files(type_run, record, folder)
 
     def _is_up_to_date(self, type_run: str, recipe: dict) -> bool:
         try:
             made = tensors.load(self.config, type_run)
-        except InputError:  # not there, of other settings, or damaged
+        except InputError:  # missing, made with other settings, or damaged
             return False
         return not storage.differences(made.record["recipe"], recipe)
 
@@ -383,7 +383,7 @@ class GenerateDataset:
     def finish(
         self, path: Path, filenames: list[str], labels: list, writer: PatchWriter, recipe: dict
     ) -> dict:
-        """Write all but the patches, once these are complete.
+        """Write everything but the patches, once they are complete.
 
         Parameters
         ----------
@@ -396,7 +396,7 @@ class GenerateDataset:
         writer : PatchWriter
             It has counted the patches.
         recipe : dict
-            Of `recipe`.
+            From `recipe`.
 
         Returns
         -------
@@ -455,21 +455,21 @@ class GenerateDataset:
 def extract(
     generator: GenerateDataset, filename: str, step: int
 ) -> tuple[list[np.ndarray] | None, str | None]:
-    """Return the patches of one clip, an array an input, and a note; or why there are none.
+    """Return the patches of one clip, one array per input, and a note; or why there are none.
 
     Parameters
     ----------
     generator : GenerateDataset
-        What makes patches.
+        It makes the patches.
     filename : str
-        Below the folders of the data set.
+        Relative to the folders of the data set.
     step : int
         Frames from patch to patch.
 
     Returns
     -------
     patches : list of np.ndarray, or None
-        An array an input.
+        One array per input.
     said : str or None
         A note, or the reason.
     """
@@ -510,7 +510,7 @@ def generate(config: Config, *, force: bool = False) -> None:
     config : Config
         The data set and all parameters.
     force : bool
-        Extract anew what is there.
+        Extract again what is there.
     """
     generator = GenerateDataset(
         config.patch_frames, len(config.labels), config.val_split, config=config
@@ -534,7 +534,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _take(dataset: Sequence, rows: np.ndarray, patches: int) -> np.ndarray | list[np.ndarray]:
-    """Take rows of a data set of so many patches, or of each of its two inputs."""
+    """Take rows of a data set of `patches` patches, or of each of its two inputs."""
     if len(dataset) == 2 and patches != 2:
         return [np.asarray(patches_of_input)[rows] for patches_of_input in dataset]
     return np.asarray(dataset)[rows]

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-r"""Make a trained model of a network that Keras 2 saved, such as those the authors published.
+r"""Import a network saved by Keras 2, such as those the authors published, as a trained model.
 
   python3 import_model.py model_scratch_solo.json model_scratch_solo.hdf5 \
       --labels as,cl,ss,tb,tp,ts --name scratch_solo -d -2
 
 Takes a structure (JSON) and weights (HDF5), with channels first or last, and the labels in the
-order of the network's outputs: those of the data set, which says what patches are made with, too.
+order of the network's outputs: those of the data set, which also determines the features.
 Writes to <MODEL_PATH>/<name>/ what train.py writes, without a history; predict.py, evaluate.py,
-plot_attribution.py and compare_models.py take it with -m NAME (and -i 1) like any other. What it
-was trained on is not known: evaluate.py says so.
+plot_attribution.py and compare_models.py take it with -m NAME (and -i 1) like any other. Its
+training data are unknown: evaluate.py says so.
 """
 
 import dataclasses
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 def import_model(
     config: Config, structure: Path, weights: Path, labels: Sequence[str], name: str
 ) -> Path:
-    """Make a trained model of a network that Keras 2 saved.
+    """Import a network saved by Keras 2 as a trained model.
 
     Parameters
     ----------
     config : Config
-        The data set, what patches are made with, and the optimizer that names the files.
+        Data set, features, and the optimizer in the names of the files.
     structure, weights : Path
         JSON and HDF5.
     labels : sequence of str
         Those of the data set, in the order of the network's outputs.
     name : str
-        Of the model.
+        Name of the model.
 
     Returns
     -------
@@ -50,8 +50,8 @@ def import_model(
     Raises
     ------
     InputError
-        If a file is damaged, the labels are others, the network takes other patches, or there is a
-        model of that name.
+        If a file is damaged, the labels differ, the network takes other patches, or a model of
+        that name exists.
     """
     if sorted(labels) != list(config.labels):
         raise InputError(
@@ -94,7 +94,7 @@ def import_model(
 
 
 def order_outputs(network: "keras.Model", order: Sequence[int]) -> None:
-    """Bring the outputs of a network into another order.
+    """Reorder the outputs of a network.
 
     Parameters
     ----------

@@ -6,10 +6,10 @@
 
 Takes the strongest instrument of the recording, or that of --label, and the patch in which the
 output for it is highest. Writes attribution_<name>_<label>.png and .pdf: the log-mel spectrogram of
-that patch, and how much each cell of it raises (orange) or lowers (blue) the output, compared with
-silence: integrated gradients (M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for deep
-networks", ICML 2017). Attributions add up to the output for the patch minus that for silence. All
-trainings are averaged, and a model of separated audio separates first, by itself.
+that patch, and how much each of its cells raises (orange) or lowers (blue) the output, compared
+with silence: integrated gradients (M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for
+deep networks", ICML 2017). Attributions add up to the output for the patch minus that for silence.
+All trainings are averaged, and a model of separated audio first separates the recording.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     wanted = arguments.label and recogniser.labels.index(arguments.label)  # or the strongest one
     recogniser.warn_of_untrained()
-    networks = recogniser.networks  # what is wrong with the model is no fault of the recording
+    networks = recogniser.networks  # errors in loading are the model's, not the recording's
     with about(arguments.file):
         patch = recogniser.strongest_patch(arguments.file, wanted)
     moments = recogniser.means_and_stds

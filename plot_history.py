@@ -5,8 +5,8 @@
   cd <MODEL_PATH>/<model_name> && python3 plot_history.py       all models in that folder
 
 One figure as PNG and PDF in <MODEL_PATH>/<model_name>/figures: training and validation, mean and
-deviation over all trainings that train.py finished. Of a standardised model, a second one: mean and
-deviation of each cell of its training patches.
+deviation over all trainings that train.py finished. For a standardised model, a second one: mean
+and deviation of each cell of its training patches.
 """
 
 from collections.abc import Sequence

@@ -8,7 +8,7 @@ Reads what evaluate.py found in operation mode 2 on the development half. Writes
 PDF) to <MODEL_PATH>/<model_name>/figures, and to <model>.<optimizer>.optima.json the thresholds
 with the best mean f-score over the trainings: one for each strategy and average, and one for each
 strategy and label. A label that no clip of the development half has takes the micro optimum.
-Next step: evaluate.py -O 3; called again after it, this script also draws the final precision,
+Next step: evaluate.py -O 3; run again after it, this script also draws the final precision,
 recall and F of each label.
 """
 
@@ -33,7 +33,7 @@ FScores = dict[str, dict[str, dict[str, np.ndarray]]]
 
 
 def load_f_scores(files: ModelFiles, remedy: str) -> tuple[dict, FScores]:
-    """Read what mode 2 found: its record, and the f-scores.
+    """Read the record and the f-scores of mode 2.
 
     Parameters
     ----------
@@ -63,12 +63,12 @@ def load_f_scores(files: ModelFiles, remedy: str) -> tuple[dict, FScores]:
 
 
 def optima_of(f_scores: FScores, absent: list[str]) -> Optima:
-    """Find the threshold of the best mean f-score; absent labels take the micro optimum.
+    """Find the thresholds with the best mean f-score; absent labels take the micro optimum.
 
     Parameters
     ----------
     f_scores : dict
-        Of `load_f_scores`.
+        From `load_f_scores`.
     absent : list of str
         Labels that no clip has.
 
@@ -135,7 +135,7 @@ def draw_labels(files: ModelFiles, record: dict, table: "pd.DataFrame") -> "Figu
 
 
 def print_optima(f_scores: FScores, optima: Optima, absent: list[str]) -> None:
-    """Print each optimum and the f-score there, a column a strategy.
+    """Print each optimum and its f-score, the strategies side by side.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def excerpt_of(path: Path, start: float, seconds: float) -> np.ndarray:
     path : Path
         Audio file.
     start, seconds : float
-        Begin and length in seconds.
+        Start and length in seconds.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def excerpt_of(path: Path, start: float, seconds: float) -> np.ndarray:
     Raises
     ------
     InputError
-        If the file cannot be used, or ends before the excerpt starts.
+        If the file cannot be used, ends before the excerpt starts, or is silent in it.
     """
     y = audio.load_audio(path, SAMPLE_RATE)
     y = y[int(start * SAMPLE_RATE) : int((start + seconds) * SAMPLE_RATE)]
@@ -49,7 +49,7 @@ def excerpt_of(path: Path, start: float, seconds: float) -> np.ndarray:
 
 
 def separate(y: np.ndarray) -> dict[str, np.ndarray]:
-    """Separate audio [n] in both ways; all have the shape of `y`.
+    """Separate audio in both ways; all parts have the shape of `y`.
 
     Parameters
     ----------

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Show what one or more models hear in a row of solos, as Fig. 5.23 of the thesis.
+"""Show what one or more models hear in several solos, like Fig. 5.23 of the thesis.
 
   python3 plot_showcase.py solos/ -m scratch_solo -d -2
   python3 plot_showcase.py solos/ -m scratch_solo transfer_solo -d -2
 
-Takes the audio files of a folder, such as six solos of ten seconds: each lies in a folder that is
-called like its label, or its name starts with the label, as 'ts_coltrane.wav'. Writes showcase.png
-and .pdf: the spectrogram of all, and for each model its outputs for single patches and those of
-each solo as a whole, the true labels outlined. Models of separated audio separate first.
+Takes the audio files of a folder, such as six solos of ten seconds: each lies in a folder named
+after its label, or its name starts with the label, like 'ts_coltrane.wav'. Writes showcase.png and
+.pdf: the spectrogram of all, and each model's outputs for single patches and for each solo as a
+whole, with the true labels outlined. Models of separated audio separate first.
 """
 
 import re
@@ -29,7 +29,7 @@ def solos_in(folder: Path, labels: Sequence[str]) -> dict[Path, str]:
     Parameters
     ----------
     folder : Path
-        Audio files, called after labels or in folders that are.
+        Audio files, named after labels or in folders that are.
     labels : sequence of str
         Of the data set.
 

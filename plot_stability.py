@@ -6,8 +6,8 @@
 
 Adds noise, gain, a codec, a low-pass or a room to clips of the pure half, lets the model recognise
 them as predict.py does, and scores it with its own thresholds (evaluate.py -O 2 and
-plot_perf_metrics.py find them; else 0.5 counts). Writes <model>.<optimizer>.stability.csv beside
-the model and a figure, as PNG and PDF. The same seed takes the same clips.
+plot_perf_metrics.py find them; otherwise 0.5). Writes <model>.<optimizer>.stability.csv beside the
+model and a figure, as PNG and PDF. The same seed draws the same clips.
 """
 
 import tempfile
@@ -53,20 +53,20 @@ def chosen_clips(config: Config, number: int) -> tuple[list[Path], np.ndarray]:
     pure = np.unique(part.file_id[part.pure_mask(config)])
     rng = np.random.default_rng(config.seed)
     rows = np.sort(rng.permutation(pure)[:number])
-    # A model of separated audio separates by itself.
+    # Unseparated: a model of separated audio separates clips itself.
     folder = config.data_path / config.data_set.root
     return [folder / part.files[row] for row in rows], part.labels[rows]
 
 
 def disturbed(path: Path, seed: int) -> Iterator[tuple[str, float, np.ndarray]]:
-    """Yield a clip as it is, then in every disturbance: its name, its level, and the audio.
+    """Yield a clip as it is, then with each disturbance: its name, its level and the audio.
 
     Parameters
     ----------
     path : Path
         Audio file.
     seed : int
-        Of the noise and the room.
+        For the noise and the room.
 
     Yields
     ------
@@ -81,7 +81,7 @@ def disturbed(path: Path, seed: int) -> Iterator[tuple[str, float, np.ndarray]]:
 
 
 def measure(recogniser: Recogniser, clips: Sequence[Path], seed: int) -> dict[tuple, np.ndarray]:
-    """Recognise clips in every disturbance: by name and level, scores [clips x labels].
+    """Recognise clips with each disturbance: by name and level, scores [clips x labels].
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def measure(recogniser: Recogniser, clips: Sequence[Path], seed: int) -> dict[tu
     clips : sequence of Path
         Audio files.
     seed : int
-        As of `disturbed`.
+        As for `disturbed`.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def table_of(
     Parameters
     ----------
     found : dict of np.ndarray [shape=(clips, labels)]
-        Of `measure`.
+        From `measure`.
     y_true : np.ndarray [shape=(clips, labels), dtype=bool]
         Labels of each clip.
     thresholds : dict of float

@@ -5,12 +5,12 @@
   python3 predict.py recordings/ --csv found.csv --figures figures/
   python3 predict.py song.wav -m model_leaky -o adam -d 1         with one that you trained
 
-Prints a table a file: how strong each instrument is (1: the strongest), how probable it is that it
-plays, whether the strength passes the threshold that was best for it on the development data, and
-when it plays; and whether none of the instruments plays at all. Files may be of any
-length and of any format that FFmpeg's libraries read, which pip brings. All trainings of
-the model are averaged. Labels, features, standardisation, thresholds and separation are those of
-the model: one of separated audio separates first, by itself.
+Prints one table per file: how strong each instrument is (1: the strongest), how probable it is that
+it plays, whether the strength passes the threshold that was best for it on the development data,
+and when it plays; and whether none of the instruments plays at all. Files may have any length and
+any format that FFmpeg's libraries, which pip installs, can read. All trainings of the model are
+averaged. Labels, features, standardisation, thresholds and separation are those of the model: one
+of separated audio first separates the recording.
 """
 
 import argparse
@@ -37,14 +37,14 @@ from settings import NOTHING
 if TYPE_CHECKING:
     import pandas as pd
 
-MANY = 32  # recordings from which on a process a core is faster than one with all cores
-# What can be written, by option: to a file what is told of all recordings,
+MANY = 32  # from so many recordings on, one process per core beats one with all cores
+# Outputs by option: one file for all recordings,
 FILES = {
     "csv": "all tables as one CSV file",
     "json": "everything, and with which model, as JSON",
     "summary": "a row a recording as one CSV file",
 }
-# and to a folder what is told of each, and how the names of that end.
+# or one per recording in a folder, with the ending of its name.
 FOLDERS = {
     "jams": ("one JAMS file a recording: instruments with their times", ".jams"),
     "audacity": ("one label track a recording, for Audacity", ".labels.txt"),
@@ -54,10 +54,10 @@ FOLDERS = {
     ),
     "npz": ("one file a recording: outputs over time, and embeddings, as NumPy arrays", ".npz"),
     "html": ("one page a recording, to look and listen", ".html"),
-    # And .png or .pdf.
+    # Plus .png and .pdf.
     "figures": ("one figure a recording: spectrogram and predictions over time", ".instruments"),
 }
-NAME_BYTES = 180  # of a file's name, which may have 255 with all that is added
+NAME_BYTES = 180  # of a stem: the whole file name may have 255
 
 
 def predict(
@@ -86,8 +86,8 @@ def predict(
     -------
     pandas.DataFrame
         By instrument, the strongest first, with the columns strength (0 to 1, relative to the
-        strongest), probability (comparable between files; of models that are calibrated),
-        threshold, present and segments (start and end in seconds). If none plays, none is present.
+        strongest), probability (comparable between files; only of calibrated models), threshold,
+        present and segments (start and end in seconds). If none plays, none is present.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def audio_files(paths: Sequence[Path]) -> list[Path]:
     Raises
     ------
     InputError
-        If one is not there, or there is no audio in a folder.
+        If a path does not exist, or a folder has no audio.
     """
     found = []
     for path in paths:
@@ -142,9 +142,9 @@ def audio_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def output_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Name what is written for each file: its stem, cut where it is too long for endings.
+    """Name the outputs of each recording after its stem, cut if too long to take endings.
 
-    What several have in common is told apart, as is the name of the index of --html.
+    Stems that are cut, shared or named like the index of --html get a digest of the path.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "of the labels that pass their threshold on test clips of its own kind, "
             f"{right:.2f} are right; of other recordings, expect less"
         )
-    _ = recogniser.networks  # what is wrong with the model is no fault of the recordings
+    _ = recogniser.networks  # errors in loading are the model's, not the recordings'
     recogniser.warn_of_untrained()
     folders = [str(targets[name]) for name in FOLDERS]
     made_with = [recognition.VERSION, *model[2], arguments.strategy, *folders]
@@ -256,14 +256,14 @@ def recognise_all(
     paths: Sequence[Path],
     journal: recordings.Journal,
 ) -> dict[str, Recognition]:
-    """Recognise recordings, print each and write what is asked for each; return those of use.
+    """Recognise recordings, print each and write its outputs; return those that could be used.
 
-    What the journal has is not done again.
+    Recordings in the journal are not recognised again, unless one of their outputs is missing.
 
     Parameters
     ----------
     arguments : argparse.Namespace
-        Of the command line.
+        From the command line.
     config : Config
         The scheduler, if there is one.
     model : tuple
@@ -287,7 +287,7 @@ def recognise_all(
     if known:
         print(f"kept {len(known)} of {len(paths)} recordings that were recognised before")
     missing = [path for path in paths if path not in known]
-    # A few: one process, whose network takes all cores; a bar a file. Many: a process a core.
+    # A few: one process, its network on all cores; one bar per file. Many: one process per core.
     many = len(missing) >= MANY
     if many:
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
@@ -309,7 +309,7 @@ def recognise_all(
                 print(f"note: {path}: {found.note}")
             for kind, target in targets[path].items():
                 _write(kind, target, recogniser, path, found)
-            # Tables are kept for the end; what figures are drawn of would grow with every file.
+            # Tables are kept for the end; data for figures is not: it would grow with every file.
             small = np.empty((0, 0))
             found = found._replace(predictions=small, spectrogram=small, embeddings=None)
             journal.add(path, found)
@@ -318,7 +318,7 @@ def recognise_all(
 
 
 def _targets(arguments: argparse.Namespace, name: str) -> dict[str, Path]:
-    """Name what is written for a recording alone, by kind; a figure without its ending."""
+    """Name the files written for one recording, by kind; a figure without its ending."""
     return {
         kind: folder / f"{name}{ending}"
         for kind, (_, ending) in FOLDERS.items()
@@ -327,7 +327,7 @@ def _targets(arguments: argparse.Namespace, name: str) -> dict[str, Path]:
 
 
 def _is_complete(targets: Mapping[str, Path]) -> bool:
-    """Tell whether all that is asked for a recording is there."""
+    """Tell whether all files asked for a recording exist."""
     return all(p.exists() or p.with_name(f"{p.name}.pdf").exists() for p in targets.values())
 
 

@@ -9,16 +9,16 @@ Every later step then runs without the real recordings. Scores on rendered audio
 works; they say nothing about recordings. Data sets that are separated from others are not rendered:
 render the source, then separate it.
 
-The same arguments give the same files, however many processes work. A run that was stopped goes on
-where it was. A folder that holds anything else, or was made with other arguments, is not touched.
+The same arguments give the same files, however many processes work. A stopped run resumes where it
+left off. A folder that holds anything else, or was made with other arguments, is not touched.
 
 The audio is made by a SoundFont, by default TimGM6mb.sf2 of the package pretty_midi. That SoundFont
 is under the GNU GPL, version 2: the licence of the SoundFont, not of this file. The rendered audio
 is for trying the code; read your SoundFont's licence before you pass audio on.
 
-The data set Rendered is to train on for recordings: several SoundFonts take turns, long notes and
-short, detuned and with vibrato, often without accompaniment, and most voices are synthesised, for
-SoundFonts have none that sing.
+The data set Rendered trains models for real recordings: several SoundFonts take turns, notes are
+long and short, detuned and with vibrato, often without accompaniment, and most voices are
+synthesised, as SoundFonts have none that sing.
 """
 
 import argparse
@@ -40,13 +40,13 @@ from rendering.plan import RATE, Recording
 from rendering.synthesis import file_of, perform
 
 VERSION = 3  # of the music: raise it when the same arguments give other audio
-EXPRESSIVE_VERSION = 3  # of what is played with expression, likewise
-EXPRESSIVE = "rendered"  # the folder of the data set whose music is played with expression
+EXPRESSIVE_VERSION = 3  # of expressive music, likewise
+EXPRESSIVE = "rendered"  # the folder of the data set whose music is expressive
 WAV_HEADER = 44  # bytes
 
 
 def is_saved(recording: Recording, folder: Path) -> bool:
-    """Whether all files of a recording are there, with all their frames of 16 bit stereo.
+    """Whether all files of a recording are there, with all their frames of 16-bit stereo.
 
     Parameters
     ----------
@@ -70,16 +70,21 @@ def is_saved(recording: Recording, folder: Path) -> bool:
 
 @cache
 def read_soundfont(path: Path) -> bytes | Path:
-    """Read a SoundFont, once a process; of a folder, its files are read as they are needed.
+    """Read a SoundFont, once per process; the files of a folder are read as they are needed.
 
     Parameters
     ----------
     path : Path
-        The file, or the folder of a bank with a file a program.
+        The file, or the folder of a bank with one file per program.
 
     Returns
     -------
     bytes or Path
+
+    Raises
+    ------
+    InputError
+        If it is not an SF2 file, or a file of the folder is missing.
     """
     if path.is_dir():
         file_of(path, None)
@@ -161,20 +166,25 @@ def new_parser() -> argparse.ArgumentParser:
 def plan_of(
     config: Config, arguments: argparse.Namespace
 ) -> tuple[list[Recording], dict[str, object]]:
-    """Plan what the arguments, of `new_parser`, ask for; return it and what determines it.
+    """Plan what the arguments ask for; return the plan and what determines it.
 
     Parameters
     ----------
     config : Config
         The data set.
     arguments : argparse.Namespace
-        Of `new_parser`.
+        From `new_parser`.
 
     Returns
     -------
     plan : list of Recording
     recipe : dict
         What determines the audio.
+
+    Raises
+    ------
+    InputError
+        If the data set cannot be rendered with these arguments.
     """
     data_set, seed = config.data_set, arguments.music_seed
     labels = planning.folder_labels(data_set)
@@ -202,14 +212,14 @@ def plan_of(
 
 
 def render(config: Config, arguments: argparse.Namespace) -> None:
-    """Render the audio of the data set as the arguments, of `new_parser`, ask for.
+    """Render the audio of the data set as the arguments ask.
 
     Parameters
     ----------
     config : Config
         The data set and the paths.
     arguments : argparse.Namespace
-        Of `new_parser`.
+        From `new_parser`.
     """
     began = time.perf_counter()
     command.positive("--processes", arguments.processes)

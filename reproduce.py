@@ -6,11 +6,11 @@
   python3 reproduce.py irmas_harm jazz_solo        two of them, and those they are compared with
   python3 reproduce.py                             all, on the audio in DATA_PATH of settings.py
 
-Runs the other scripts with -x: they render the audio of a demo; then, one experiment after the
+Runs the other scripts with -x: they render the audio of a demo; then, for one experiment after the
 other, they separate, encode and extract its data set, train, evaluate and plot. Each skips what is
-done and goes on where it was stopped. A data set whose audio is missing is left out by name. The
-scales demo and smoke have folders of their own, demo/reproduce_<scale>/; nothing of them is ever an
-IRMAS number.
+done and resumes where it was stopped. A data set whose audio is missing is left out and named. The
+scales demo and smoke have folders of their own, demo/reproduce_<scale>/; none of their results is
+an IRMAS number.
 
 Writes report.md and figures/ to <MODELS_ROOT>/report, and what the scripts print to
 <MODELS_ROOT>/experiments/<name>.log.
@@ -42,22 +42,22 @@ NEEDED = ("weights", "best_accuracy", "chance", "epochs", "best_epoch", "stopped
 SCALES = ("full", "demo", "smoke")
 DEMO = settings.ROOT / "demo"  # git ignores it
 PATHS = {"DATA": "data", "FEATURE": "features", "MODEL": "models"}  # INSTREC_<name>_PATH: folder
-FIGURE_WIDTH, FIGURE_COLOURS = 1100, 64  # of a figure in the report, at most; pixels
+FIGURE_WIDTH, FIGURE_COLOURS = 1100, 64  # maximum of a figure in the report; width in pixels
 
 
 class Runner:
-    """Runs scripts, and keeps what they print.
+    """Runs scripts and logs what they print.
 
     Parameters
     ----------
     scale : str
         One of `SCALES`.
     logs : Path
-        Folder of what they print.
+        Folder of the logs.
     """
 
     def __init__(self, scale: str, logs: Path) -> None:
-        # A process takes longer to start than the smallest scale to train, and graphs to compile.
+        # At the smallest scale, starting processes and compiling graphs takes longer than training.
         self.scale, self.logs, self.apart = scale, logs, scale != "smoke"
         logs.mkdir(parents=True, exist_ok=True)
         if not self.apart:
@@ -107,12 +107,12 @@ class Runner:
         return f"{script}.py ended with {code}: see {path}"
 
     def options(self, experiment: Experiment) -> tuple[str, ...]:
-        """Return the options by which a script takes an experiment at this scale.
+        """Return the options that give a script an experiment at this scale.
 
         Parameters
         ----------
         experiment : Experiment
-            What one file says.
+            The experiment.
 
         Returns
         -------
@@ -128,9 +128,9 @@ def render(runner: Runner, roots: Collection[str]) -> None:
     Parameters
     ----------
     runner : Runner
-        What runs scripts.
+        Runs the scripts.
     roots : collection of str
-        Folders of audio that are needed.
+        Audio folders that are needed.
     """
     for id_, options in experiments.load(f"scales/{runner.scale}").render.items():
         root = settings.DATA_SETS[int(id_)].folders[0]
@@ -146,9 +146,9 @@ def prepare(runner: Runner, experiment: Experiment, config: Config) -> tuple[str
     Parameters
     ----------
     runner : Runner
-        What runs scripts.
+        Runs the scripts.
     experiment : Experiment
-        What needs them.
+        The experiment that needs them.
     config : Config
         Data set, paths and parameters.
 
@@ -175,7 +175,7 @@ def prepare(runner: Runner, experiment: Experiment, config: Config) -> tuple[str
 
 # --- experiments ----------------------------------------------------------------------------------
 def trained_files(config: Config) -> ModelFiles:
-    """Return the files of what an experiment trains.
+    """Return the files of the model that an experiment trains.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def trained_files(config: Config) -> ModelFiles:
 
 
 def result_files(config: Config) -> ModelFiles:
-    """Return the files of its results, which may lie beside.
+    """Return the files of an experiment's results, which may lie beside those of its model.
 
     Parameters
     ----------
@@ -207,19 +207,19 @@ def result_files(config: Config) -> ModelFiles:
 
 
 def steps_of(experiment: Experiment, *, overwrite: bool) -> list[tuple[str, ...]]:
-    """Return the scripts of an experiment, with the options that are not those of all.
+    """Return the scripts of an experiment, each with the options that only it takes.
 
     Parameters
     ----------
     experiment : Experiment
-        What one file says.
+        The experiment.
     overwrite : bool
-        Whether what was trained otherwise is replaced.
+        Whether models trained with other settings are replaced.
 
     Returns
     -------
     list of tuple of str
-        A script and its options each.
+        Each a script and its options.
     """
     anew = ("--overwrite",) if overwrite else ()
     steps: list[tuple[str, ...]] = [("train", *anew)] if experiment.trains else []
@@ -231,12 +231,12 @@ def steps_of(experiment: Experiment, *, overwrite: bool) -> list[tuple[str, ...]
 def improvements(
     experiment: Experiment, configs: Mapping[str, Config], *, done: Sequence[str]
 ) -> dict[str, Path]:
-    """Draw the bars against the baseline, and those of class-wise thresholds against one.
+    """Draw the change against the baseline, and that of class-wise thresholds against one.
 
     Parameters
     ----------
     experiment : Experiment
-        What is compared with its baseline.
+        The experiment.
     configs : mapping of Config
         By experiment.
     done : sequence of str
@@ -279,13 +279,13 @@ def run_all(
     Parameters
     ----------
     runner : Runner
-        What runs scripts.
+        Runs the scripts.
     chosen : sequence of Experiment
-        What is to be run.
+        What to run.
     configs : mapping of Config
         By experiment.
     overwrite : bool
-        Whether what was trained otherwise is replaced.
+        Whether models trained with other settings are replaced.
 
     Returns
     -------
@@ -315,23 +315,23 @@ def run_all(
         storage.save_json(runner.logs / f"{experiment.id}.json", {"state": state, "reason": reason})
         took = cells.duration(time.perf_counter() - began)
         print(f"    {state}{f': {reason}' if reason else f' in {took}'}", flush=True)
-        if keras := sys.modules.get("keras"):  # or else every network that was built stays
+        if keras := sys.modules.get("keras"):  # otherwise every network built stays in memory
             keras.utils.clear_session()
     return states
 
 
 # --- the report -----------------------------------------------------------------------------------
 def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
-    """Read what came of an experiment.
+    """Read the outcome of an experiment.
 
     Parameters
     ----------
     experiment : Experiment
-        What one file says.
+        The experiment.
     config : Config
         Data set, paths and parameters.
     logs : Path
-        Folder of what became of each.
+        Folder of the logs, and of what became of each experiment.
 
     Returns
     -------
@@ -365,7 +365,7 @@ def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
         return Outcome(experiment, config, state, reason)
     trainings = [t | {"has_learnt": trained.has_learnt(t)} for t in trainings]
     names = ("thresholds", "classwise_s1", "classwise_s2", "labels")
-    # The curves of a variant tell little beside those of its baseline: its bars do.
+    # A variant's curves say little beside those of its baseline; its bars do.
     drawn = {} if experiment.baseline else {name: files.figure(f"{name}.png") for name in names}
     learning = () if experiment.baseline else ("history",)
     learning += ("standardisation",) if config.standardise else ()
@@ -404,7 +404,7 @@ def write_report(
     scale : str
         Name of the scale.
     catalogue : mapping of Experiment
-        All that are known.
+        All known experiments.
     configs : mapping of Config
         By experiment.
     folder : Path
@@ -447,7 +447,7 @@ def write_report(
 def load_catalogue(
     named: Sequence[str], scale: str
 ) -> tuple[dict[str, Experiment], dict[str, Config]]:
-    """Load all experiments of the folder and those that are named, and what counts for each.
+    """Load all experiments of the folder and those that are named, and the parameters of each.
 
     Parameters
     ----------
@@ -501,7 +501,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder = DEMO / f"reproduce_{scale}"
         paths = {f"INSTREC_{name}_PATH": str(folder / place) for name, place in PATHS.items()}
         if any(os.environ.get(variable) != path for variable, path in paths.items()):
-            # settings.py takes paths when it is imported: again, with those of the scale.
+            # settings.py reads its paths on import: start again, with those of the scale.
             command_ = [sys.executable, __file__, *argv]
             sys.exit(subprocess.run(command_, env=os.environ | paths).returncode)
     catalogue, configs = load_catalogue(arguments.experiments, scale)

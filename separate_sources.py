@@ -8,8 +8,8 @@
 The last part of a folder's name says what it holds: harm and perc are the harmonic and percussive
 part, solo is the solo (thesis, section 4.2). The separated tree mirrors its source: the same names,
 format, rate, channels and length. Files that are whole, and whose source has not changed since, are
-kept, so that a run that was stopped goes on. A clip of which nothing is in a part is left out. The
-source is never changed. Next step: create_encoding.py.
+kept, so that a stopped run can resume. A clip with an empty part is left out. The source is never
+changed. Next step: create_encoding.py.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from instrec.config import Config
 from instrec.data import metadata, separated, tensors
 from instrec.errors import InputError
 
-NOTE = "separated.json"  # what a tree is made with
-JOURNAL = ".separated.jsonl"  # the state of each source when it was separated, and what it gave
+NOTE = "separated.json"  # what a tree was made with
+JOURNAL = ".separated.jsonl"  # state of each source when it was separated, and size of the result
 
 
 class Tree:
@@ -44,13 +44,13 @@ class Tree:
         self._states = {}
         if self._journal.exists():
             text = self._journal.read_text(encoding="utf-8", errors="replace")
-            for line in text.splitlines():  # one may have been cut by a kill
+            for line in text.splitlines():  # a kill may have cut one short
                 with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
                     entry = json.loads(line)
                     self._states[entry["file"]] = entry["state"]
 
     def is_whole(self, name: str) -> bool:
-        """Tell whether a file is there as it was made, and its source the same as then.
+        """Tell whether a file is there as it was made, and its source unchanged since.
 
         Parameters
         ----------
@@ -65,23 +65,23 @@ class Tree:
         return self._states.get(name) == storage.state_of(self._source / name) + size
 
     def keep(self, name: str, state: list[int]) -> None:
-        """Note that a file was separated from its source in that state.
+        """Record that a file was separated from its source in this state.
 
         Parameters
         ----------
         name : str
-            Of the audio file.
+            Audio file, relative to the folder.
         state : list of int
-            Of `storage.state_of`.
+            From `storage.state_of`.
         """
         size = storage.state_of(self.folder / name)[:1]
         with self._journal.open("a", encoding="utf-8") as file:
-            if file.tell():  # on a line of its own, even if the last one was cut by a kill
+            if file.tell():  # on a line of its own, even if a kill cut the last one short
                 file.write("\n")
             file.write(json.dumps({"file": name, "state": state + size}))
 
     def surplus(self, names: set[str]) -> list[str]:
-        """List audio of this tree whose source is gone.
+        """List the audio files of this tree whose source is gone.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class Tree:
 
 
 def copy_label_files(config: Config) -> None:
-    """Copy the label files of test clips, so that the separated tree is complete by itself.
+    """Copy the label files of test clips, so that the separated tree is self-contained.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def separate_all(
     names : list of str
         Audio files in it.
     trees : dict of Tree
-        What is made, by name of the part.
+        Trees to fill, by name of the folder.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Every parameter, path and data set of instRecCnn: edit this file per experiment.
 
-Parameters follow Han et al. 2017 and carry the names of the documentation. Importing this module
-asks nothing, prints nothing and loads nothing heavy. What has a type here is a parameter, and
-`instrec.config.Config` has it.
+Parameters follow Han et al. 2017 and have the names used in the documentation. Importing this
+module asks nothing, prints nothing and loads nothing heavy. Every annotated variable here is a
+parameter, and a field of `instrec.config.Config`.
 """
 
 import os
@@ -13,30 +13,30 @@ from pathlib import Path
 from instrec.errors import InputError, is_plain_name
 
 # --- the experiment -------------------------------------------------------------------------------
-# None: the scripts' options -d, -m and -o say it. A file in experiments/ sets any of the parameters
-# here for one experiment: every script takes it as -x NAME.
+# None leaves the choice to the scripts' options -d, -m and -o. A file in experiments/ can set any
+# parameter here for one experiment: give it to any script as -x NAME.
 dataset: int | None = None  # an id of DATA_SETS below
 model: str | None = None  # a network in models/, or a trained model by its name
 optimizer: str | None = None  # 'adam' or 'sgd'
-name: str = ""  # of the trained model, where it is a variant beside its network's plain one
+name: str = ""  # of the trained model, to tell a variant from its network's plain model
 
 # --- features (thesis 4.1.1) --------------------------------------------------------------------
 sample_rate: int = 22050  # Hz
-stft_window: int = 1024  # samples; 2048: the variant of thesis 5.5.1. It is part of the result key
-n_fft: int = 2048  # samples that a shorter window is zero-padded to: librosa's default, which the
-# published script leaves as it is; with 1024, log-mel values differ by 0.7 on average
+stft_window: int = 1024  # samples, part of the result key; 2048 is the variant of thesis 5.5.1
+n_fft: int = 2048  # samples to which a shorter window is zero-padded; 2048 is librosa's default,
+# which the published script uses; with 1024, log-mel values differ by 0.7 on average
 hop_length: int = 512  # samples
 num_mel_bands: int = 128
-time_duration: float = 1  # seconds a patch
+time_duration: float = 1  # seconds per patch
 test_overlap: float = 0.5  # of test patches, 0 or more and below 1; training patches never overlap
 
 # --- splits (thesis 5.1.5) ------------------------------------------------------------------------
 val_split: float = 0.85  # share of the training data that trains; the rest validates
-split_by: str = "patch"  # 'patch' as published, or 'file' or 'recording', which leak nothing
-# What stays together when the test data are halved: 'patch' (nothing) as published, or 'song',
-# which leaks nothing; their results lie beside, as halved_by_patch_<model name> and the like.
+split_by: str = "patch"  # 'patch' as published, 'file', or 'recording', which leaks nothing
+# What stays together when the test data are halved: 'clip', 'patch' (nothing, as published) or
+# 'song', which leaks nothing. Results of the last two are named halved_by_patch_<model name> etc.
 halve_by: str = "clip"
-balanced: bool = True  # whether both sides keep the shares of the labels, or split by chance
+balanced: bool = True  # both sides keep the proportions of the labels; False splits at random
 seed: int = 0  # of every split and every training run
 
 # --- training (thesis 4.1.3) --------------------------------------------------------------------
@@ -44,22 +44,22 @@ nb_epochs: int = 400  # at most
 batch_size: int = 128  # patches
 learning_rate: float = 0.001
 alpha: float = 0.33  # slope of the leaky ReLU below zero
-patience: int = 5  # epochs without a better validation loss before training stops
-class_weight: str = "n"  # 'y' weights the classes by their number of patches
-standardise: bool = False  # by mean and deviation of the training patches (thesis 5.5.2)
-schedule: str = "constant"  # or 'cosine': the learning rate goes up in 5 % of nb_epochs, then to 0
-augmentation: str = ""  # names of instrec/learning/augmentation.py, such as 'room noise'
-iter_num: int = 3  # runs from different random weights; results are averaged over them
-precision: str = "float32"  # or 'mixed_bfloat16': trains faster where a processor computes with it
-ensemble: bool = False  # evaluation averages the outputs of the runs instead (Han et al. 2017)
+patience: int = 5  # epochs without a lower validation loss before training stops
+class_weight: str = "n"  # 'y' weights classes by the inverse of their number of patches
+standardise: bool = False  # by mean and standard deviation of training patches (thesis 5.5.2)
+schedule: str = "constant"  # or 'cosine': the rate rises for 5 % of nb_epochs, then falls to 0
+augmentation: str = ""  # effects from instrec/learning/augmentation.py, such as 'room noise'
+iter_num: int = 3  # trainings from different random weights; results are averaged over them
+precision: str = "float32"  # or 'mixed_bfloat16': faster on processors that support bfloat16
+ensemble: bool = False  # average the trainings' outputs, not their results (Han et al. 2017)
 
 # --- transfer learning (thesis 5.9) ---------------------------------------------------------------
 transfer_from: str = ""  # start from '<result key>/<model name>.<optimizer>', or from 'pretrained'
-transfer_passes: int = 1  # 1: a new output layer learns, the rest is frozen; 2: then all learns
-transfer_learning_rate: float = 0.01  # of the first pass; the second takes learning_rate
-transfer_output: str = "sigmoid"  # of the new output layer, or 'softmax'
+transfer_passes: int = 1  # 1: train a new output layer, the rest frozen; 2: then train all layers
+transfer_learning_rate: float = 0.01  # of the first pass; the second uses learning_rate
+transfer_output: str = "sigmoid"  # activation of the new output layer; or 'softmax'
 
-# What some of them can be.
+# The values that some of them allow.
 AUGMENTATIONS = ("room", "start", "mix", "colour", "noise", "pitch", "contrast")
 OPTIMIZERS = ("adam", "sgd")
 CHOICES = {
@@ -74,7 +74,7 @@ CHOICES = {
 }
 
 # --- paths --------------------------------------------------------------------------------------
-# One row a platform, chosen by platform.system(); an environment variable overrides a path.
+# One row per platform, chosen by platform.system(); environment variables override the paths.
 ROOT = Path(__file__).resolve().parent
 _PATHS = {  # platform: (audio, metadata and tensors, trained models)
     "Linux": (ROOT / "data", ROOT / "features", ROOT / "models"),
@@ -87,12 +87,12 @@ FEATURE_PATH = Path(os.environ.get("INSTREC_FEATURE_PATH") or _features).absolut
 MODELS_ROOT = Path(os.environ.get("INSTREC_MODEL_PATH") or _models).absolute()
 
 # --- workers ------------------------------------------------------------------------------------
-# Address of a Dask scheduler, such as 'tcp://node1:8786': its workers render, separate, extract and
-# recognise (docs/cluster.md). None: this machine does. Results are the same, bit by bit.
+# Address of a Dask scheduler, such as 'tcp://node1:8786', whose workers render, separate, extract
+# and recognise (docs/cluster.md). None: this machine does. Results are identical, bit for bit.
 SCHEDULER = os.environ.get("INSTREC_SCHEDULER") or None
 
 # --- label sets; alphabetical, which is the order of the network's outputs -----------------------
-NOTHING = "none"  # label of clips with none of the instruments; the data set Rendered has it
+NOTHING = "none"  # label of clips with none of the instruments, in the data set Rendered
 IRMAS = ("cel", "cla", "flu", "gac", "gel", "org", "pia", "sax", "tru", "vio", "voi")
 IRMAS_WIND = ("cla", "flu", "sax", "tru")
 MONOTIMBRAL = (
@@ -100,7 +100,7 @@ MONOTIMBRAL = (
     *("pia", "sax", "svf", "svm", "syn", "tru", "vio"),
 )
 JAZZ = ("as", "cl", "ss", "tb", "tp", "ts")
-# What people call them; tables on the screen and figures say so, files keep the labels.
+# Full names, for figures and tables on the screen; files keep the labels.
 LABEL_NAMES = {
     "acg": "acoustic guitar",
     "as": "alto saxophone",
@@ -134,7 +134,7 @@ LABEL_NAMES = {
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set: what it is called, where its audio lies and what its labels are.
+    """A data set: its name, where its audio lies and what its labels are.
 
     Parameters
     ----------
@@ -148,19 +148,19 @@ class DataSet:
         Audio folders below `DATA_PATH`: one for each input of the network.
     layout : {'irmas', 'folders'}
         `'irmas'`: `IRMAS-TrainingData/<label>/`, and test clips anywhere below
-        `IRMAS-TestingData*/`, a `.txt` of labels beside each. `'folders'`: `<label>/`, to be halved
-        into train and test.
+        `IRMAS-TestingData*/`, each with a `.txt` of labels beside it. `'folders'`: `<label>/`, to
+        be halved into train and test.
     source : str, optional
-        For separated audio, the folder of the audio it was separated from; its split is kept.
+        For separated audio, the folder of the original audio; its split is kept.
     channels : {1, 3}
         3 stacks spectrograms of one, two and four times the STFT window (thesis 5.6.3).
     model : str, optional
         The one network that fits the data set, if it needs a special one.
     test_files : int, optional
-        With `layout='folders'`, files of each label that test, drawn at random; all others train.
-        By default, and where a label has fewer than twice as many, every second one tests.
+        With `layout='folders'`, test files per label, drawn at random; all others train. By
+        default, and for a label with fewer than twice as many files, half of its files.
     test_overlap : float, optional
-        Overlap of its test patches, where it is another than `test_overlap` above.
+        Overlap of its test patches, if not `test_overlap` above.
     """
 
     name: str
@@ -175,7 +175,7 @@ class DataSet:
     test_overlap: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an entry that the scripts could not follow."""
+        """Refuse an entry that the scripts cannot handle."""
         names = (self.name, *self.labels, *self.folders, self.source or self.name)
         for right, expected in (
             (isinstance(self.labels, tuple), "labels to be a tuple, as ('a', 'b') or ('a',)"),
@@ -193,7 +193,7 @@ class DataSet:
                 raise InputError(f"settings.py, data set {self.name!r}: expected {expected}")
 
     def key(self, window: int) -> str:
-        """Result key with an STFT window of so many samples, such as `irmas_1024`.
+        """Return the result key for an STFT window, such as `irmas_1024`.
 
         Parameters
         ----------
@@ -208,7 +208,7 @@ class DataSet:
 
     @property
     def root(self) -> str:
-        """Audio folder that it is made from in the end: the source, if it is separated audio."""
+        """Folder of the original audio: the source, if the data set is separated audio."""
         return self.source or self.folders[0]
 
     @property
@@ -258,7 +258,7 @@ DATA_SETS = {
         source="youtube",
         **HARM_PERC,
     ),
-    # Not of the documentation. Rendered by several SoundFonts, to recognise recordings with.
+    # Not in the documentation: rendered with several SoundFonts, to recognise recordings.
     10: DataSet("rendered", "Rendered", tuple(sorted((*IRMAS, NOTHING))), ("rendered",), "irmas"),
     # Monotimbral in three resolutions (thesis 5.6.3), and the percussive part of IRMAS (the paper).
     11: DataSet(

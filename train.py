@@ -12,10 +12,10 @@ learning), and writes to <MODEL_PATH>/<model_name>/, for each iteration:
   <model>.<optimizer><iteration>.history.npy   loss and accuracy of each epoch
   <model>.<optimizer><iteration>.best.hdf5     weights with the best validation accuracy
   <model>.<optimizer><iteration>.json          structure of the network
-  <model>.<optimizer><iteration>.means_and_stds.npz    what patches are standardised by, if they are
+  <model>.<optimizer><iteration>.means_and_stds.npz    means and deviations, if standardised
   <model>.<optimizer><iteration>.run.json      settings, data and versions that made it
 
-Training that was stopped goes on after its last finished epoch; what is finished is kept.
+Interrupted training resumes after its last finished epoch; finished networks are kept.
 Next step: evaluate.py.
 """
 
@@ -55,17 +55,18 @@ class Trainer:
         Optimizer.
     data_dist : pandas.DataFrame or None
         Number of training patches of each label (column `patches`), to weight the classes by;
-        None weights all alike.
+        None weights all classes equally.
     config : Config, optional
         By default what settings.py says.
     split : float, optional
-        Share that trains; `val_split` by default.
+        Share used for training; `val_split` by default.
     held_out : bool or (int, int)
-        Whether the rest, or a fold, is held out and validates nothing: see `Tensors.training_rows`.
+        Whether the rest, or which fold, is held out and not validated on: see
+        `Tensors.training_rows`.
     name : str, optional
-        Of the trained model; by default what `Config.trained_name` makes of the network's.
+        Name of the trained model; by default from `Config.trained_name`.
     source : TransferSource, optional
-        Trained model to start from; the network is then one of its `new_network`.
+        Trained model to start from; `model` then comes from its `new_network`.
 
     Raises
     ------
@@ -111,13 +112,13 @@ class Trainer:
         )
         self.targets = np.eye(len(self.data_set.labels), dtype=np.float32)[self.tensors.class_id]
         self.means_and_stds = None
-        if self.source is not None:  # what is frozen expects what it was trained on
+        if self.source is not None:  # frozen layers expect what they were trained on
             self.means_and_stds = self.source.means_and_stds
         elif self.config.standardise:
             self.means_and_stds = self.tensors.means_and_stds(self.train_rows)
 
     def load_multi_data(self) -> None:
-        """Do as `load_data`: the documented name where a data set has two inputs."""
+        """Call `load_data`: the documented name for data sets with two inputs."""
         self.load_data()
 
     def train(self, epochs: int, batch: int, iter_num: int, *, overwrite: bool = False) -> None:
@@ -126,9 +127,9 @@ class Trainer:
         Parameters
         ----------
         epochs : int
-            Epochs at most.
+            Maximum number of epochs.
         batch : int
-            Patches a mini-batch.
+            Patches per mini-batch.
         iter_num : int
             Number of trainings from different random weights.
         overwrite : bool
@@ -137,7 +138,7 @@ class Trainer:
         Raises
         ------
         InputError
-            If models are there that were trained with other settings or data.
+            If there are models trained with other settings or data, or a loss is not finite.
         """
         from instrec.learning import backend
 
@@ -151,7 +152,7 @@ class Trainer:
         name, writes = f"{self.name}.{self.optimizer}", backend.is_first()
         lock = storage.lock(self.files.folder, f"models {name}", name=f"{name}.")
         with lock if writes else contextlib.nullcontext():
-            # One beyond them, trained otherwise, would be taken for one more of these.
+            # An older one beyond iter_num, trained otherwise, would pass for one of these.
             for iteration in sorted({*range(iter_num), *self.files.finished()}):
                 recipe = self._recipe(epochs, batch, iteration)
                 record, state = self.files.run_record(iteration), self.files.state(iteration)
@@ -168,12 +169,12 @@ class Trainer:
                         record.unlink(missing_ok=True)
                         state.unlink(missing_ok=True)
                 if is_trained:
-                    state.unlink(missing_ok=True)  # a kill may have come just before
+                    state.unlink(missing_ok=True)  # left by a kill just before its removal
                 elif iteration < iter_num:
                     self._train_anew(recipe, iteration, saved)
 
     def _check_trained(self, iteration: int, recipe: dict) -> None:
-        """Refuse an iteration that was trained otherwise, or whose files are not those."""
+        """Refuse an iteration trained otherwise, or whose files do not match its record."""
         remedy = "the same command with --overwrite"
         training = trained.load(self.files, iteration, remedy, "best_accuracy")
         _refuse_different(self.files.run_record(iteration), training.record["recipe"], recipe)
@@ -182,7 +183,7 @@ class Trainer:
         print(f"{self.files.best(iteration).name}: trained before, best accuracy {accuracy:.3f}")
 
     def _saved(self, iteration: int, recipe: dict) -> tuple | None:
-        """Return history, pass and variables of a training that was interrupted, if it was."""
+        """Return history, pass and variables of an interrupted training, if there is one."""
         path = self.files.state(iteration)
         if not path.exists():
             return None
@@ -214,7 +215,7 @@ class Trainer:
             if variables is not None and number == first:
                 callbacks.assign(network, variables)
             elif number > 1 and backend.is_first():
-                # The best weights, which it starts from, are replaced before its first epoch ends.
+                # The best weights it starts from may be replaced before its first epoch ends.
                 saver.save_state(network)
             if not saver.is_over():
                 self._fit(network, saver)
@@ -223,9 +224,9 @@ class Trainer:
             self._finish(network, saver, time.perf_counter() - started)
 
     def _new_network(self, precision: str) -> "keras.Model":
-        """Return the network with new random weights, to compute in a precision (a Keras policy).
+        """Return the network with new random weights, computing in a precision (a Keras policy).
 
-        Its weights, and what its output layer computes, stay in float32.
+        Its weights, and the computations of its output layer, stay in float32.
         """
         from instrec.learning.backend import keras
 
@@ -238,7 +239,7 @@ class Trainer:
     def _compile(
         self, network: "keras.Model", recipe: dict, *, learning_rate: float, frozen: bool
     ) -> None:
-        """Prepare a pass; frozen, all but the output layer keep their weights."""
+        """Compile for a pass; if `frozen`, all layers but the output layer keep their weights."""
         from instrec.learning import optimizers
 
         for layer in network.layers[:-1]:
@@ -250,7 +251,7 @@ class Trainer:
         optimizer.build(network.trainable_variables)
 
     def _fit(self, network: "keras.Model", saver: "callbacks.StateSaver") -> None:
-        """Train one pass to its end; what comes of it, `saver` keeps."""
+        """Train one pass to its end; `saver` keeps the results."""
         from instrec.learning import backend, patches
 
         recipe, done = saver.recipe, len(saver.history)
@@ -276,7 +277,7 @@ class Trainer:
             frame_seconds=self.config.hop_length / self.config.sample_rate,
         )
         validation = feed(self.validation_rows)
-        # A bar where a terminal shows it move, else a line an epoch.
+        # A progress bar in a terminal, else one line per epoch.
         shown = 1 if sys.stdout.isatty() else 2
         with train.errors(), validation.errors():
             network.fit(
@@ -295,7 +296,7 @@ class Trainer:
     def _finish(
         self, network: "keras.Model", saver: "callbacks.StateSaver", seconds: float
     ) -> None:
-        """Write what training leaves, its record last."""
+        """Write the files that training leaves, the record last."""
         from instrec.learning import backend
 
         recipe, history, iteration = saver.recipe, saver.history, saver.iteration
@@ -306,7 +307,7 @@ class Trainer:
         record = {
             "recipe": recipe,
             "epochs": len(history),
-            "stopped": bool(last_pass < recipe["nb_epochs"]),  # by itself, not for lack of epochs
+            "stopped": bool(last_pass < recipe["nb_epochs"]),  # early, not for lack of epochs
             "best_epoch": best + 1,
             "best_pass": int(history["training_pass"][best]),
             "best_accuracy": float(history["val_accuracy"][best]),
@@ -378,29 +379,29 @@ def train_model(
     overwrite: bool = False,
     name: str | None = None,
 ) -> None:
-    """Train a network on the data set, with the optimizer and all else that `config` says.
+    """Train a network on the data set, with the optimizer and parameters of `config`.
 
     Parameters
     ----------
     config : Config
         The parameters.
     network : str or None
-        The network; None takes that of the model that `transfer_from` names.
+        The network; None takes that of the `transfer_from` model.
     split : float, optional
-        Share that trains; `val_split` by default.
+        Share used for training; `val_split` by default.
     held_out : bool or (int, int)
-        As of `Trainer`.
+        As for `Trainer`.
     overwrite : bool
         Replace what was trained otherwise.
     name : str, optional
-        Of the trained model.
+        Name of the trained model.
 
     Raises
     ------
     InputError
         If something is missing, or does not fit.
     """
-    # What is wrong is said before TensorFlow takes its seconds to start.
+    # Report mistakes before TensorFlow takes its seconds to start.
     optimizer = model_files.chosen_optimizer(config)
     source = transfer.chosen_source(config, network)
     network = source.network if source else network
@@ -413,7 +414,7 @@ def train_model(
     )
     from instrec.learning import backend
 
-    backend.distribute()  # before there is a network
+    backend.distribute()  # before any network is built
     if source is None:
         shape, labels = config.features.patch_shape, len(config.labels)
         model = models.get_model(network, shape, labels, config.alpha)

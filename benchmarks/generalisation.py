@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Measure how networks hold up on sounds from another source than they were trained on.
+"""Measure how networks hold up on sounds from a source that they were not trained on.
 
   apt-get install fluid-soundfont-gm && python3 benchmarks/generalisation.py
 
-Trains on IRMAS as one SoundFont renders it (TimGM6mb, of the package pretty_midi), chooses a
-threshold on test clips of the same SoundFont, and scores test clips of another one that nothing
-was chosen on: MFCC statistics with a support vector machine and with a random forest, the four
-documented models, model_residual, and model_residual with each choice of training by itself. Prints
-a table of micro F: mean and deviation over seeds, each with music and weights of its own.
+Trains on IRMAS as rendered by one SoundFont (TimGM6mb, from the package pretty_midi), chooses a
+threshold on test clips of the same SoundFont, and scores test clips of another one, on which
+nothing was chosen: MFCC statistics with a support vector machine and with a random forest, the four
+documented models, model_residual, and model_residual with each training choice on its own. Prints a
+table of micro F: mean and standard deviation over seeds, each with its own music and weights.
 
-Takes about an hour on two cores. What was stopped goes on: rendered audio, tensors and trained
-models are kept in demo/generalisation.
+Takes about an hour on two cores. A stopped run resumes: rendered audio, tensors and trained models
+are kept in demo/generalisation.
 """
 
 import dataclasses
@@ -39,12 +39,12 @@ from instrec.learning import model_files, trained  # noqa: E402
 from instrec.scoring import metrics  # noqa: E402
 
 WORK = ROOT / "demo" / "generalisation"
-TRAIN, TEST = 40, 120  # clips: a label, and in all
+TRAIN, TEST = 40, 120  # clips: per label, and in all
 OTHER = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 MFCC = 20  # coefficients
-SECONDS, HOP = 3, 1.5  # of audio that MFCC statistics are of: as long as a training clip
+SECONDS, HOP = 3, 1.5  # of the windows of MFCC statistics, as long as a training clip
 
-# Literal: until they fit their training data.
+# Literal: trained until they fit their training data.
 LITERAL = {"batch_size": 32, "nb_epochs": 16, "patience": 16}
 RESIDUAL = {"batch_size": 32, "nb_epochs": 20, "patience": 20, "schedule": "cosine"}
 RESIDUAL |= {"model": "model_residual"}
@@ -64,7 +64,7 @@ CLASSIFIERS = ("MFCC statistics, SVM", "MFCC statistics, forest")
 
 
 def config_of(source: str, seed: int, /, **changes: object) -> Config:
-    """What counts for a source of audio, one SoundFont and seed, in folders of its own."""
+    """Return the parameters for a source of audio, one SoundFont and seed, with its own folders."""
     folder = WORK / f"{source}_{seed}"
     config = read(**{"dataset": 1} | changes)
     places = {"data_path": "data", "feature_path": "features", "models_root": "models"}
@@ -103,7 +103,7 @@ def network_scores(line: str, seed: int) -> dict[str, np.ndarray]:
 
 
 def statistics(y: np.ndarray) -> np.ndarray:
-    """Mean and deviation of the MFCCs and of their slopes, for windows of a clip [windows x n]."""
+    """Return mean and standard deviation of a clip's MFCCs and their deltas [windows x n]."""
     import librosa
 
     rate = read().sample_rate
@@ -113,7 +113,7 @@ def statistics(y: np.ndarray) -> np.ndarray:
     return np.concatenate([both.mean(axis=2), both.std(axis=2)], axis=1)
 
 
-@functools.cache  # of both classifiers
+@functools.cache  # shared by both classifiers
 def statistics_of(source: str, part: str, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Return the statistics of the clips of a part, and their labels [clips x labels]."""
     config = config_of(source, seed)

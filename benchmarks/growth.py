@@ -5,7 +5,7 @@
 
 Runs the four steps, the plots and predict.py on 1, 4 and 16 times the demo's clips (links to the
 same files), and prints for each step its time in seconds, the peak memory of its largest process in
-MB, and both against the smallest data. Takes about ten minutes on two cores; needs 2 GB in
+MB, and how both grow from the smallest data. Takes about ten minutes on two cores; needs 2 GB in
 demo/growth.
 """
 
@@ -47,7 +47,7 @@ def link(source: Path, target: Path, copies: int) -> None:
 
 
 def run(place: Path, step: str) -> tuple[float, float]:
-    """Run a script on the data of a place; return its seconds and the peak MB of a process."""
+    """Run a script on the data in a folder; return its seconds and the peak MB of a process."""
     script, *options = step.split()
     names = {"DATA": "data", "FEATURE": "features", "MODEL": "models"}
     paths = {f"INSTREC_{name}_PATH": str(place / folder) for name, folder in names.items()}

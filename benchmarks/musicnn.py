@@ -2,7 +2,7 @@
 
 Its weights lie in its wheel, which pip refuses to install on today's Python:
 `pip download musicnn --no-deps --ignore-requires-python` fetches it. Variables are read from the
-checkpoint by name; the network is written anew after the paper and the package's models.py.
+checkpoint by name; the network is reimplemented from the paper and the package's models.py.
 """
 
 import zipfile
@@ -17,7 +17,7 @@ from instrec.data import audio
 from instrec.errors import InputError
 
 RATE, FFT, HOP, BANDS, FRAMES = 16000, 512, 256, 96, 187  # 3 s
-# Tags of MagnaTagATune, in the order of its outputs, that mean a label; guitars are one.
+# Outputs, which are tags of MagnaTagATune, that stand for a label; guitars are one.
 TAGS = {
     "cel": (43,),
     "flu": (25,),
@@ -36,7 +36,7 @@ class Musicnn:
     wheel : Path
         The wheel of the package.
     folder : Path
-        Where its weights are unpacked to.
+        Where its weights are unpacked.
     """
 
     def __init__(self, wheel: Path, folder: Path) -> None:
@@ -55,7 +55,7 @@ class Musicnn:
         Parameters
         ----------
         path : Path
-            Audio file; what is shorter than three seconds is repeated.
+            Audio file; one shorter than three seconds is repeated.
 
         Returns
         -------

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Measure the speed of every step against the same work done otherwise, in one run.
+"""Measure the speed of every step against the same work done in another way, in one run.
 
   python3 benchmarks/pipeline.py
 
 extraction  log-mel spectrograms, against the published script's recipe: on one core, then on all
 network     training and prediction of model_leaky, as train.py and evaluate.py run them
 training    an epoch of train.py with everything on, against a bare loop of TensorFlow in memory
-start-up    every script's --help, and its import
+start-up    every script's --help
 
-Audio is rendered into demo/pipeline the first time. What is compared takes turns, and every turn is
-a process of its own where a library keeps threads; medians and the range of the ratios are printed.
-Leave the machine alone meanwhile: about ten minutes on two cores.
+Audio is rendered into demo/pipeline the first time. The two compared take turns, each turn in its
+own process where a library keeps threads; medians and the range of the ratios are printed. Leave
+the machine idle meanwhile: about ten minutes on two cores.
 """
 
 import itertools
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 WORK = ROOT / "demo" / "pipeline"
 for variable, folder in (("DATA", "data"), ("FEATURE", "features"), ("MODEL", "models")):
-    os.environ[f"INSTREC_{variable}_PATH"] = str(WORK / folder)  # before settings.py comes
+    os.environ[f"INSTREC_{variable}_PATH"] = str(WORK / folder)  # before settings.py is imported
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
@@ -43,8 +43,8 @@ from instrec.data import audio, features, metadata, tensors  # noqa: E402
 CONFIG = read(dataset=1)
 LABELS = len(CONFIG.labels)
 BATCH = 128  # as in the documentation
-PATCHES = 8 * BATCH  # a turn
-EPOCHS = 4  # of a training, of which the first, which traces the graph, does not count
+PATCHES = 8 * BATCH  # per turn
+EPOCHS = 4  # per training; the first, which traces the graph, does not count
 
 Rate = Callable[[], float]
 
@@ -74,7 +74,7 @@ def ours(path: Path) -> np.ndarray:
 
 
 def one_core_rate(recipe: Callable[[Path], np.ndarray], clips: list[Path]) -> float:
-    """Clips a second of one thread, once libraries are loaded and filters are made."""
+    """Return clips per second on one thread, once libraries are loaded and filters made."""
     with worker.one_thread():
         recipe(clips[0])
         began = time.perf_counter()
@@ -84,7 +84,7 @@ def one_core_rate(recipe: Callable[[Path], np.ndarray], clips: list[Path]) -> fl
 
 
 def script_rate(clips: list[Path]) -> float:
-    """Clips a second of generate_dataset.py, starting and writing included."""
+    """Return clips per second of generate_dataset.py, starting and writing included."""
     began = time.perf_counter()
     generate_dataset.GenerateDataset(
         CONFIG.patch_frames, LABELS, CONFIG.val_split, config=CONFIG
@@ -99,7 +99,7 @@ def literal_patches(path: Path) -> np.ndarray:
 
 
 def pool_rate(clips: list[Path]) -> float:
-    """Clips a second of the literal recipe in a pool of processes, tensors written."""
+    """Return clips per second of the literal recipe in a process pool, writing included."""
     began = time.perf_counter()
     with multiprocessing.get_context("spawn").Pool() as pool:
         np.save(WORK / "literal.npy", np.concatenate(pool.map(literal_patches, clips)))
@@ -107,7 +107,7 @@ def pool_rate(clips: list[Path]) -> float:
 
 
 def extraction() -> Iterator[tuple[str, Rate, Rate | None]]:
-    """Compare both recipes, and how far their results differ."""
+    """Compare both recipes, and print how far their results differ."""
     clips = sorted((CONFIG.data_path / "irmas" / metadata.IRMAS_TRAIN).glob("*/*.wav"))
     some = clips[::4]
     difference = max(np.abs(literal(clip) - ours(clip)).max() for clip in some[:20])
@@ -120,14 +120,14 @@ def extraction() -> Iterator[tuple[str, Rate, Rate | None]]:
 
 # --- the network ----------------------------------------------------------------------------------
 def model_leaky() -> "keras.Model":  # noqa: F821
-    """The network that is timed."""
+    """Return the network that is timed."""
     import models
 
     return models.get_model("model_leaky", CONFIG.features.patch_shape, LABELS)
 
 
 def keras_rate(*, training: bool) -> float:
-    """Patches a second of the network as train.py and evaluate.py run it."""
+    """Return patches per second of the network as train.py and evaluate.py run it."""
     from instrec.learning.backend import keras
     from instrec.learning.patches import Patches
 
@@ -155,19 +155,19 @@ def keras_rate(*, training: bool) -> float:
 
 
 def network() -> Iterator[tuple[str, Rate, Rate | None]]:
-    """Time training and prediction by themselves; the next section compares."""
+    """Time training and prediction on their own; the next section compares."""
     for name, training in (("training", True), ("prediction", False)):
         yield f"{name}, patches/s", partial(apart, partial(keras_rate, training=training)), None
 
 
 # --- training with everything on ------------------------------------------------------------------
 def trainer_rate() -> float:
-    """Training patches a second of train.py: memory map, shuffling, validation, files, bars."""
+    """Return training patches/s of train.py: memory map, shuffling, validation, files, bars."""
     import train
     from instrec.learning import callbacks
 
     ends = []
-    saved = callbacks.StateSaver.on_epoch_end  # the last of an epoch
+    saved = callbacks.StateSaver.on_epoch_end  # runs last in an epoch
 
     def timed(self: callbacks.StateSaver, *arguments: object) -> None:
         saved(self, *arguments)
@@ -183,7 +183,7 @@ def trainer_rate() -> float:
 
 
 def bare_rate() -> float:
-    """Training patches a second of a compiled step over arrays in memory, validation included."""
+    """Return training patches/s of a compiled step over arrays in memory, validation included."""
     from instrec.learning.backend import keras, tf
 
     part = tensors.load(CONFIG, "train")
@@ -250,7 +250,7 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", default=[*SECTIONS], help="some of them (all)")
     parser.add_argument("--repeats", type=int, default=5, help="turns (5)")
     arguments = parser.parse_args()
-    for script in (render_dataset, create_encoding, generate_dataset):  # unless that is done
+    for script in (render_dataset, create_encoding, generate_dataset):  # skips what is done
         script.main(["-d", "1"])
     rows = {}
     for section in arguments.sections:

@@ -6,16 +6,17 @@
   python3 benchmarks/real.py clips/ --band jazz                  # each over a rendered band
   python3 benchmarks/real.py clips/ --musicnn musicnn-0.1.0-py3-none-any.whl  # beside musicnn
 
-The folder holds one folder a label (clips/cel/*.wav), 'none' for sounds with none of the
-instruments; or a .txt beside each file with one label a line, as IRMAS' test data. Labels that the
-model does not know count as none. With --band, each clip is mixed with a band of TimGM6mb, from
-12 dB below it to 6 dB above, drums and all. With --musicnn, clips of one of the six labels that it
-knows, guitars being one, are also tagged by it, and the model chooses among those six, too.
+The folder holds one folder per label (clips/cel/*.wav), 'none' for sounds with none of the
+instruments; or a .txt beside each file with one label per line, as IRMAS's test data. Labels that
+the model does not know count as none. With --band, each clip is mixed with a band of TimGM6mb,
+drums included, from 12 dB below the clip to 6 dB above. With --musicnn, clips of one of the six
+labels that musicnn knows, guitars being one, are also tagged by it, and the model chooses among
+those six, too.
 
 Prints top-1 and top-3, balanced over labels, with an interval over recordings (95 %, bootstrap;
-clips whose names differ in a last -<number> or __<number> are one recording); precision, recall and
-F of the labels that are shown as playing; how often nothing is shown. --to writes a table of the
-clips.
+clips whose names differ only in a final -<number> or __<number> are one recording); precision,
+recall and F of the labels that are shown as playing; how often nothing is shown. --to writes a
+table of the clips.
 """
 
 import sys
@@ -40,7 +41,7 @@ from settings import NOTHING  # noqa: E402
 
 
 def clips_in(folder: Path, labels: Sequence[str]) -> list[tuple[Path, frozenset[str]]]:
-    """List the clips of a folder with their labels, those that a model knows."""
+    """List the clips of a folder, each with those of its labels that a model knows."""
     known, found, unknown = set(labels), [], set()
     for path in filter(metadata.is_audio, sorted(folder.rglob("*"))):
         text = path.with_suffix(".txt")
@@ -56,7 +57,7 @@ def clips_in(folder: Path, labels: Sequence[str]) -> list[tuple[Path, frozenset[
 
 
 def over_band(path: Path, style: str, number: int, folder: Path) -> Path:
-    """Mix a clip with a rendered band, the same for the same number, and write it to a folder."""
+    """Mix a clip with a rendered band, drawn by the number, and write it to a folder."""
     rng = np.random.default_rng(number)
     clip = np.repeat(audio.load_audio(path, RATE)[:, None], 2, axis=1)
     clip = np.pad(clip, ((0, max(0, RATE - len(clip))), (0, 0)))
@@ -76,13 +77,13 @@ def recording_of(path: Path) -> str:
 
 
 def balanced(table: pd.DataFrame, column: str) -> float:
-    """Return the mean over labels of the mean of a column, over the clips of one label."""
+    """Return the mean of a column over clips with one label, averaged over the labels."""
     single = table[table.number == 1]
     return float(single.groupby("truth")[column].mean().mean())
 
 
 def interval(table: pd.DataFrame, column: str) -> tuple[float, float]:
-    """Return the 95 % interval of `balanced` over draws of recordings, within each label."""
+    """Return the 95 % interval of `balanced`, drawing recordings within each label."""
     rng, means = np.random.default_rng(0), []
     for _, clips in table[table.number == 1].groupby("truth"):
         each = clips.groupby("recording")[column].agg(["sum", "count"]).to_numpy()
@@ -97,9 +98,9 @@ def measure(
     clips: Sequence[tuple[Path, frozenset[str]]],
     band: str | None = None,
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Recognise clips by a model, as `recognition.recognise` takes it.
+    """Recognise clips with a model, as `recognition.recognise` takes it.
 
-    Returns a row a clip, and what is true and what is shown, both [clips x labels].
+    Returns a row per clip, and the true and the shown labels, both [clips x labels].
     """
     rows, true, shown = [], [], []
     for number, (path, truth) in enumerate(command.progress(clips, unit="clip")):
@@ -161,10 +162,10 @@ def report(table: pd.DataFrame, true: np.ndarray, shown: np.ndarray) -> None:
 def beside_musicnn(
     model: tuple, wheel: Path, clips: Sequence[tuple[Path, frozenset[str]]]
 ) -> pd.DataFrame:
-    """Let a model and musicnn choose among the labels that both know; a row a clip."""
+    """Let a model and musicnn choose among the labels both know; return a row per clip."""
     from benchmarks import musicnn
 
-    guitars = {"gel": "gac"}  # are one to musicnn
+    guitars = {"gel": "gac"}  # one label to musicnn
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         other = musicnn.Musicnn(wheel, Path(folder))
@@ -202,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     files = model_files.to_recognise_with(config, arguments.model)
     model = (files, recognition.STRATEGY, recognition.contents(files))
     recogniser = recognition.recogniser(*model)
-    _ = recogniser.networks  # what is wrong with the model is no fault of the clips
+    _ = recogniser.networks  # loaded here, so that a faulty model is not blamed on the clips
     labels = [label for label in recogniser.labels if label != NOTHING]
     clips = clips_in(arguments.folder, labels)
     table, true, shown = measure(model, labels, clips, arguments.band)

@@ -6,9 +6,9 @@
 Renders jazz-like mixtures (a wind solo at 0 dB over piano or guitar, bass and drums), separates
 each by our methods and by others, and prints the means of scale-invariant signal-to-distortion
 ratios (SI-SDR), their standard errors, and the speeds. The music is composed by rendering/, and so
-otherwise than that which the parameters were tuned on; the drum kit is the same.
+differs from that on which the parameters were tuned; the drum kit is the same.
 
-Essentia (AGPL) takes part when it is installed. OMP_NUM_THREADS=1 is for speeds of one core.
+Essentia (AGPL) takes part if it is installed. OMP_NUM_THREADS=1 measures speeds on one core.
 """
 
 import importlib.util
@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this file's name is a package there
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a package there has this file's name
 
 from instrec.common import command  # noqa: E402
 from rendering import banks, music, synthesis  # noqa: E402
@@ -32,9 +32,9 @@ from separation import harmonic_percussive, melody, solo_accompaniment  # noqa: 
 from separation.melody import STEP  # noqa: E402
 
 RATE = 44100  # Hz
-DURATION = 10.0  # seconds a mixture
+DURATION = 10.0  # seconds per mixture
 MASK_WIDTH = 25  # Hz to either side of a partial in the plain masks; the best of 15, 20 ... 60
-N_FFT, HOP = 2048, 256  # of the masks that are compared with
+N_FFT, HOP = 2048, 256  # of the masks for comparison
 
 SOLOS = ("tru", "tb", "as", "ts", "cla", "flu")  # winds, as rendering/music.py plays them
 BAND = (-6, 0), (0, 0), (-3, 1)  # dB, of drums, chords and bass
@@ -49,7 +49,7 @@ def render(font: bytes, line: Line, gesture: music.Gesture | None = None) -> np.
     """Render one line as mono audio of `DURATION`, shape (n,)."""
     midi = synthesis.to_midi([line], DURATION, gesture=gesture)
     audio = synthesis.render(midi, font, int(DURATION * RATE)).mean(axis=1)
-    # Some samples carry an offset, which no listener would call a part of the solo.
+    # Some samples carry an offset, which no listener would call part of the solo.
     return sosfiltfilt(butter(2, 25, "highpass", fs=RATE, output="sos"), audio)
 
 
@@ -65,10 +65,10 @@ def true_pitch(notes: list[music.Note], gesture: music.Gesture, stem: np.ndarray
 
 
 def make_mixture(font: bytes, seed: int) -> dict[str, np.ndarray]:
-    """Compose and render mixture number `seed`; the wind solo is as loud as all the others.
+    """Compose and render mixture number `seed`; the wind solo is as loud as all other stems.
 
-    Returns the stems, of shape (n,), and what is separated: 'solo' and 'accompaniment', 'harmonic'
-    and 'drums'; and 'pitch', that of the solo in Hz every `STEP`, 0 where it is silent.
+    Returns what is to be separated, of shape (n,): 'solo' and 'accompaniment', 'harmonic' and
+    'drums'; and 'pitch', that of the solo in Hz every `STEP`, 0 where it is silent.
     """
     rng = np.random.default_rng([seed, 0])
     instrument = music.INSTRUMENTS[SOLOS[seed % len(SOLOS)]]
@@ -124,13 +124,13 @@ def plain_mask(y: np.ndarray, pitch_of: Callable[[np.ndarray], np.ndarray]) -> t
 
 
 def ideal_mask(y: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple:
-    """Separate by the binary mask of what is louder in the first of the true stems."""
+    """Separate by the binary mask of the bins in which the first true stem is louder."""
     power = [np.abs(librosa.stft(stem, n_fft=N_FFT, hop_length=HOP)) for stem in (first, second)]
     return masked(y, lambda _: power[0] > power[1])
 
 
 def methods(m: dict[str, np.ndarray]) -> Iterator[tuple[str, str, Callable]]:
-    """Yield what is separated of a mixture, the name of a method, and its function of the audio."""
+    """Yield the part to separate, the name of a method, and its function of the audio."""
     pitch = np.append(m["pitch"], 0)
     for kind, rest in (("solo", "accompaniment"), ("harmonic", "drums")):
         yield kind, "untouched mixture", lambda y: (y, y)

@@ -1,1 +1,1 @@
-"""What the scripts are made of: data, learning, scoring, figures, and what these share."""
+"""What the scripts are made of: data, learning, scoring, figures, reports, and code they share."""

@@ -1,8 +1,8 @@
-"""The parameters of settings.py as they count for one run: checked, frozen, and handed down.
+"""The parameters of settings.py for one run: checked, frozen and passed on.
 
-`settings.py` is what a user edits. A documented class reads it once, when it is constructed, as
-a `Config`; an experiment and the options of the command line make a changed copy. Nothing else
-knows of `settings`, and nothing changes it.
+Users edit `settings.py`. A documented class reads it as a `Config`, once, when it is constructed;
+experiments and command-line options make a changed copy. Nothing else takes their
+values from `settings`, and nothing changes it.
 """
 
 import dataclasses
@@ -17,22 +17,22 @@ import settings
 from instrec.errors import InputError, did_you_mean, is_plain_name
 from settings import DATA_SETS, DataSet
 
-# What starts the names of results that lie beside a model's own.
+# Prefixes of the results that lie beside a model's own.
 ENSEMBLE = "ensemble_"
 HALVED_BY = {"patch": "halved_by_patch_", "clip": "", "song": "halved_by_song_"}
 RESULT_PREFIXES = (ENSEMBLE, HALVED_BY["patch"], HALVED_BY["song"])
-RESERVED = (*RESULT_PREFIXES, "figures")  # what no trained model's name can start with
+RESERVED = (*RESULT_PREFIXES, "figures")  # no trained model's name can start so
 PLACES = ("data_path", "feature_path", "models_root", "scheduler")  # in capitals in settings.py
 PRETRAINED = "rendered_1024/model_residual.adam"  # the model that comes with the code
 
 
 def full_name(label: str) -> str:
-    """Return what people call a label: 'cel' -> 'cello'; one that settings.py does not name, as is.
+    """Return the full name of a label, 'cel' -> 'cello'; the label itself if it has none.
 
     Parameters
     ----------
     label : str
-        Of a label set.
+        From a label set.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def full_name(label: str) -> str:
 
 
 def data_set_of(key: str) -> tuple[int | str, str]:
-    """Return the id and the title of the data set with a result key, whatever its STFT window.
+    """Return the id and title of the data set behind a result key, whatever the STFT window.
 
     Parameters
     ----------
@@ -60,22 +60,22 @@ def data_set_of(key: str) -> tuple[int | str, str]:
 
 @dataclass(frozen=True)
 class FeatureParameters:
-    """What a patch is made with; stored with tensors and models, which are refused if it differs.
+    """How patches are made; stored with tensors and models, which are refused if it differs.
 
     Parameters
     ----------
     sample_rate : int
         Sampling rate in Hz.
     windows : tuple of int
-        STFT windows in samples, one a channel.
+        STFT windows in samples, one per channel.
     hop_length : int
         STFT hop in samples.
     num_mel_bands : int
         Mel bands.
     patch_frames : int
-        Frames a patch.
+        Frames per patch.
     n_fft : int
-        Samples that a shorter window is zero-padded to.
+        Samples to which a shorter window is zero-padded.
     """
 
     sample_rate: int
@@ -87,7 +87,7 @@ class FeatureParameters:
 
     @classmethod
     def of_recipe(cls, recipe: Mapping[str, Any]) -> "FeatureParameters":
-        """Return what the recipe of a trained model names.
+        """Return the parameters in the recipe of a trained model.
 
         Parameters
         ----------
@@ -112,14 +112,14 @@ class FeatureParameters:
         return self.patch_frames * self.hop_length / self.sample_rate
 
 
-# The parameters at the top of settings.py: all that have a type there.
+# The parameters at the top of settings.py: all that are annotated there.
 PARAMETERS = typing.get_type_hints(settings)
 _Parameters = dataclasses.make_dataclass("_Parameters", PARAMETERS.items(), frozen=True)
 
 
 @dataclass(frozen=True)
 class Config(_Parameters):
-    """Every parameter of settings.py by its name, and what follows from them.
+    """Every parameter of settings.py by name, and what follows from them.
 
     Make one with `read`, or change one with `changed`; both refuse values out of range.
     """
@@ -128,11 +128,11 @@ class Config(_Parameters):
     feature_path: Path
     models_root: Path
     scheduler: str | None
-    row: DataSet | None  # of DATA_SETS: other processes may know other data sets
-    given: str = ""  # the options -x, and -d beside it, for the commands in messages
+    row: DataSet | None  # from DATA_SETS, which may differ in other processes
+    given: str = ""  # the options -x, with any -d beside them, for commands in messages
 
     def __getattr__(self, name: str) -> None:
-        """Tell of a parameter that settings.py no longer has, or has without its type."""
+        """Report a parameter that settings.py lacks, or has without its type."""
         if name.startswith("_"):
             raise AttributeError(name)
         raise InputError(
@@ -156,7 +156,7 @@ class Config(_Parameters):
         Raises
         ------
         InputError
-            If a name is unknown, or a value of another type than it has or out of range.
+            If a name is unknown, or a value is of the wrong type or out of range.
         """
         check_types(values, PARAMETERS, f"{source}: settings.py has no parameter", source)
         new = dataclasses.replace(self, **values)
@@ -165,7 +165,7 @@ class Config(_Parameters):
         return new
 
     def parameters(self) -> dict[str, Any]:
-        """Return the parameters at the top of settings.py by name, as a record keeps them.
+        """Return the parameters at the top of settings.py, as a record keeps them.
 
         Returns
         -------
@@ -176,18 +176,18 @@ class Config(_Parameters):
 
     @property
     def options(self) -> str:
-        """The options of a command that is to use the same data, as a message names it."""
+        """The options that make a command use the same data, for messages."""
         return self.given or f"-d {self.dataset}"
 
     def command(self, script: str, model: str, optimizer: str) -> str:
-        """Write a command for the same data, as a message names it.
+        """Write a command for the same data, for messages.
 
         Parameters
         ----------
         script : str
-            Its name, and options of its own.
+            Its name, and any options of its own.
         model, optimizer : str
-            Which model; an experiment names its own network.
+            Which model; an experiment has its own network.
 
         Returns
         -------
@@ -199,12 +199,12 @@ class Config(_Parameters):
 
     @property
     def data_set(self) -> DataSet:
-        """The data set that is chosen.
+        """The chosen data set.
 
         Raises
         ------
         InputError
-            If none is.
+            If none is chosen.
         """
         if self.row is None:
             ids = ", ".join(map(str, DATA_SETS))
@@ -226,7 +226,7 @@ class Config(_Parameters):
 
     @property
     def features(self) -> FeatureParameters:
-        """What a patch of the data set is made with."""
+        """How patches of the data set are made."""
         return FeatureParameters(
             sample_rate=self.sample_rate,
             windows=tuple(self.stft_window * 2**i for i in range(self.data_set.channels)),
@@ -238,11 +238,11 @@ class Config(_Parameters):
 
     @property
     def patch_frames(self) -> int:
-        """Frames a patch: 43 for one second."""
+        """Frames per patch: 43 for one second."""
         return int(self.time_duration * self.sample_rate / self.hop_length)
 
     def step(self, part: str) -> int:
-        """Frames from patch to patch; those of 'train' never overlap (thesis 4.1.1).
+        """Return the frames from patch to patch; those of 'train' never overlap (thesis 4.1.1).
 
         Parameters
         ----------
@@ -268,11 +268,11 @@ class Config(_Parameters):
         return self.models_root / self.key
 
     def trained_name(self, network: str, networks: tuple[str, ...] = ()) -> str:
-        """Name the model that training makes of a network.
+        """Return the name of the model that is trained from a network.
 
-        Several as 'a+b' are names of trained models already. Otherwise it is `name`, else the
-        network's; a transferred model without a name is called after its source, as its network
-        alone would be mistaken for one trained from scratch.
+        Several, as 'a+b', are names of trained models already. Otherwise it is `name`, or else the
+        network's; a transferred model without a name is named after its source, too, or it would
+        be mistaken for one trained from scratch.
 
         Parameters
         ----------
@@ -288,7 +288,7 @@ class Config(_Parameters):
         Raises
         ------
         InputError
-            If it cannot be a name.
+            If it is not a valid name.
         """
         if "+" in network:
             return network
@@ -310,7 +310,7 @@ class Config(_Parameters):
     def result_name(self, trained: str) -> str:
         """Name the results of a trained model, or of several as 'a+b'.
 
-        Those of averaged outputs, and of halves of the test data by patch or by song, have names of
+        Results of averaged outputs, and of test data halved by patch or by song, have names of
         their own: one training can be scored in all these ways.
 
         Parameters
@@ -327,12 +327,12 @@ class Config(_Parameters):
 
 
 def read(**changes: Any) -> Config:  # noqa: ANN401
-    """Read settings.py as it is at this moment.
+    """Read settings.py as it is now.
 
     Parameters
     ----------
     **changes
-        Parameters that count instead of those there.
+        Parameters that override those there.
 
     Returns
     -------
@@ -350,7 +350,7 @@ def read(**changes: Any) -> Config:  # noqa: ANN401
 
 
 def parse_source(source: str) -> tuple[str, str, str]:
-    """Split '<result key>/<model name>.<optimizer>' into these three.
+    """Split '<result key>/<model name>.<optimizer>' into its three parts.
 
     'pretrained' stands for the model that comes with the code.
 
@@ -367,7 +367,7 @@ def parse_source(source: str) -> tuple[str, str, str]:
     Raises
     ------
     InputError
-        If it is not of that form.
+        If it does not have that form.
     """
     source = PRETRAINED if source == "pretrained" else source
     found = re.fullmatch(r"([^/]+)/([^/]+)\.(\w+)", source)
@@ -382,7 +382,7 @@ def parse_source(source: str) -> tuple[str, str, str]:
 def check_types(
     values: Mapping[str, Any], types: Mapping[str, Any], unknown: str, source: str
 ) -> None:
-    """Refuse values that nothing takes, or that are of another type.
+    """Refuse values with an unknown name or of the wrong type.
 
     Parameters
     ----------
@@ -391,7 +391,7 @@ def check_types(
     types : mapping of str to type or union of types
         By name; an integer passes for a float.
     unknown : str
-        What is said of another name.
+        Start of the message about an unknown name.
     source : str
         Where the values come from, for the message.
 
@@ -412,12 +412,12 @@ def check_types(
 def _check(config: Config, source: str) -> None:
     """Refuse parameters out of range."""
     counts = "sample_rate stft_window n_fft hop_length num_mel_bands nb_epochs batch_size iter_num"
-    # name: what is expected, and whether it is that
+    # name: (what is expected, a test for it)
     not_negative = ("patience", "learning_rate", "transfer_learning_rate", "alpha")
     rules = dict.fromkeys(counts.split(), ("a whole number above 0", lambda x: x > 0))
     rules |= dict.fromkeys(not_negative, ("0 or more", lambda x: 0 <= x < float("inf")))
     rules |= {
-        # Keras takes 32 bits, and each training adds its number.
+        # Keras takes 32 bits, and each training adds its number to the seed.
         "seed": ("a whole number from 0 to 2**31", lambda x: 0 <= x <= 2**31),
         "time_duration": (
             "seconds of one frame or more",

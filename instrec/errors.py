@@ -1,4 +1,4 @@
-"""What the user can mend is one kind of error, which the scripts print as one line."""
+"""The one class of errors that users can mend; the scripts print them as one line."""
 
 import contextlib
 import difflib
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong: the message says what was expected, found and what to run.
+    """The user's input is wrong: the message says what was expected and found, and what to run.
 
     The scripts print it as one line and stop with exit code 1.
     """
@@ -15,7 +15,7 @@ class InputError(ValueError):
 
 @contextlib.contextmanager
 def about(path: object) -> Iterator[None]:
-    """Name a file in the errors of a block that reads it.
+    """Add the name of a file to the errors of the block that reads it.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ def about(path: object) -> Iterator[None]:
 
 
 def is_plain_name(name: object) -> bool:
-    """Tell whether something names a file or folder within a folder, and nothing outside of it.
+    """Tell whether something can name a file or folder within a folder, and nothing outside it.
 
     Parameters
     ----------
     name : object
-        What should be a name.
+        The supposed name.
 
     Returns
     -------
@@ -45,14 +45,14 @@ def is_plain_name(name: object) -> bool:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Ask whether a name was a slip for one that is known; '' if it is like none.
+    """Suggest the known name that was probably meant; '' if none is similar.
 
     Parameters
     ----------
     name : str
         What was given.
     known : iterable of str
-        What can be.
+        The valid names.
 
     Returns
     -------
@@ -69,5 +69,5 @@ def _print_in_one_line(kind: type, error: BaseException, trace: object) -> None:
         sys.__excepthook__(kind, error, trace)
 
 
-# What is wrong in settings.py shows when a script imports it, before there is anything to catch it.
+# Mistakes in settings.py surface when a script imports it, before anything can catch them.
 sys.excepthook = _print_in_one_line

@@ -1,20 +1,20 @@
-"""Experiments: one small TOML file each that says what differs from settings.py.
+"""Experiments: each is a small TOML file that says what differs from settings.py.
 
     title, answers             what it is, and what it answers, such as 'thesis 5.6.2'
     note                       a remark that the report shows
-    baseline                   the experiment that it is compared with
-    published_change           f-score against the baseline in points, from and to
+    baseline                   the experiment it is compared with
+    published_change           change of f-score against the baseline in points, from and to
     published_classwise_change the same with class-wise thresholds, against the baseline with one
                                threshold; without a baseline, against itself
-    published_accuracy_change  mean accuracy of the confusion matrix against the baseline, likewise
+    published_accuracy_change  the same for the mean accuracy of the confusion matrix
     confusion                  true: confusion matrices too
     [settings]                 parameters of settings.py that differ from the baseline's
-    [published]                what it is set beside: 's1 micro' and the like are precision, recall
-                               and f-score, or the f-score alone; 's1 threshold' is the threshold,
-                               'mean accuracy' that of the confusion matrix; all are shares of 1
+    [published]                published results: 's1 micro' and the like are precision, recall and
+                               f-score, or the f-score alone; 's1 threshold' is the threshold,
+                               'mean accuracy' that of the confusion matrix; all are from 0 to 1
 
-A file in experiments/scales/ has a title, [settings], [render], which has by the id of a data set
-the options of render_dataset.py, and perhaps `experiments`: those that a run of all takes.
+A file in experiments/scales/ has a title, [settings], [render] (options of render_dataset.py by the
+id of a data set) and perhaps `experiments`: those that a run of all includes.
 """
 
 import graphlib
@@ -37,16 +37,16 @@ _SCORE = re.compile(r"s[12] (micro|macro|threshold)|mean accuracy")
 
 @dataclass(frozen=True)
 class Experiment:
-    """What one file says: see the docstring of this module.
+    """The content of one file: see the docstring of this module.
 
     Parameters
     ----------
     id : str
-        Name of the file, without its ending.
+        Name of the file, without its extension.
     source : str
-        The file, for messages, and as `-x` takes it.
+        Path of the file, for messages and `-x`.
     parameters : dict
-        The table [settings].
+        The table [settings]; of a variant, on top of its baseline's.
     """
 
     id: str
@@ -66,7 +66,7 @@ class Experiment:
 
     @property
     def trains(self) -> bool:
-        """Whether it trains networks; an ensemble takes those of others."""
+        """Whether it trains networks; an ensemble uses those of other experiments."""
         return not self.parameters.get("ensemble", False)
 
 
@@ -81,14 +81,14 @@ def names() -> list[str]:
 
 
 def load(name_or_path: str, *, above: tuple[str, ...] = ()) -> Experiment:
-    """Read an experiment, whose parameters come on top of its baseline's.
+    """Read an experiment; its parameters override those of its baseline.
 
     Parameters
     ----------
     name_or_path : str
-        Name of a file in `experiments/`, without its ending; or the path of any file.
+        Name of a file in `experiments/`, without its extension; or the path of any file.
     above : tuple of str
-        Those that it is the baseline of.
+        Experiments that build on it, to detect cycles.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def load(name_or_path: str, *, above: tuple[str, ...] = ()) -> Experiment:
     Raises
     ------
     InputError
-        If there is no such file, or it says something that an experiment cannot say.
+        If there is no such file, or its content is not that of an experiment.
     """
     path = Path(name_or_path)
     if path.suffix != ".toml":
@@ -143,12 +143,12 @@ def _check_published(content: Mapping[str, Any], path: Path) -> None:
 
 
 def trained(experiment: Experiment, config: Config) -> str:
-    """Name what an experiment trains, as `transfer_from` of another one names it; '' if nothing.
+    """Name the model that an experiment trains, in the form of `transfer_from`; '' if none.
 
     Parameters
     ----------
     experiment : Experiment
-        What one file says.
+        The experiment.
     config : Config
         Data set, paths and parameters.
 
@@ -167,7 +167,7 @@ def needs(experiment: Experiment, config: Config) -> list[str]:
     Parameters
     ----------
     experiment : Experiment
-        What one file says.
+        The experiment.
     config : Config
         Data set, paths and parameters.
 
@@ -181,19 +181,19 @@ def needs(experiment: Experiment, config: Config) -> list[str]:
 
 
 def trainers_of(chosen: Iterable[Experiment], configs: Mapping[str, Config]) -> dict[str, str]:
-    """Name the experiment that trains each model; of several, one that is compared with none.
+    """Name the experiment that trains each model; of several, one without a baseline.
 
     Parameters
     ----------
     chosen : iterable of Experiment
         Some experiments.
     configs : mapping of str to Config
-        What counts for each.
+        Parameters of each.
 
     Returns
     -------
     dict of str to str
-        Experiment by the name of `trained`.
+        Name of the experiment, by the name that `trained` gives the model.
     """
     last = sorted(chosen, key=lambda experiment: not experiment.baseline)
     return {trained(experiment, configs[experiment.id]): experiment.id for experiment in last}
@@ -211,7 +211,7 @@ def in_order(
     catalogue : mapping of str to Experiment
         All experiments by name.
     configs : mapping of str to Config
-        What counts for each.
+        Parameters of each.
 
     Returns
     -------
@@ -220,7 +220,7 @@ def in_order(
     Raises
     ------
     InputError
-        If what one starts from or is compared with is unknown, or they depend on one another.
+        If what one needs or is compared with is unknown, or they depend on one another.
     """
     trainers = trainers_of(catalogue.values(), configs)
     graph, waiting = {}, list(chosen)
@@ -245,7 +245,7 @@ def in_order(
 
 
 def check_apart(catalogue: Mapping[str, Experiment], configs: Mapping[str, Config]) -> None:
-    """Refuse experiments whose results or patches would take each other's place.
+    """Refuse experiments whose results or patches would overwrite each other.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def check_apart(catalogue: Mapping[str, Experiment], configs: Mapping[str, Confi
                 f"{'/'.join(place[:2])}.{place[2]}: set name in one of them"
             )
         made_with = {"features": config.features, "step": config.step("test")}
-        if config.data_set.layout == "folders":  # the seed halves their files
+        if config.data_set.layout == "folders":  # the seed decides how their files are split
             made_with["seed"] = config.seed
         first, as_first = patches.setdefault(config.key, (experiment, made_with))
         if made_with != as_first:

@@ -34,7 +34,7 @@ def check_name(name: str) -> None:
     Parameters
     ----------
     name : str
-        Its name.
+        Name of the network.
     """
     if name not in model_names():
         raise InputError(f"expected a model among {', '.join(model_names())}, found {name!r}")
@@ -54,7 +54,7 @@ def get_model(
     num_classes : int
         Number of labels.
     alpha : float
-        Slope of the leaky ReLU below zero, of the networks that have it.
+        Slope of the leaky ReLU below zero, for networks that have one.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """What the networks share: the convolutions and the classifier of Han et al. 2017, table I.
 
-Channels last. Every layer is written as the published model file has it: a 1x1 zero padding
-before each convolution, which itself is padded to 'same', so each convolution widens its map by 2.
+Channels last. The layers are exactly those of the published model file: a 1x1 zero padding before
+each convolution, itself padded to 'same', so each convolution widens its map by 2.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ relu = layers.ReLU
 
 
 def leaky_relu(alpha: float) -> Callable[[], layers.Layer]:
-    """Return what makes leaky rectified linear units with the slope `alpha` below zero.
+    """Return a factory of leaky ReLU layers with the slope `alpha` below zero.
 
     Parameters
     ----------
@@ -30,18 +30,18 @@ def leaky_relu(alpha: float) -> Callable[[], layers.Layer]:
     Returns
     -------
     callable
-        That makes a layer.
+        Makes an activation layer.
     """
     return lambda: layers.LeakyReLU(negative_slope=alpha)
 
 
 def convolutions(x: keras.KerasTensor, activation: Callable[[], layers.Layer]) -> keras.KerasTensor:
-    """Four blocks of two convolutions: (mel bands, frames, channels) -> (256,).
+    """Apply four blocks of two convolutions: (mel bands, frames, channels) -> (256,).
 
     Parameters
     ----------
     x : keras.KerasTensor
-        What the layers are applied to.
+        Input tensor.
     activation : callable
         Makes an activation layer.
 
@@ -63,12 +63,12 @@ def convolutions(x: keras.KerasTensor, activation: Callable[[], layers.Layer]) -
 def classifier(
     x: keras.KerasTensor, num_classes: int, activation: Callable[[], layers.Layer]
 ) -> keras.KerasTensor:
-    """Dense layers and one sigmoid a label: (n,) -> (num_classes,).
+    """Apply the dense layers and one sigmoid per label: (n,) -> (num_classes,).
 
     Parameters
     ----------
     x : keras.KerasTensor
-        What the layers are applied to.
+        Input tensor.
     num_classes : int
         Number of labels.
     activation : callable
@@ -90,12 +90,12 @@ def single_branch(
     num_classes: int,
     activation: Callable[[], layers.Layer],
 ) -> keras.Model:
-    """Build the network of one input: convolutions, then the classifier.
+    """Build a network with one input: convolutions, then the classifier.
 
     Parameters
     ----------
     name : str
-        Its name.
+        Name of the network.
     input_shape : tuple of int
         Mel bands, frames and channels of a patch.
     num_classes : int

@@ -1,4 +1,4 @@
-"""Compare all models, as the documentation calls it: `cd models`, `ipython3 compare_models.py`.
+"""Compare all models, run as documented: `cd models`, `ipython3 compare_models.py`.
 
 The script itself is compare_models.py in the folder above.
 """

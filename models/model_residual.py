@@ -1,23 +1,22 @@
-"""Small residual network that hears no level: for recordings unlike the training data.
+"""Small residual network that ignores level: for recordings unlike the training data.
 
-Not of the thesis. Each patch is taken relative to its loudest point and down to 60 dB below it, so
-that neither gain nor the noise floor of a recording matter; then batch-normalised residual blocks
-(He et al., CVPR 2016), with strides where the documented networks pool. Its outputs are shares of
-1: the cross-entropy of sigmoids, which the documented networks have, stops learning where they
-saturate.
+Not in the thesis. Each patch is scaled relative to its loudest point and cut off 60 dB below it, so
+that neither gain nor a recording's noise floor matters; batch-normalised residual blocks follow
+(He et al., CVPR 2016), with strides where the documented networks pool. Its output is a softmax:
+cross-entropy on sigmoids, as in the documented networks, stops learning where they saturate.
 """
 
 import keras
 from keras import layers
 
-FLOOR = 6.9  # nepers below the loudest point of a patch, 60 dB: what is softer is not heard
+FLOOR = 6.9  # nepers (60 dB) below a patch's loudest point: anything softer is ignored
 FILTERS = (32, 64, 128, 256)
 DROPOUT = 0.3
-MOMENTUM = 0.9  # of the moving averages; Keras' 0.99 lags behind where an epoch has few batches
+MOMENTUM = 0.9  # of the moving averages; Keras' 0.99 lags behind when an epoch has few batches
 
 
 def get_model(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
-    """Build the network; 1,214,379 parameters for 11 labels, a fifth of the baseline's products.
+    """Build the network; 1,214,379 parameters for 11 labels, a third of the baseline's MACs.
 
     Parameters
     ----------
@@ -47,7 +46,7 @@ def relative_level(x: keras.KerasTensor) -> keras.KerasTensor:
     Parameters
     ----------
     x : keras.KerasTensor
-        What the layers are applied to.
+        Input tensor.
 
     Returns
     -------
@@ -59,14 +58,14 @@ def relative_level(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def residual_block(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
-    """Two convolutions beside a shortcut; halves the map.
+    """Apply two convolutions in parallel with a shortcut, halving the map.
 
     Parameters
     ----------
     x : keras.KerasTensor
-        What the layers are applied to.
+        Input tensor.
     filters : int
-        Number of maps.
+        Number of feature maps.
 
     Returns
     -------
@@ -86,7 +85,7 @@ def normalised(
     Parameters
     ----------
     x : keras.KerasTensor
-        Maps.
+        Feature maps.
     filters, kernel, strides : int
         Of the convolution.
 

@@ -7,7 +7,7 @@ from models import blocks
 
 
 def get_model(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
-    """Build the network with ReLU: one branch of convolutions an input, then the dense layers.
+    """Build the network with ReLU: one branch of convolutions per input, then the dense layers.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The table of SoundFonts that several take turns from: where each is, and what it is used for."""
+"""The table of SoundFonts that take turns: where each is, and what it is used for."""
 
 import hashlib
 import tomllib
@@ -14,7 +14,7 @@ from rendering.synthesis import file_of
 
 
 class Bank(NamedTuple):
-    """A SoundFont: its file or folder, and the labels that others play."""
+    """A SoundFont: its file or folder, and the labels left to others."""
 
     path: Path
     without: frozenset[str] = frozenset()
@@ -26,6 +26,11 @@ def default_soundfont() -> Path:
     Returns
     -------
     Path
+
+    Raises
+    ------
+    InputError
+        If pretty_midi is not installed.
     """
     package = find_spec("pretty_midi")
     if package is None:
@@ -36,7 +41,7 @@ def default_soundfont() -> Path:
 
 
 def turn_of(banks: Sequence[Bank], turn: int, labels: Iterable[str]) -> Path:
-    """Return the SoundFont whose turn it is, of those that play all labels.
+    """Return the SoundFont whose turn it is among those that play all labels.
 
     Parameters
     ----------
@@ -50,6 +55,11 @@ def turn_of(banks: Sequence[Bank], turn: int, labels: Iterable[str]) -> Path:
     Returns
     -------
     Path
+
+    Raises
+    ------
+    InputError
+        If none plays them all.
     """
     fit = [bank.path for bank in banks if bank.without.isdisjoint(labels)]
     if not fit:
@@ -58,7 +68,7 @@ def turn_of(banks: Sequence[Bank], turn: int, labels: Iterable[str]) -> Path:
 
 
 def digest_of(soundfont: Path, labels: Iterable[str]) -> str:
-    """Return the SHA-256 of a SoundFont; of a bank of a file a program, that of those played.
+    """Return the SHA-256 of a SoundFont; for a bank of one file per program, of those played.
 
     Parameters
     ----------
@@ -71,6 +81,11 @@ def digest_of(soundfont: Path, labels: Iterable[str]) -> str:
     -------
     str
         64 hexadecimal digits.
+
+    Raises
+    ------
+    InputError
+        If a file of the bank is missing.
     """
     if not soundfont.is_dir():
         return storage.digest_of_file(soundfont)
@@ -82,7 +97,7 @@ def digest_of(soundfont: Path, labels: Iterable[str]) -> str:
 def read_table(
     path: Path, labels: Sequence[str], say: Callable[[str], object] = print
 ) -> list[Bank]:
-    """Read a table of banks (pretrained/banks.toml explains it); what is missing is left out.
+    """Read a table of banks (pretrained/banks.toml explains it); missing ones are left out.
 
     Parameters
     ----------
@@ -91,7 +106,7 @@ def read_table(
     labels : sequence of str
         Of the leads.
     say : callable
-        Takes a line on what is left out and how to get it.
+        Called with each line on what is left out and how to get it.
 
     Returns
     -------

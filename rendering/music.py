@@ -1,7 +1,7 @@
 """What is played: instruments, harmony, melodies, and how a player moves pitch and loudness.
 
-Conventions: times are seconds, pitches MIDI numbers (60 is middle C), programs General MIDI counted
-from 0.
+Conventions: times are seconds, pitches MIDI numbers (60 is middle C), programs General MIDI,
+counted from 0.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ class Instrument(NamedTuple):
     more: tuple[int, ...] = ()  # programs of expressive recordings only
 
 
-INSTRUMENTS = {  # a label that is new in settings.py needs a row here
+INSTRUMENTS = {  # a new label in settings.py needs a row here
     "acg": Instrument((24, 25), 40, 76, True),  # acoustic guitar
     "as": Instrument((65,), 49, 80),  # alto saxophone
     "cel": Instrument((42,), 36, 72),
@@ -38,7 +38,7 @@ INSTRUMENTS = {  # a label that is new in settings.py needs a row here
     # Clean, overdriven, distorted; jazz, muted.
     "gel": Instrument((27, 29, 30), 40, 80, True, more=(26, 28)),
     "hor": Instrument((16, 17, 18), 36, 84, True),  # Hammond organ: drawbar, percussive, rock
-    # Vibraphone, marimba, harp, synthetic strings, pad, kalimba, basses: with none of the labels.
+    # Vibraphone, marimba, harp, synthetic strings, pad, kalimba, basses: none has a label.
     "none": Instrument((11, 12, 46, 50, 89, 108, 32, 33, 35, 38), 33, 84, True),
     "org": Instrument((16, 18, 19), 36, 84, True, more=(17, 19)),  # drawbar, rock, church
     "pia": Instrument((0, 1, 2), 36, 88, True),
@@ -54,7 +54,7 @@ INSTRUMENTS = {  # a label that is new in settings.py needs a row here
     "vio": Instrument((40, 110), 55, 93),  # violin, fiddle
     "voi": Instrument((52, 53, 85), 45, 79),
 }
-# Nothing that IRMAS has a label for accompanies pop, so that the labels of a clip are complete.
+# Pop is accompanied by nothing that IRMAS labels, so that a clip's labels are complete.
 CHORD_PROGRAMS = {
     "pop": (4, 11, 12, 46, 50, 62, 89, 108),
     "jazz": (0, 1, 26),
@@ -72,8 +72,8 @@ SCALES = (  # major, minor, Dorian, Mixolydian, harmonic minor
     *((0, 2, 4, 5, 7, 9, 10), (0, 2, 3, 5, 7, 8, 11)),
 )
 PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (1, 4, 0, 5), (0, 4, 5, 3), (5, 3, 0, 4), (0, 6, 3, 0))
-LONG_RHYTHM = (2, 3, 4, 6)  # beats; of expressive melodies of instruments that hold a note
-SPARSE_RHYTHM = (4, 6, 8)  # beats; of single notes: they ring until nothing is left, or are held
+LONG_RHYTHM = (2, 3, 4, 6)  # beats; for expressive melodies of instruments that hold notes
+SPARSE_RHYTHM = (4, 6, 8)  # beats; for single notes that die away, or are held
 RHYTHMS = ((1, 0.5, 0.5), (2, 1, 1, 0.5), (0.5, 0.25, 0.25, 1), (1.5, 0.5, 1), (0.67, 0.33, 1))
 
 
@@ -103,7 +103,7 @@ class Song(NamedTuple):
     seconds: float
 
     def pitches(self, low: int, high: int, chord: int | None = None) -> list[int]:
-        """Pitches from `low` to `high` of the scale, or of the triad on a degree of it.
+        """Return pitches from `low` to `high` in the scale, or in the triad on one of its degrees.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ def draw_song(rng: np.random.Generator, seconds: float) -> Song:
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     seconds : float
         Length.
 
@@ -159,22 +159,22 @@ def melody(
     rhythms: Sequence[Sequence[float]] = RHYTHMS,
     longest: float = 1.5,
 ) -> list[Note]:
-    """Walk at random over the scale, in about an octave and a half of the range.
+    """Compose a random walk over the scale, in about an octave and a half of the range.
 
     Notes last `longest` seconds at most: plucked strings die away.
 
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     song : Song
         Key, chords, tempo and length.
     low, high : int
         Range, as MIDI pitches.
     rhythms : sequence of sequence of float
-        Lengths of notes in beats, of which one row is drawn.
+        Note lengths in beats; one row is drawn.
     longest : float
-        Length of a note at most, in seconds.
+        Longest note in seconds.
 
     Returns
     -------
@@ -202,7 +202,7 @@ def chords(rng: np.random.Generator, song: Song, low: int, high: int) -> list[No
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     song : Song
         Key, chords and tempo.
     low : int
@@ -214,7 +214,7 @@ def chords(rng: np.random.Generator, song: Song, low: int, high: int) -> list[No
     -------
     list of Note
     """
-    strikes = int(rng.choice([1, 2, 4, 8]))  # a bar; 8 is broken
+    strikes = int(rng.choice([1, 2, 4, 8]))  # per bar; 8 is broken
     step, loudness = 4 * song.beat / strikes, rng.integers(70, 105)
     middle = int(rng.integers(low + 6, high - 8))
     notes = []
@@ -230,19 +230,19 @@ def chords(rng: np.random.Generator, song: Song, low: int, high: int) -> list[No
 def lead(
     rng: np.random.Generator, song: Song, instrument: Instrument, *, expressive: bool = False
 ) -> list[Note]:
-    """Compose for a labelled instrument: a melody; if it is polyphonic, also chords, or both.
+    """Compose for a labelled instrument: a melody or, if it is polyphonic, chords or both.
 
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     song : Song
         Key, chords, tempo and length.
     instrument : Instrument
         What plays.
     expressive : bool
-        Whether an instrument that holds notes has long ones, too; others strum, hold the pedal, and
-        let single notes ring.
+        Whether instruments that hold notes also play long ones, and others strum, hold the pedal
+        and let single notes ring.
 
     Returns
     -------
@@ -266,12 +266,12 @@ def lead(
 
 
 def strummed(rng: np.random.Generator, notes: Iterable[Note]) -> list[Note]:
-    """Let the notes of a chord begin one after the other, from below or from above.
+    """Start the notes of a chord one after another, from the lowest or the highest.
 
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     notes : iterable of Note
         Those that start together are a chord.
 
@@ -291,7 +291,7 @@ def strummed(rng: np.random.Generator, notes: Iterable[Note]) -> list[Note]:
 def pedalled(song: Song, notes: Iterable[Note]) -> list[Note]:
     """Let notes sound to the end of their bar, as with a piano's pedal or open strings.
 
-    Of a pitch that is struck again, the first note ends there.
+    A note ends where its pitch is struck again.
 
     Parameters
     ----------
@@ -318,7 +318,7 @@ def bass(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     song : Song
         Key, chords and tempo.
     style : str
@@ -328,7 +328,7 @@ def bass(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
     -------
     list of Note
     """
-    steps = 4 if style == "jazz" else int(rng.choice([1, 2, 4]))  # a bar
+    steps = 4 if style == "jazz" else int(rng.choice([1, 2, 4]))  # per bar
     length = 4 * song.beat / steps
     notes = []
     for bar, chord in song.bars():
@@ -347,7 +347,7 @@ def drums(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     song : Song
         Key, chords and tempo.
     style : str
@@ -368,12 +368,12 @@ def drums(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
 
 
 def percussion(rng: np.random.Generator, song: Song) -> list[Note]:
-    """Repeat a drawn pattern of semiquavers on one to seven drums.
+    """Repeat a random pattern of semiquavers on one to seven drums.
 
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     song : Song
         Tempo and length.
 
@@ -396,12 +396,12 @@ def percussion(rng: np.random.Generator, song: Song) -> list[Note]:
 def backing(
     rng: np.random.Generator, song: Song, style: str, with_drums: bool, labels: Iterable[str]
 ) -> list[Line]:
-    """Compose chords, bass and drums, on programs that none of the labels has.
+    """Compose chords, bass and drums, on programs that none of the labels uses.
 
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     song : Song
         Key, chords, tempo and length.
     style : str
@@ -414,7 +414,7 @@ def backing(
     Returns
     -------
     list of Line
-        None where the labels leave no program.
+        A part for which the labels leave no program is missing.
     """
     taken = {p for label in labels for p in INSTRUMENTS[label].programs + INSTRUMENTS[label].more}
     lines = [Line(None, drums(rng, song, style))] if with_drums else []
@@ -445,12 +445,12 @@ def programs_played(labels: Iterable[str]) -> list[int]:
 
 
 def take_turns(lines: Sequence[Line], slot: float) -> list[Line]:
-    """Keep the notes that start in the line's own slots; slots of `slot` seconds go round.
+    """Keep the notes that start in their line's own slots; lines rotate every `slot` seconds.
 
     Parameters
     ----------
     lines : sequence of Line
-        One a lead.
+        One per lead.
     slot : float
         Length of a turn in seconds.
 
@@ -468,27 +468,27 @@ class Gesture(NamedTuple):
     """How a player moves pitch and loudness: without it, all notes of a SoundFont are alike."""
 
     times: np.ndarray  # s
-    bend: np.ndarray  # semitones, of two that MIDI reaches
+    bend: np.ndarray  # semitones, of which MIDI reaches two
     loudness: np.ndarray  # 0 to 1
 
 
 def draw_gesture(
     rng: np.random.Generator, notes: Sequence[Note], seconds: float, *, holds: bool
 ) -> Gesture:
-    """Draw tuning and drift, and of instruments that hold notes vibrato, glides and swells.
+    """Draw tuning and drift and, if the instrument holds notes, vibrato, glides and swells.
 
-    Vibrato comes late and grows; a glide reaches a note from below or above; a swell is one a note.
+    Vibrato comes late and grows; a glide reaches a note from below or above; each note swells once.
 
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     notes : sequence of Note
         What is played.
     seconds : float
         Length.
     holds : bool
-        Whether the instrument holds notes: others are only detuned, and drift.
+        Whether the instrument holds notes: others are only detuned and drift.
 
     Returns
     -------
@@ -502,7 +502,7 @@ def draw_gesture(
     rate, depth = rng.uniform(4.5, 6.5), max(0, rng.uniform(-0.4, 0.5))
     delay, trembles = rng.uniform(0.05, 0.5), rng.uniform(0, 0.15)
     glide, rise = rng.uniform(0.02, 0.1), rng.uniform(0.02, 0.2)  # s
-    softest = 1 if rng.random() < 0.3 else 0.3  # of all notes, or of some
+    softest = 1 if rng.random() < 0.3 else 0.3  # lowest loudness at a note's ends; 1 is no swell
     for note in notes:
         sounds = (times >= note.start) & (times < note.end)
         since = times[sounds] - note.start

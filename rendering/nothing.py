@@ -1,6 +1,6 @@
 """Sounds with none of the labelled instruments, so that a network learns to say so.
 
-Arrays (frames,), of any level; the mix sets it.
+Arrays are (frames,), at any level: the mix sets it.
 """
 
 import numpy as np
@@ -8,17 +8,17 @@ import numpy as np
 from rendering import voice
 from rendering.music import Note
 
-# Shares of what clips without a label hold; other instruments and drums are SoundFonts'.
+# Shares of clips without a label, by content; SoundFonts play 'others' and 'drums'.
 KINDS = {"others": 0.2, "drums": 0.25, "hits": 0.15, "noise": 0.16, "tones": 0.1, "speech": 0.14}
 
 
 def noise(rng: np.random.Generator, frames: int, rate: int) -> np.ndarray:
-    """Coloured noise, steady, swelling or in bursts; now and then with the hum of the mains.
+    """Make coloured noise: steady, swelling or in bursts, sometimes with mains hum.
 
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     frames : int
         Length.
     rate : int
@@ -54,12 +54,12 @@ def noise(rng: np.random.Generator, frames: int, rate: int) -> np.ndarray:
 
 
 def tones(rng: np.random.Generator, frames: int, rate: int) -> np.ndarray:
-    """One to three tones of a generator: steady, in steps, as beeps, or sweeping.
+    """Make one to three test tones: steady, in steps, as beeps, or sweeping.
 
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     frames : int
         Length.
     rate : int
@@ -88,7 +88,7 @@ def tones(rng: np.random.Generator, frames: int, rate: int) -> np.ndarray:
 
 
 def speech(rng: np.random.Generator, frames: int, rate: int) -> np.ndarray:
-    """Syllables of no pitch that lasts: short vowels with consonants of noise, and pauses.
+    """Make syllables without steady pitch: short vowels, consonants of noise, and pauses.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def speech(rng: np.random.Generator, frames: int, rate: int) -> np.ndarray:
 
 
 def hits(rng: np.random.Generator, frames: int, rate: int) -> np.ndarray:
-    """Drums of no SoundFont: a falling tone and noise that die away, one to four kinds of them.
+    """Synthesise one to four kinds of drum: a falling tone and noise that die away.
 
     Parameters
     ----------

@@ -13,12 +13,12 @@ from settings import DATA_SETS, NOTHING, DataSet
 
 RATE = 44100  # Hz
 CLIP_SECONDS = 3.0  # of an IRMAS training clip
-CLIPS_PER_RECORDING = 2  # cuts of one IRMAS training recording
+CLIPS_PER_RECORDING = 2  # clips cut from one IRMAS training recording
 LABELS_A_TEST_CLIP = (0.43, 0.45, 0.12)  # shares of one, two and three labels, as in IRMAS
-# Shares of styles among expressive recordings. What accompanies jazz and rock has labels itself, so
-# that they are for training clips, whose label is the leader's; labels of test clips are complete.
+# Shares of styles among expressive recordings. Jazz and rock bands play labelled instruments too,
+# so they are for training clips, labelled by their lead; labels of test clips are complete.
 BANDS = {"alone": 0.45, "pop": 0.25, "jazz": 0.18, "rock": 0.12}
-# Accompaniment and whether it has drums, by folder; in all others they are drawn.
+# Accompaniment, and whether it has drums, by folder; drawn at random for all others.
 STYLES = {"youtube": ("alone", False), "jazz_db": ("jazz", True)}
 # Names of IRMAS test clips are as odd as these.
 TITLES = (
@@ -39,10 +39,10 @@ class Recording:
     frames: int  # of each clip
     style: str  # of the accompaniment: 'alone', 'pop', 'jazz' or 'rock'
     drums: bool
-    key: tuple[int, ...]  # seeds all that is drawn
+    key: tuple[int, ...]  # seeds all random choices
     texts: bool = False  # whether a .txt of the labels lies beside each clip
     expressive: bool = False  # long notes, vibrato, detuned, sung voices
-    turn: int = 0  # counts the recordings, whose SoundFonts take turns
+    turn: int = 0  # number of the recording; SoundFonts take turns by it
 
 
 def draw_style(rng: np.random.Generator) -> tuple[str, bool]:
@@ -51,7 +51,7 @@ def draw_style(rng: np.random.Generator) -> tuple[str, bool]:
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
 
     Returns
     -------
@@ -64,16 +64,16 @@ def draw_style(rng: np.random.Generator) -> tuple[str, bool]:
 
 
 def plan_irmas_train(labels: Sequence[str], count: int, seed: int) -> list[Recording]:
-    """Plan `count` clips of 3 s a label; names share a number if their recording is the same.
+    """Plan `count` clips of 3 s per label; names of clips from one recording share a number.
 
     Parameters
     ----------
     labels : sequence of str
         Labels of the data set.
     count : int
-        Clips a label.
+        Clips per label.
     seed : int
-        Other seeds are other music.
+        Other seeds give other music.
 
     Returns
     -------
@@ -102,9 +102,9 @@ def plan_irmas_test(
     seconds: tuple[float, float],
     excerpts: int = 1,
 ) -> list[Recording]:
-    """Plan `count` clips of one to three labels; all labels come equally often, or nearly.
+    """Plan `count` clips of one to three labels, with all labels about equally often.
 
-    Of a song there are so many excerpts, which its name numbers.
+    Each song gives `excerpts` clips, numbered in their names.
 
     Parameters
     ----------
@@ -113,11 +113,11 @@ def plan_irmas_test(
     count : int
         Clips in all.
     seed : int
-        Other seeds are other music.
+        Other seeds give other music.
     seconds : tuple of (float, float)
-        Range of the length of a clip.
+        Range of clip lengths.
     excerpts : int
-        Clips of one song.
+        Clips per song.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def plan_irmas_test(
 def plan_folders(
     folder: str, labels: Sequence[str], count: int, seed: int, seconds: tuple[float, float]
 ) -> list[Recording]:
-    """Plan `count` files a label, of one predominant instrument each.
+    """Plan `count` files per label, each with one predominant instrument.
 
     Parameters
     ----------
@@ -158,11 +158,11 @@ def plan_folders(
     labels : sequence of str
         Labels of the data set.
     count : int
-        Files a label.
+        Files per label.
     seed : int
-        Other seeds are other music.
+        Other seeds give other music.
     seconds : tuple of (float, float)
-        Range of the length of a file.
+        Range of file lengths.
 
     Returns
     -------
@@ -181,7 +181,7 @@ def plan_folders(
 
 
 def make_expressive(plan: Sequence[Recording]) -> list[Recording]:
-    """Let recordings be played with expression, alone or over bands, by all SoundFonts in turn.
+    """Make recordings expressive, alone or with bands, played by all SoundFonts in turn.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def make_expressive(plan: Sequence[Recording]) -> list[Recording]:
     """
     expressive = []
     for turn, recording in enumerate(plan):
-        # A stream of its own: the key's first number is the one that the drums were drawn with.
+        # A stream of its own: the first number from the key alone already decided on drums.
         rng = np.random.default_rng([*recording.key, crc32(b"style")])
         style = rng.choice([*BANDS], p=[*BANDS.values()])
         if style != "alone" and (recording.texts or NOTHING in recording.labels):
@@ -207,12 +207,12 @@ def make_expressive(plan: Sequence[Recording]) -> list[Recording]:
 
 
 def folder_labels(data_set: DataSet) -> list[str]:
-    """Return the labels of all data sets in the folder: IRMAS Wind is a part of IRMAS.
+    """Return the labels of all data sets in the folder: IRMAS Wind is part of IRMAS.
 
     Parameters
     ----------
     data_set : DataSet
-        One that is rendered.
+        The one to render.
 
     Returns
     -------

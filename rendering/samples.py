@@ -1,10 +1,10 @@
-"""Make a bank of recorded notes: the samples of tonejs-instruments, as a SoundFont a program.
+"""Make a bank of recorded notes: the samples of tonejs-instruments, one SoundFont per program.
 
   python3 -m rendering.samples demo/tonejs demo/free-soundfonts/docs/SGM-V2.01
 
 The first folder holds the unpacked packages tonejs-instrument-<name>-mp3, in folders <name>/ (to
-get them: pretrained/banks.toml); their files are called after their notes, such as Cs4.mp3. Writes
-000.sf2 and the like beside them; programs without notes are those of the second folder.
+get them: pretrained/banks.toml); their files are named after their notes, such as Cs4.mp3. Writes
+000.sf2 and so on beside them; programs without notes are copied from the second folder.
 """
 
 import re
@@ -21,7 +21,7 @@ from instrec.errors import InputError
 from rendering.plan import RATE
 
 LONGEST = 8.0  # s of a note: more is never played
-RELEASE = -2400  # of a note that ends, in the cents of 1 s: 0.25 s
+RELEASE = -2400  # release time of a note, in timecents: 0.25 s
 PROGRAMS = {  # General MIDI programs, counted from 0, by what is sampled
     "piano": (0, 1),
     "organ": (19,),
@@ -37,13 +37,13 @@ PROGRAMS = {  # General MIDI programs, counted from 0, by what is sampled
     "flute": (73,),
 }
 CLASSES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-# Generators of the SoundFont 2 format, in which an instrument is a list of such pairs.
+# SoundFont 2 generators: an instrument is a list of them, each paired with a value.
 KEY_RANGE, RELEASE_TIME, SAMPLE, INSTRUMENT = 43, 38, 53, 41
 GAP = 46  # frames of silence that the format wants after a sample
 
 
 def pitch_of(name: str) -> int | None:
-    """Read the name of a note: 'Cs4' -> 61; None if it is none.
+    """Read the name of a note: 'Cs4' -> 61; None for any other name.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def pitch_of(name: str) -> int | None:
 
 
 def soundfont(program: int, notes: Mapping[int, np.ndarray]) -> bytes:
-    """Return an SF2 file of one program; each key plays the note that is nearest to it.
+    """Return an SF2 file of one program; each key plays the nearest note.
 
     Parameters
     ----------

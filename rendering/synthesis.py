@@ -17,15 +17,15 @@ from rendering.music import Gesture, Line
 from rendering.plan import RATE, Recording
 from settings import NOTHING
 
-LEAD_IN = 1.0  # s, rendered and cut off, so that clips begin in mid-music
-PEAK = 0.95  # no sample is above
+LEAD_IN = 1.0  # s, rendered and cut off, so that clips begin mid-music
+PEAK = 0.95  # no sample exceeds it
 LOUDNESS = (-26, -14)  # dB, range of a recording's level
 BACKING = (-22, -10)  # dB, range of the accompaniment's level against the lead's
 BAND = (-18, 4)  # dB, likewise of expressive recordings
-MIN_LEAD = -15  # dB: how far a lead, rests and all, may fall in a clip below its level as it plays
-ATTEMPTS = 64  # at a song: three leads are heard in all of three short clips in a third of them
-MIN_RMS = 1e-4  # of a lead as it is rendered: below, the SoundFont lacks the program
-SUNG = 0.85  # share of expressive voices that are synthesised instead of a SoundFont's
+MIN_LEAD = -15  # dB: least level of a lead in a clip, rests included, against its level as it plays
+ATTEMPTS = 64  # at a song: with three leads to be heard in each of three short clips, a third pass
+MIN_RMS = 1e-4  # of a rendered lead: below it, the SoundFont lacks the program
+SUNG = 0.85  # share of expressive voices that are synthesised, not played by a SoundFont
 ELECTRIC_ORGANS = (16, 18)  # drawbar, rock: they swell and tremble; pipes can't
 
 
@@ -36,7 +36,7 @@ def to_midi(
     pan: int = 64,
     gesture: Gesture | None = None,
 ) -> bytes:
-    """Write lines as a MIDI file of `seconds` at least; `reverb` and `pan` are 0 to 127.
+    """Write lines as a MIDI file of at least `seconds`; `reverb` and `pan` are 0 to 127.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def to_midi(
             for n in line.notes
             if n.start < seconds - 0.01
         ]
-        # Volume, pan, reverb and chorus; the last, expression, is there because rendering ends with
-        # the last event.
+        # Volume, pan, reverb, chorus; and expression at the end, because rendering stops with the
+        # last event.
         changes = ((7, 127, 0), (10, pan, 0), (91, reverb, 0), (93, 0, 0), (11, 127, seconds))
         instrument.control_changes = [pretty_midi.ControlChange(*change) for change in changes]
         if gesture is not None:
@@ -91,11 +91,11 @@ def render(
     midi : bytes
         Content of a `.mid` file.
     soundfont : bytes or Path
-        Content of a `.sf2` file; or the folder of a bank with a file a program.
+        Content of a `.sf2` file; or the folder of a bank with one file per program.
     frames : int
-        Length at 44.1 kHz; the audio is cut, or filled with zeros.
+        Length at 44.1 kHz; the audio is cut, or padded with zeros.
     programs : iterable of int or None
-        Of the bank, those that are needed; None is the drum kit.
+        Those needed from the bank; None is the drum kit.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def render(
 
 
 def file_of(bank: Path, program: int | None) -> Path:
-    """Find the file of a program in a bank of a file a program: 000 to 127, and 128 of drums.
+    """Find the file of a program in a bank of one per program: 000 to 127, and 128 for drums.
 
     Parameters
     ----------
@@ -143,11 +143,11 @@ def file_of(bank: Path, program: int | None) -> Path:
 
 
 def _fluidsynth(midi: bytes, soundfonts: Sequence[Path]) -> bytes:
-    """Return a MIDI file as a WAV file, by the program that plays compressed SoundFonts (SF3)."""
+    """Render a MIDI file to WAV with fluidsynth, which plays compressed SoundFonts (SF3)."""
     with tempfile.TemporaryDirectory() as folder:
         song, wave = Path(folder, "song.mid"), Path(folder, "song.wav")
         song.write_bytes(midi)
-        # No default: fluidsynth plays that, and reports success, where it cannot read a file.
+        # No default: fluidsynth would play it, and report success, if it cannot read a file.
         options = ["-o", "synth.default-soundfont=", "-q", "-n", "-i", "-g", "1", "-r", str(RATE)]
         command = ["fluidsynth", *options, "-F", wave, *soundfonts, song]
         try:
@@ -179,12 +179,12 @@ def to_db(power: float) -> float:
 
 
 def level(audio: np.ndarray) -> float:
-    """Return the level of audio as it plays, rests left out.
+    """Return the level of audio while it plays, leaving out rests.
 
     Parameters
     ----------
     audio : np.ndarray, shape (frames, 2)
-        50 ms at least.
+        At least 50 ms.
 
     Returns
     -------
@@ -205,7 +205,7 @@ def mix(stems: Sequence[np.ndarray], levels: Sequence[float]) -> np.ndarray:
     stems : sequence of np.ndarray, shape (frames, 2)
         None of them silent.
     levels : sequence of float
-        What `level` shall give of each stem, in dB.
+        What `level` should be for each stem, in dB.
 
     Returns
     -------
@@ -255,7 +255,7 @@ def perform(recording: Recording, soundfont: bytes | Path) -> np.ndarray:
         If an instrument stays silent, as it does when the SoundFont lacks it.
     """
     for attempt in range(ATTEMPTS):  # now and then a lead rests through a clip
-        # From 1: a stream's seed may end in zeros, and the key alone drew the plan.
+        # From 1: a trailing 0 would not change the seed, and the key alone drew the plan.
         rng = np.random.default_rng([*recording.key, 1 + attempt])
         leads, accompaniment = play(rng, recording, soundfont)
         if all(is_heard(stem, len(recording.paths)) for stem in leads):
@@ -274,12 +274,12 @@ def perform(recording: Recording, soundfont: bytes | Path) -> np.ndarray:
 
 
 def recorded(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
-    """Let audio pass, now and then, through a limiter, an old record's band, and hiss.
+    """Apply, each at random, a limiter, an old record's band, and hiss.
 
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     audio : np.ndarray, shape (frames, 2)
         A mix, not silent.
 
@@ -306,14 +306,14 @@ def recorded(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
 def play(
     rng: np.random.Generator, recording: Recording, soundfont: bytes | Path
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Render each lead by itself, and the accompaniment, one stem or none; levels are as they come.
+    """Render each lead as a stem, and the accompaniment as one stem or none, at any level.
 
     The stems, arrays (clips * frames, 2), share key, chords, tempo and room.
 
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Makes the random choices.
     recording : Recording
         What to play.
     soundfont : bytes or Path

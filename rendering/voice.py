@@ -1,4 +1,4 @@
-"""A voice for rendered music: SoundFonts have choirs that sing one vowel, and recordings do not.
+"""A voice for rendered music: SoundFont choirs sing one vowel, recorded voices many.
 
 Source-filter synthesis: the partials of a glottal source, softer and softer, through a cascade
 of formants (Klatt, JASA 67, 1980) that move from vowel to vowel; vibrato, glides, breath.
@@ -20,13 +20,13 @@ VOWELS = {
 }
 HIGHER_FORMANTS = (3300, 3900, 4700)  # Hz, of all vowels
 BANDWIDTHS = (80, 90, 120, 150, 200, 250)  # Hz
-TRACT = (0.95, 1.25)  # formants of a singer against men's: a short vocal tract has higher ones
+TRACT = (0.95, 1.25)  # a singer's formants relative to men's: a short vocal tract has higher ones
 PARTIALS_BELOW = 10_000  # Hz
 CONTROL = 100  # samples between values of what changes slowly
 
 
 def sing(rng: np.random.Generator, notes: Sequence[Note], seconds: float, rate: int) -> np.ndarray:
-    """Sing a melody, a vowel a note.
+    """Sing a melody, one vowel per note.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def sing(rng: np.random.Generator, notes: Sequence[Note], seconds: float, rate: 
 
 
 def room(rng: np.random.Generator, y: np.ndarray, rate: int) -> np.ndarray:
-    """Let audio reverberate in a drawn room: noise that dies away, 3 to 25 dB below the sound.
+    """Let audio reverberate in a random room: noise that dies away, 3 to 25 dB below the sound.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def room(rng: np.random.Generator, y: np.ndarray, rate: int) -> np.ndarray:
     seconds = np.exp(rng.uniform(np.log(0.15), np.log(2.5)))
     times = np.arange(round(seconds * rate)) / rate
     tail = rng.standard_normal(len(times)) * 10 ** (-3 * times / seconds)
-    tail = signal.lfilter([1], [1, -rng.uniform(0, 0.8)], tail)  # walls take the treble
+    tail = signal.lfilter([1], [1, -rng.uniform(0, 0.8)], tail)  # walls absorb treble
     wet = signal.fftconvolve(y, tail)[: len(y)]
     level = 10 ** (rng.uniform(-25, -3) / 20) * np.std(y) / (np.std(wet) or 1)
     return y + level * wet
@@ -125,11 +125,11 @@ def _smooth(values: np.ndarray, width: float) -> np.ndarray:
 
 
 def _gain(frequency: np.ndarray, formants: np.ndarray) -> np.ndarray:
-    """Gain of a cascade of resonances at one frequency a control [controls]; 1 at 0 Hz."""
+    """Gain of a cascade of resonances, one frequency per control [controls]; 1 at 0 Hz."""
     f, centre, width = frequency[:, None], formants, np.array(BANDWIDTHS)
     return np.prod(centre**2 / np.hypot(centre**2 - f**2, f * width), axis=1)
 
 
 def _hiss(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Noise that rises by 6 dB an octave, as of air at the lips."""
+    """Noise that rises by 6 dB an octave, like air at the lips."""
     return np.diff(rng.standard_normal(n + 1))

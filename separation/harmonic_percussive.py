@@ -31,7 +31,7 @@ BLOCK = 2**19  # samples at 44.1 kHz, 12 s, separated at a time
 OVERLAP = 2**16  # samples at 44.1 kHz, 1.5 s, that two blocks share; a mask depends on 0.2 s around
 LOBE = 3  # bins to either side that belong to a peak
 STEADY_TIME = 0.24  # seconds over which a partial is averaged
-HOLD_TIME = 0.13  # seconds over which the greatest of these means counts, to keep onsets and ends
+HOLD_TIME = 0.13  # seconds over which the largest of these means counts, to keep onsets and ends
 EXCESS_WIDTH = 5  # bins over which what stands out is averaged: drums are broad
 
 
@@ -50,7 +50,7 @@ def harmonic_percussive(
     Parameters
     ----------
     y : ndarray of float, shape (..., n)
-        Audio; each channel is separated by itself.
+        Audio; each channel is separated on its own.
     sr : float > 0
         Sampling rate in Hz.
     method : {'phase', 'median'}
@@ -61,8 +61,8 @@ def harmonic_percussive(
     max_frequency : float
         Only for `'phase'`: above it, in Hz, all is percussive.
     tolerance : float > 0
-        Only for `'phase'`: how far the frequency that a peak's phase tells may lie from the bin it
-        is in, in bins.
+        Only for `'phase'`: how far, in bins, the frequency that a peak's phase implies may lie from
+        the peak's bin.
 
     Returns
     -------
@@ -117,22 +117,22 @@ def harmonic_percussive(
 def harmonic_mask(
     spectrum: np.ndarray, *, num_bins: int, hop: float, tolerance: float, steady: int, hold: int
 ) -> np.ndarray:
-    """Return the share of the harmonic part, shape (..., frames, num_bins), of a spectrum.
+    """Return the harmonic share, shape (..., frames, num_bins), of a spectrum.
 
     Parameters
     ----------
     spectrum : np.ndarray [shape=(..., frames, bins)]
         Complex STFT.
     num_bins : int
-        How many of the bins are looked at.
+        How many of the lowest bins to use.
     hop : float
-        Hop in windows.
+        Hop, as a fraction of the window.
     tolerance : float
         In bins, between expected and measured frequency.
     steady : int
-        Frames that a partial lasts at least.
+        Frames of the mean in `persistent_share`.
     hold : int
-        Frames by which it is prolonged.
+        Frames of the maximum in `persistent_share`.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def steady_peaks(
     spectrum, magnitude : ndarray, shape (..., frames, bins)
         The short-time Fourier transform and its magnitude.
     hop : float
-        Hop in windows.
+        Hop, as a fraction of the window.
     tolerance : float
         In bins.
 
@@ -168,7 +168,7 @@ def steady_peaks(
     advance = np.angle(spectrum[..., 1:, :] * spectrum[..., :-1, :].conj() * expected)
     steady = np.zeros(magnitude.shape, bool)
     steady[..., 1:, :] = np.abs(advance) <= 2 * np.pi * hop * tolerance
-    # Below the lowest bin lies -1, so that an offset of the audio is a peak, and harmonic.
+    # -1 lies below the lowest bin, so that a DC offset is a peak, and harmonic.
     rises = np.diff(magnitude, axis=-1, prepend=-1) > 0
     steady[..., :-1] &= rises[..., :-1] & ~rises[..., 1:]
     steady[..., -1] = False
@@ -185,7 +185,7 @@ def persistent_share(
     magnitude : ndarray, shape (..., frames, bins)
         Magnitude spectrogram.
     candidates : ndarray of bool, shape (..., frames, bins)
-        Which of it may be harmonic.
+        Bins that may be harmonic.
     steady, hold : int
         Frames of the mean and of its maximum.
 
@@ -203,14 +203,14 @@ def persistent_share(
 
 
 def median_block(y: np.ndarray, _start: int, *, sr: float) -> Parts:
-    """Separate one block by librosa's median filtering.
+    """Separate one block with librosa's median filtering.
 
     Parameters
     ----------
     y : np.ndarray, shape (..., n)
         Audio of the block.
     _start : int
-        Where it begins: the block does not depend on it.
+        Where the block begins; not used.
     sr : float
         Sample rate in Hz.
 

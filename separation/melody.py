@@ -50,7 +50,7 @@ def melody(
     Parameters
     ----------
     y : ndarray, shape (..., n)
-        Audio; the channels count together.
+        Audio; the channels are analysed together.
     sr : float > 0
         Sampling rate in Hz.
     method : {'salience', 'pyin', 'melodia'}
@@ -60,7 +60,7 @@ def melody(
         Range of the melody in Hz.
     voicing : float >= 0
         Only for `'salience'`: how salient a pitch must be, relative to the mean of the most
-        salient ones around it. Lower values find more melody, and more that is none.
+        salient ones around it. Lower values find more melody, and more that is not.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def harmonic_weights(num_bins: int, bin_width: float, fmin: float, fmax: float) 
     num_bins : int
         Number of bins of the spectrum, the first one at 0 Hz.
     bin_width : float
-        Distance of two bins in Hz.
+        Distance between bins in Hz.
     fmin, fmax : float
         Range of the candidates in Hz.
 
@@ -173,7 +173,7 @@ def salience(y: np.ndarray, sr: float, fmin: float, fmax: float) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (frames, candidates)
-        At least 0; the more, the louder and the more harmonic the sound.
+        At least 0; the louder and the more harmonic the sound, the higher.
     """
     n_fft = at_rate(WINDOW, sr)
     used = min(int(TOP_FREQUENCY * n_fft / sr), n_fft // 2) + 1
@@ -196,14 +196,14 @@ def salience(y: np.ndarray, sr: float, fmin: float, fmax: float) -> np.ndarray:
 
 
 def running_mean(values: np.ndarray, duration: float) -> np.ndarray:
-    """Return the mean of the values, shape (frames,), of `duration` seconds around each frame.
+    """Return the mean of the values in `duration` seconds around each frame, shape (frames,).
 
-    What is next to silence counts as a hundredth of the maximum, so that it stays next to silence.
+    The mean is at least a hundredth of the maximum, so that near-silence stays near-silent.
 
     Parameters
     ----------
     values : np.ndarray, shape (frames,)
-        One value a frame.
+        One value per frame.
     duration : float
         In seconds.
 
@@ -216,7 +216,7 @@ def running_mean(values: np.ndarray, duration: float) -> np.ndarray:
 
 
 def relative(salience: np.ndarray) -> np.ndarray:
-    """Divide salience, shape (frames, candidates), by the mean of its maxima all around.
+    """Divide salience, shape (frames, candidates), by the mean of the maxima around each frame.
 
     Parameters
     ----------
@@ -276,7 +276,7 @@ def best_path(scores: np.ndarray, voicing: float) -> np.ndarray:
 
 # --- other libraries ------------------------------------------------------------------------------
 def pyin(mono: np.ndarray, sr: float, fmin: float, fmax: float) -> tuple[float, np.ndarray]:
-    """Return the step in seconds and the pitch in Hz, 0 for none, of librosa's pYIN.
+    """Return the step in seconds and the pitch in Hz, 0 for none, from librosa's pYIN.
 
     Parameters
     ----------
@@ -303,7 +303,7 @@ def pyin(mono: np.ndarray, sr: float, fmin: float, fmax: float) -> tuple[float, 
 
 
 def melodia(mono: np.ndarray, sr: float, fmin: float, fmax: float) -> tuple[float, np.ndarray]:
-    """Return the step in seconds and the pitch in Hz, 0 for none, of Essentia's Melodia.
+    """Return the step in seconds and the pitch in Hz, 0 for none, from Essentia's Melodia.
 
     Parameters
     ----------
@@ -339,7 +339,7 @@ def resampled(step: float, pitch: np.ndarray, num_frames: int) -> np.ndarray:
     Parameters
     ----------
     step : float
-        Seconds between the pitches that are given.
+        Seconds between the given pitches.
     pitch : np.ndarray, shape (frames,)
         In Hz.
     num_frames : int

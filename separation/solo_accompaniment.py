@@ -33,8 +33,8 @@ from separation.spectral import (
 BLOCK = 2**20  # samples at 44.1 kHz, 24 s, separated at a time
 OVERLAP = 2**17  # samples at 44.1 kHz, 3 s, that two blocks share
 TOP_FREQUENCY = 12000  # Hz; above it all is accompaniment
-MAX_DEVIATION = 3  # bins that a partial deviates at most
-RELEASE_FADE = 0.05  # seconds in which the partials of a released tone fade by 1 / e
+MAX_DEVIATION = 3  # bins by which a partial deviates at most
+RELEASE_FADE = 0.05  # seconds in which the partials of a released tone fade by a factor of e
 NUM_ENVELOPES = 10  # spectral envelopes of the solo
 NUM_BANDS = 24  # of the envelopes
 BAND_CORNER = 500  # Hz; bands are about evenly spaced below it, logarithmically above
@@ -42,7 +42,7 @@ NUM_SPECTRA = 20  # spectra of the accompaniment
 SOLO_ITERATIONS = 5  # of fitting the solo alone, which gives it the first choice
 JOINT_ITERATIONS = 14  # with more of them the accompaniment learns the solo
 GAIN_SMOOTHING = 0.035  # seconds over which the solo's gains are smoothed
-TINY = 1e-7  # next to a mean magnitude of 1
+TINY = 1e-7  # relative to a mean magnitude of 1
 
 
 def solo_accompaniment(
@@ -70,7 +70,7 @@ def solo_accompaniment(
     n_fft, hop_length : int > 0
         Window and hop in samples at 44.1 kHz, scaled with `sr`; the hop divides the window.
     num_partials : int > 0
-        Number of partials at most.
+        Maximum number of partials.
     deviation : float >= 0
         How far a partial may lie from its multiple of the pitch, in semitones.
     release : float >= 0
@@ -79,12 +79,12 @@ def solo_accompaniment(
     Returns
     -------
     solo, accompaniment : ndarray, shape (..., n)
-        They add up to `y`. Where there is no pitch all is accompaniment.
+        They add up to `y`. Where there is no pitch, all is accompaniment.
 
     Raises
     ------
     ValueError
-        If `pitch` is no contour for this audio, or for audio that `check_audio` refuses.
+        If `pitch` is not a contour for this audio, or for audio that `check_audio` refuses.
 
     See Also
     --------
@@ -92,7 +92,7 @@ def solo_accompaniment(
 
     Examples
     --------
-    A low note and, of another pitch, the solo:
+    A low note, and a solo of another pitch:
 
     >>> t = np.arange(22050) / 44100
     >>> low, high = np.sin(2 * np.pi * 110 * t), np.sin(2 * np.pi * 620 * t)
@@ -120,7 +120,7 @@ def solo_accompaniment(
     n_fft, hop_length = at_rate(n_fft, sr), at_rate(hop_length, sr)
     options = {"num_partials": num_partials, "deviation": deviation, "release": release}
 
-    @threadpool_limits.wrap(limits=1, user_api="blas")  # more get in each other's way
+    @threadpool_limits.wrap(limits=1, user_api="blas")  # more threads get in each other's way
     def separate(block: np.ndarray, start: int) -> Parts:
         if pitch is None:
             contour, begin = melody(block, sr), 0.0
@@ -248,16 +248,16 @@ def harmonic_comb(positions: np.ndarray, num_bins: int) -> np.ndarray:
 
 
 def sustained(comb: np.ndarray, *, reach: int, release: int, decay: float) -> np.ndarray:
-    """Widen a comb in time, since windows see tones come early and die away late.
+    """Widen a comb in time, since a window sees a tone start early and end late.
 
     Parameters
     ----------
     comb : ndarray, shape (frames, bins)
         What `harmonic_comb` returned.
     reach : int
-        Frames to either side in which a window sees a tone about as well.
+        Frames to either side at which a window sees a tone about as well.
     release, decay : int, float
-        Frames that a tone goes on after its end, and the factor from one to the next of them.
+        Frames for which a tone goes on after its end, and its decay factor per frame.
 
     Returns
     -------
@@ -280,7 +280,7 @@ def envelope_bands(num_bins: int, bin_width: float) -> np.ndarray:
     num_bins : int
         Bins of the spectrum.
     bin_width : float
-        Of one bin, in Hz.
+        Width of a bin in Hz.
 
     Returns
     -------
@@ -314,7 +314,7 @@ def fitted_share(
     Returns
     -------
     ndarray of float32, shape (frames, bins)
-        In the range [0, 1]; 0 where the comb is.
+        In the range [0, 1]; 0 where the comb is 0.
     """
     rng = np.random.default_rng(0)  # the same audio always gives the same parts
     num_frames, num_bins = magnitude.shape
@@ -325,7 +325,7 @@ def fitted_share(
     gains, envelopes = start(num_frames, NUM_ENVELOPES), start(NUM_ENVELOPES, len(bands))
     weights, spectra = start(num_frames, NUM_SPECTRA), start(NUM_SPECTRA, num_bins)
     gains /= NUM_ENVELOPES
-    weights /= 100 * NUM_SPECTRA  # at first next to nothing
+    weights /= 100 * NUM_SPECTRA  # next to nothing at first
     for iteration in range(SOLO_ITERATIONS + JOINT_ITERATIONS):
         filters = envelopes @ bands
         accompaniment = weights @ spectra + TINY

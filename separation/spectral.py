@@ -1,4 +1,4 @@
-"""What both separations share: checks, short-time Fourier transforms, and work in blocks.
+"""What both separations share: checks, short-time Fourier transforms, processing in blocks.
 
 Spectrograms are time-major: (..., frames, bins). Frame `t` is centred on sample `t * hop_length`.
 """
@@ -28,7 +28,7 @@ def check_audio(y: np.ndarray, sr: float) -> None:
     Raises
     ------
     ValueError
-        If `y` is no array of finite floating-point samples or `sr` no positive number.
+        If `y` is not an array of finite floating-point samples, or `sr` is not positive.
     """
     if not np.issubdtype(np.asarray(y).dtype, np.floating) or np.ndim(y) == 0:
         raise ValueError(
@@ -91,7 +91,7 @@ def stft(y: np.ndarray, n_fft: int, hop_length: int) -> np.ndarray:
 
 
 def overlap_add(frames: np.ndarray, hop_length: int) -> np.ndarray:
-    """Add frames, shape (..., frames, window), at their places; the hop divides the window.
+    """Overlap and add frames, shape (..., frames, window); the hop divides the window.
 
     Parameters
     ----------
@@ -113,12 +113,12 @@ def overlap_add(frames: np.ndarray, hop_length: int) -> np.ndarray:
 
 
 def istft(spectrum: np.ndarray, n_fft: int, hop_length: int, length: int) -> np.ndarray:
-    """Return the audio, shape (..., length), of what `stft` returned (least squares).
+    """Return the audio, shape (..., length), from what `stft` returned (least squares).
 
     Parameters
     ----------
     spectrum : np.ndarray, shape (..., frames, bins)
-        Complex.
+        Complex STFT.
     n_fft, hop_length : int
         Window and hop in samples.
     length : int
@@ -160,7 +160,7 @@ def split_by_mask(
     Raises
     ------
     ValueError
-        If the hop does not divide the window at least once over: a Hann window needs overlap.
+        If the hop does not divide the window in two or more: a Hann window needs overlap.
     """
     if hop_length < 1 or n_fft % hop_length or n_fft < 2 * hop_length:
         raise ValueError(
@@ -187,7 +187,7 @@ def in_blocks(
 ) -> Iterator[Parts]:
     """Separate long audio block by block, in memory that does not depend on its length.
 
-    Neighbouring blocks share `overlap` samples. The outer quarters of that are context; in
+    Neighbouring blocks share `overlap` samples. The outer quarters of the overlap are context; in
     between, one block fades into the next.
 
     Parameters
@@ -198,8 +198,8 @@ def in_blocks(
     pieces : iterable of ndarray, shape (..., m)
         Audio, in pieces of any length, or in one.
     block : int
-        Samples a block, more than `overlap`. For the same frames as in one go, a multiple of the
-        hop; so must `overlap` be.
+        Samples per block, more than `overlap`. Both must be multiples of the hop to give the same
+        frames as one pass.
     overlap : int
         Samples that neighbouring blocks share.
 
@@ -243,7 +243,7 @@ def _overlapping(
 
 
 def joined(blocks: Iterator[Parts], y: np.ndarray) -> Parts:
-    """Return the two whole parts, each of the shape of `y`, of what `in_blocks` yields.
+    """Join what `in_blocks` yields into two whole parts, each of the shape of `y`.
 
     Parameters
     ----------

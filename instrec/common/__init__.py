@@ -1,1 +1,1 @@
-"""What all other packages share: files, records, the command line, work on many processes."""
+"""Shared by all other packages: files, records, the command line, work in many processes."""

@@ -1,7 +1,7 @@
 """The workers of a Dask cluster; imported only where `settings.SCHEDULER` names one.
 
-Client, scheduler and workers run the same code in the same packages and see the same files under
-the same paths (docs/cluster.md). What differs is refused, as its results could differ, too.
+Client, scheduler and workers run the same code with the same packages, and see the same files under
+the same paths (docs/cluster.md). One that differs is refused, as its results could differ, too.
 """
 
 import concurrent.futures
@@ -28,39 +28,39 @@ except ImportError:
         "pip install -r requirements-cluster.txt, or unset INSTREC_SCHEDULER"
     ) from None
 
-# Seconds: within which a scheduler and then a worker must answer, as all may have been started at
-# once; for a goodbye; and after which workers are counted again.
+# Seconds: for a scheduler and then a worker to answer, as all may have been started at once; to
+# say goodbye; and between counts of the workers.
 CONNECT, CLOSE, RECOUNT = 30, 2, 5
 PACKAGES = ("numpy", "scipy", "librosa", "soundfile", "soxr", "keras", "tensorflow")
 
 
 @contextlib.contextmanager
 def workers(address: str) -> Iterator[tuple[Callable, Callable[[], int]]]:
-    """Yield what submits a call to the workers of a scheduler, and what tells their number.
+    """Yield a function that submits calls to a scheduler's workers, and one that counts them.
 
     Parameters
     ----------
     address : str
-        Of the Dask scheduler.
+        Address of the Dask scheduler.
 
     Yields
     ------
     submit : callable
-        Takes a function and its arguments, returns what waits for its result.
+        Takes a function and its arguments; returns a function that waits for the result.
     size : callable
         Returns the number of workers.
 
     Raises
     ------
     InputError
-        If there is no such scheduler or worker, one of them does not fit, or it goes away.
+        If the scheduler or its workers are missing, do not fit, or go away.
     BrokenProcessPool
         If a call has killed several workers.
     """
-    # What goes wrong is raised, too.
+    # What it logs is raised, too.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
-        get_address_host_port(address)  # a client of a nonsensical address would not end
+        get_address_host_port(address)  # with a malformed address, a client would never end
         client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(
@@ -96,7 +96,7 @@ def workers(address: str) -> Iterator[tuple[Callable, Callable[[], int]]]:
             f"with PYTHONPATH={settings.ROOT}, in the same packages as this"
         ) from None
     finally:
-        with contextlib.suppress(OSError):  # of a scheduler that has gone
+        with contextlib.suppress(OSError):  # the scheduler may be gone
             client.close(timeout=CLOSE)
 
 
@@ -111,18 +111,18 @@ def _wait_for_a_worker(client: distributed.Client) -> None:
 
 
 def _result(client: distributed.Client, future: distributed.Future) -> Any:  # noqa: ANN401
-    """Wait for a result, but not where no worker is left; or raise what the call raised."""
+    """Return a call's result or raise its error; give up if no worker is left."""
     while True:
         try:
             return future.result(timeout=RECOUNT)
         except TimeoutError:
-            if future.done():  # the call's own, or the result has just come
+            if future.done():  # the call's own error, or the result has just come
                 return future.result()
             _wait_for_a_worker(client)
 
 
 def _work(recipe: dict, function: Callable, task: tuple) -> Any:  # noqa: ANN401
-    """Call a function in this worker, if the worker is like the client."""
+    """Call a function in this worker, if the worker matches the client."""
     here = distributed.get_worker()
     if here.state.nthreads > 1:
         raise InputError(
@@ -134,13 +134,13 @@ def _work(recipe: dict, function: Callable, task: tuple) -> Any:  # noqa: ANN401
             f"the worker {here.address} runs other code or packages ({different}): "
             "start it again, from the same folder as this"
         )
-    worker.one_thread()  # from now on; again each time, for libraries that were loaded since
+    worker.one_thread()  # from now on; repeated for libraries loaded since the last call
     return function(*task)
 
 
 def _recipe() -> dict:
-    """Name the code and the packages of this process, on which results depend."""
-    # What a task needs of settings.py comes with the task.
+    """Describe the code and packages of this process, on which results depend."""
+    # A task brings along what it needs from settings.py.
     code = storage.digest_of_sources(settings.ROOT, storage.SOURCES, without="settings.py")
     return {"code": code[:12], "python": platform.python_version()} | {
         package: storage.version_of(package) for package in PACKAGES
@@ -151,4 +151,4 @@ def _first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-_RECIPE = _recipe()  # once, when the code is loaded: a later edit is not what runs here
+_RECIPE = _recipe()  # once, when the code is loaded: later edits do not run here

@@ -17,10 +17,10 @@ from instrec import config as configuration
 from instrec.config import Config, full_name
 from instrec.errors import InputError
 
-# Scripts that go on where they were stopped.
+# Scripts that resume where they were stopped.
 RESUMING = ("render_dataset", "separate_sources", "generate_dataset", "train", "evaluate")
 RESUMING += ("reproduce", "find_label_errors")
-# By parameter of settings.py: its option, the name of its value and what it says.
+# By parameter of settings.py: its option, the name of its value and its help text.
 OPTIONS = {
     "model": (
         "-m --model",
@@ -46,12 +46,12 @@ OPTIONS = {
 
 
 def plain_parser(docstring: str) -> argparse.ArgumentParser:
-    """Return a parser that explains the script by its docstring.
+    """Return a parser that shows the script's docstring as help.
 
     Parameters
     ----------
     docstring : str
-        Of the script.
+        Docstring of the script.
 
     Returns
     -------
@@ -63,12 +63,12 @@ def plain_parser(docstring: str) -> argparse.ArgumentParser:
 
 
 def new_parser(docstring: str) -> argparse.ArgumentParser:
-    """Return a parser that explains the script by its docstring and takes `-d` and `-x`.
+    """Return a parser that shows the script's docstring as help and takes `-d` and `-x`.
 
     Parameters
     ----------
     docstring : str
-        Of the script.
+        Docstring of the script.
 
     Returns
     -------
@@ -101,18 +101,18 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     Parameters
     ----------
     parser : argparse.ArgumentParser
-        Of `new_parser`.
+        From `new_parser`.
     """
     _add(parser, "model", "optimizer")
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a training, most of which override settings.py for one run.
+    """Add the options for training, most of which override settings.py for one run.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
-        Of `new_parser`.
+        From `new_parser`.
     """
     group = parser.add_argument_group("training")
     _add(group, "class_weight", "nb_epochs", "batch_size")
@@ -127,19 +127,19 @@ def add_transfer_options(parser: argparse.ArgumentParser) -> None:
     Parameters
     ----------
     parser : argparse.ArgumentParser
-        Of `new_parser`.
+        From `new_parser`.
     """
     group = parser.add_argument_group("transfer learning")
     _add(group, "transfer_from", "transfer_passes", "transfer_output", "name")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which trainings are meant.
+    """Add the options that identify the trainings: how many, and of which split.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
-        Of `new_parser`.
+        From `new_parser`.
     """
     _add(parser, "iter_num")
     share = f"share of the training data that trains (val_split, {settings.val_split})"
@@ -147,7 +147,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, *parameters: str) -> None:
-    """Add the options of some parameters of settings.py, whose values they override."""
+    """Add the options that override some parameters of settings.py."""
     for name in parameters:
         flags, metavar, text = OPTIONS[name]
         values = [value for value in settings.CHOICES.get(name, ()) if value is not None]
@@ -170,17 +170,17 @@ def parse(
     Parameters
     ----------
     parser : argparse.ArgumentParser
-        Of `new_parser`.
+        From `new_parser`.
     argv : sequence of str, optional
-        The arguments; those that the script was called with by default.
+        Command-line arguments; by default those of the script.
 
     Returns
     -------
     arguments : argparse.Namespace
-        What the options say.
+        Values of the options.
     config : Config
-        settings.py, then what each experiment of `-x` says, then every option that is called like a
-        parameter.
+        settings.py, overridden by each experiment of `-x`, then by the options named after
+        parameters.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def parse(
         raise InputError("give -m or -x, not both: an experiment says which model")
     config = configuration.read()
     for name in arguments.experiment:
-        from instrec import experiments  # few runs have one
+        from instrec import experiments  # rarely needed
 
         experiment = experiments.load(name)
         config = config.changed(experiment.parameters, experiment.source)
@@ -206,7 +206,7 @@ def parse(
 
 
 def choose_data_set(config: Config) -> Config:
-    """Return the same with a data set: where none is chosen, a terminal gets a menu.
+    """Return the config with a data set; if none is chosen, a menu asks in the terminal.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def choose_data_set(config: Config) -> Config:
         if not sys.stdin.isatty():
             raise InputError("no data set is chosen: give -d ID, or set `dataset` in settings.py")
         config = config.changed({"dataset": _ask()}, "the menu")
-    _ = config.data_set  # refused if there is none
+    _ = config.data_set  # raises if there is none
     return config
 
 
@@ -269,14 +269,14 @@ def positive(name: str, value: int) -> int:
 
 
 def print_any_name() -> None:
-    """Let this process print names of files whose letters the terminal lacks."""
+    """Let this process print file names with characters that the terminal lacks."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # not in a notebook, nor where it is closed
+        if hasattr(stream, "reconfigure"):  # not in a notebook, nor if it is closed
             stream.reconfigure(errors="backslashreplace")
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script's `main`; what a user can mend ends it with one line and exit code 1.
+    """Run a script's `main`; an error that users can mend ends it with one line and exit code 1.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def run(main: Callable[[], None]) -> None:
     started = sys.modules["__main__"]
     script = getattr(started, "__file__", None)
     if script and (main.__module__, main.__name__) == ("__main__", "main"):
-        # As a module, for other processes to find what a script defines under its name.
+        # Imported as a module, so that other processes find what the script defines.
         name = started.__spec__.name if started.__spec__ else Path(script).stem  # of -m, or a file
         main = importlib.import_module(name).main
     try:
@@ -334,7 +334,7 @@ def system_error(error: OSError) -> str:
 
 
 def progress(*args: Any, **kwargs: Any) -> "tqdm.tqdm":  # noqa: ANN401, F821
-    """Return a tqdm bar; where no terminal shows it move, it prints a line now and then.
+    """Return a tqdm bar; outside a terminal, it prints a line now and then.
 
     Returns
     -------
@@ -347,18 +347,18 @@ def progress(*args: Any, **kwargs: Any) -> "tqdm.tqdm":  # noqa: ANN401, F821
 
 
 def print_table(header: tuple[str, ...], rows: list[tuple], *, text_last: bool = False) -> None:
-    """Print rows under a header: the first column to the left, the others to the right.
+    """Print rows under a header: the first column left-aligned, the others right-aligned.
 
     Labels in the first column are shown by their full names.
 
     Parameters
     ----------
     header : sequence of str
-        One a column.
+        One per column.
     rows : sequence of sequence of str
-        Cells, a row each.
+        The cells of each row.
     text_last : bool
-        Whether the last column stands to the left, too, and may be long.
+        Whether the last column is left-aligned, too, and may be long.
     """
     rows = [(full_name(str(first)), *others) for first, *others in rows]
     cells = [tuple(map(str, row)) for row in (header, *rows)]

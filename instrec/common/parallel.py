@@ -10,7 +10,7 @@ from typing import Any
 
 from instrec.common import worker
 
-AHEAD = 4  # tasks a worker that may be waiting or done: bounds what the parent holds
+AHEAD = 4  # tasks per worker that may be waiting or done: bounds what the parent holds
 
 
 def ordered_map(
@@ -22,20 +22,20 @@ def ordered_map(
 ) -> Iterator:
     """Yield `function(*task)` for each task, in order, computed by `workers` processes.
 
-    Unlike `multiprocessing.Pool`, a worker that is killed raises `BrokenProcessPool` instead of
-    waiting forever, and results that nobody has asked for yet do not pile up. A cluster gives the
-    task to another worker first.
+    Unlike with `multiprocessing.Pool`, a killed worker raises `BrokenProcessPool` instead of
+    blocking forever, and results not yet asked for do not pile up. A cluster first gives the task
+    to another worker.
 
     Parameters
     ----------
     function : callable
-        A function of a module (processes are spawned, the same on every platform).
+        A module-level function (processes are spawned, on every platform).
     tasks : iterable of tuple
         Arguments of each call.
     workers : int, optional
-        Number of processes; `multiprocessing.cpu_count()` by default. 1 works in this process.
+        Number of processes; `multiprocessing.cpu_count()` by default. 1 computes in this process.
     scheduler : str, optional
-        Address of a Dask scheduler, whose workers then compute, as many as there are.
+        Address of a Dask scheduler, all of whose workers then compute instead.
 
     Yields
     ------
@@ -74,7 +74,7 @@ def ordered_map(
 
 @contextlib.contextmanager
 def _processes(workers: int) -> Iterator[tuple[Callable, Callable[[], int]]]:
-    """Yield what submits a call to processes of this machine, and what tells their number."""
+    """Yield a function that submits calls to local processes, and one that counts them."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=worker.start)
 
@@ -85,15 +85,15 @@ def _processes(workers: int) -> Iterator[tuple[Callable, Callable[[], int]]]:
     try:
         yield submit, lambda: workers
     finally:
-        with _interrupt_held():  # a second Ctrl-C would leave workers that nobody tells to end
+        with _interrupt_held():  # a second Ctrl-C would leave workers that nobody stops
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextlib.contextmanager
 def _interrupt_held() -> Iterator[None]:
-    """Hold Ctrl-C back: this process hears it after, and workers that start here inherit that.
+    """Delay Ctrl-C until the block has ended; workers started in it inherit this.
 
-    Windows cannot: there, workers that are only just starting complain of it.
+    Windows cannot: there, workers that are just starting complain about it.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield

@@ -1,6 +1,6 @@
 """Files that appear whole or not at all, say what made them, and never carry code.
 
-Everything is written beside its place and renamed into it. No pickle is written or read.
+Each is written under another name beside its place, then renamed. No pickle is written or read.
 """
 
 import contextlib
@@ -28,12 +28,12 @@ import settings
 from instrec.errors import InputError
 
 SOURCES = ("*.py", "instrec/**/*.py", "models/*.py", "rendering/*.py", "separation/*.py")
-PARTIAL = ".partial"  # ends the name of what is still being written
+PARTIAL = ".partial"  # marks the name of a file that is still being written
 
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Yield a path to write to, which replaces `path` once the block has ended without error.
+    """Yield a path to write to; it replaces `path` if the block ends without error.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def whole(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        Where to write: beside it, with its ending.
+        Where to write: beside the file, with the same suffix.
     """
     with whole_set(path) as (partial,):
         yield partial
@@ -51,14 +51,14 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def whole_set(*paths: Path) -> Iterator[list[Path]]:
-    """Yield a path to write to for each path, which replace them all once all are on the disk.
+    """Yield a path to write to for each of `paths`; they replace those once all are on the disk.
 
     Yields
     ------
     list of Path
         Where to write, one for each of `paths`.
     """
-    # The ending stays last, for writers that choose the format by it.
+    # The suffix stays last, for writers that choose the format by it.
     partials = [path.with_name(f".{_short(path.stem)}{PARTIAL}{path.suffix}") for path in paths]
     try:
         for path, partial in zip(paths, partials, strict=True):
@@ -77,13 +77,13 @@ def whole_set(*paths: Path) -> Iterator[list[Path]]:
 
 
 def _short(stem: str) -> str:
-    """Return a name, or a digest of one that leaves no room for more: a file's has 255 bytes."""
+    """Return a stem, or its digest if it is long: a file name has at most 255 bytes."""
     return stem if len(os.fsencode(stem)) < 200 else digest_of(stem)[:32]
 
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Tell where a write failed: the system's own error, such as a full disk, names no file.
+    """Name the file whose write failed: system errors, such as a full disk, name none.
 
     Parameters
     ----------
@@ -111,9 +111,9 @@ def lock(path: Path, what: str, *, name: str = "", wait: float = 0) -> Iterator[
     what : str
         What is written there, for the message.
     name : str
-        Of the lock, where runs may write different things to one folder at the same time.
+        Name of the lock, if runs may write different things to one folder at the same time.
     wait : float
-        Seconds to wait for another run, where its work is short.
+        Seconds to wait for another run, if its work is short.
     """
     import filelock
 
@@ -134,9 +134,9 @@ _DAMAGE += (SyntaxError, tokenize.TokenError, zipfile.BadZipFile, struct.error)
 
 @contextlib.contextmanager
 def parsing(path: Path, remedy: str, *, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn whatever a missing, cut or altered file causes while it is parsed into one plain error.
+    """Turn any error from parsing a missing, truncated or altered file into one plain error.
 
-    Only for blocks that take a file apart: elsewhere the same exceptions are mistakes in the code.
+    Only for blocks that parse a file: elsewhere the same exceptions are mistakes in the code.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def parsing(path: Path, remedy: str, *, also: tuple[type[Exception], ...] = ()) 
     remedy : str
         The command that makes it.
     also : tuple of exception types
-        What the block's parser raises besides, by its documentation.
+        What else the block's parser raises, by its documentation.
 
     Raises
     ------
@@ -164,12 +164,12 @@ def parsing(path: Path, remedy: str, *, also: tuple[type[Exception], ...] = ()) 
 
 
 def save(path: Path, content: str | bytes | memoryview) -> None:
-    """Write a file; text in UTF-8, and in it names of files as they are, which need not be text.
+    """Write a file; text as UTF-8, with file names in it as they are, even if not valid UTF-8.
 
     Parameters
     ----------
     path : Path
-        File; its folder is made if it is not there.
+        The file; its folder is created if it is missing.
     content : str, bytes or memoryview
         All of it.
     """
@@ -223,7 +223,7 @@ def load_json(path: Path, remedy: str, *, expected: dict[str, type] | None = Non
 
 
 def fill_with(note: Path, recipe: dict, remedy: str) -> None:
-    """Say in a note what its folder is filled with, or check that it is filled with just that.
+    """Record in a note what its folder is filled with, or check that an earlier note agrees.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def save_array(path: Path, array: np.ndarray) -> None:
     array : np.ndarray
         Of plain numbers or text.
     """
-    # Not straight to the file: numpy's own writing does not tell that a disk is full.
+    # Not straight to the file: numpy's own writing does not report a full disk.
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     save(path, buffer.getbuffer())
@@ -274,7 +274,7 @@ def load_array(path: Path, remedy: str, *, in_memory: bool = True) -> np.ndarray
     remedy : str
         The command that makes it.
     in_memory : bool
-        Whether it is read, or mapped.
+        Whether to read it, or to map it.
 
     Returns
     -------
@@ -296,8 +296,8 @@ def load_array(path: Path, remedy: str, *, in_memory: bool = True) -> np.ndarray
 class Rows:
     """Copies of rows of an array; those of a memory map are read from its file.
 
-    What is read through a map counts as memory of this process; and where the file is larger than
-    memory, the system's reading ahead takes many times as long as what a batch needs.
+    What is read through a map counts as memory of this process; and if the file is larger than
+    memory, the system's read-ahead takes many times as long as reading what a batch needs.
 
     Parameters
     ----------
@@ -313,7 +313,7 @@ class Rows:
             weakref.finalize(self, self._file.close)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """Return the rows of these numbers [n], in their order."""
+        """Return the rows with these indices [n], in the same order."""
         if self._file is None:
             return self._array[rows]
         copies = np.empty((len(rows), *self._array.shape[1:]), self._array.dtype)
@@ -361,10 +361,10 @@ def load_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
     InputError
         If it is missing or damaged, compressed, or holds a pickle.
     """
-    # The header of an entry may claim more than there is memory.
+    # An entry's header may claim more than fits in memory.
     claims = parsing(path, remedy, also=(MemoryError,))
     with claims, np.load(path, allow_pickle=False) as arrays:
-        # `save_arrays` compresses nothing: what claims to be could take any memory to unpack.
+        # `save_arrays` compresses nothing, and a compressed entry could take any memory to unpack.
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in arrays.zip.infolist()):
             raise ValueError("compressed")
         return {name: arrays[name] for name in arrays.files}
@@ -376,12 +376,12 @@ def replace_folder(new: Path, path: Path) -> None:
     Parameters
     ----------
     new : Path
-        A folder that is complete.
+        A complete folder.
     path : Path
         Its place.
     """
     old = path.with_name(path.name + ".old")
-    remove_folder(old)  # of a run that was killed here
+    remove_folder(old)  # left by a run that was killed here
     if path.exists():
         path.rename(old)
     new.rename(path)
@@ -401,7 +401,7 @@ def remove_folder(path: Path) -> None:
 
 
 def state_of(path: Path) -> list[int]:
-    """Size and time of a file, by which a change is told; empty if it is not there.
+    """Return the size and time of a file, to detect changes; empty if there is no file.
 
     Parameters
     ----------
@@ -460,9 +460,9 @@ def digest_of_sources(root: Path, patterns: Iterable[str], *, without: str = "")
     root : Path
         Where they lie.
     patterns : iterable of str
-        Which, as `Path.glob` takes them.
+        Which files, as for `Path.glob`.
     without : str
-        Name of a file that does not count.
+        Name of a file to leave out.
 
     Returns
     -------
@@ -513,7 +513,7 @@ def version_of(package: str) -> str:
 
 
 def mismatches(record: dict, wanted: dict) -> str:
-    """Name what of `wanted` a record's `recipe` has otherwise or not; what else it has is free.
+    """Name the entries of `wanted` that a record's `recipe` lacks or has differently, no others.
 
     Parameters
     ----------

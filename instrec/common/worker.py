@@ -1,4 +1,4 @@
-"""What a process does that works for another one."""
+"""How a process works for another one."""
 
 import contextlib
 import multiprocessing
@@ -8,18 +8,18 @@ import threading
 
 
 def start() -> None:
-    """Leave Ctrl-C to the parent, end when it is killed, and take one thread, not all."""
+    """Leave Ctrl-C to the parent, end when it is killed, and use one thread, not all."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     one_thread()
 
 
 def one_thread() -> contextlib.AbstractContextManager:
-    """Let BLAS take one thread, from now on or within a block: with more, it rounds otherwise.
+    """Limit BLAS to one thread, from now on or within a block: with more, it rounds differently.
 
-    So results are the same bit by bit however many workers there are.
+    So results are identical, bit for bit, however many workers there are.
     """
-    import numpy  # noqa: F401  the limit holds for libraries that are loaded
+    import numpy  # noqa: F401  the limit affects only loaded libraries
     import threadpoolctl
 
     return threadpoolctl.threadpool_limits(1)

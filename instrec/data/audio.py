@@ -1,6 +1,6 @@
 """Read audio as the network hears it: mono, at one rate, scaled to a peak of 1.
 
-Audio is float32 in [-1, 1]. A file that cannot be used is an `InputError` with the reason.
+Audio is float32 in [-1, 1]. A file that cannot be used raises `InputError` with the reason.
 """
 
 import contextlib
@@ -19,27 +19,27 @@ import numpy as np
 from instrec.data import decode
 from instrec.errors import InputError
 
-READ_BLOCK = 1 << 16  # frames of audio read at once: few calls, and they fit the cache
-MIN_RATE = 1000  # Hz; a header that says less is damaged, and would be resampled to hours
-MAX_FRAMES = 2**28  # of a file that is read whole, or resampled: 100 min at 44.1 kHz
+READ_BLOCK = 1 << 16  # frames per read: few calls, and a block fits the cache
+MIN_RATE = 1000  # Hz; a header with less is damaged, and resampling would yield hours
+MAX_FRAMES = 2**28  # of a file read whole, also once resampled: 100 min at 44.1 kHz
 EXACT = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 FREE = 2**20  # bytes; with less, a disk counts as full
-CANCELLED = 1e-3  # of the peak of a channel: a mean of channels below it is what they leave over
+CANCELLED = 1e-3  # of a channel's peak; a mean of channels below it is a residue of cancellation
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raise the system's error where audio cannot be written, which libsndfile does not tell.
+    """Raise the system's error when audio cannot be written: libsndfile does not give it.
 
     Parameters
     ----------
     path : Path
-        The file that is written.
+        The file being written.
 
     Raises
     ------
     OSError
-        With the number of what the system refused.
+        With the system's error number.
     """
     import soundfile
 
@@ -55,12 +55,12 @@ def writing(path: Path) -> Iterator[None]:
 
 
 class Damaged(UserWarning):
-    """A file of which only a part could be read; that part is used."""
+    """A file that could be read only in part; that part is used."""
 
 
 @contextlib.contextmanager
 def notes() -> Iterator[list[str]]:
-    """Collect what is wrong with files that are used all the same, instead of warning.
+    """Collect the faults of files that are used all the same, instead of warning.
 
     Yields
     ------
@@ -81,16 +81,16 @@ def notes() -> Iterator[list[str]]:
 
 
 class Sound(NamedTuple):
-    """Audio that is open to be read once, from its begin to its end.
+    """Open audio, to be read once from start to end.
 
     Parameters
     ----------
     samplerate : int
         In Hz.
     channels : int
-        Number of them.
+        Number of channels.
     blocks : iterator of np.ndarray [shape=(n, channels), dtype=float32]
-        Its samples; `READ_BLOCK` of them a block, but for the last.
+        Samples, in blocks of `READ_BLOCK` except the last.
     """
 
     samplerate: int
@@ -100,11 +100,11 @@ class Sound(NamedTuple):
 
 @contextlib.contextmanager
 def open_audio(path: str | Path) -> Iterator[Sound]:
-    """Open audio of any format, as far as it goes.
+    """Open audio of any format, to be read as far as it goes.
 
-    WAV and AIFF files of plain samples whose chunks add up are read by libsndfile. Of everything
-    else a header may be wrong: it is decoded to its end. What a file promises beyond that, as one
-    that was cut off, is told there by a warning, `Damaged`: not if reading ends before.
+    libsndfile reads WAV and AIFF files of plain samples whose chunks add up. Any other header may
+    be wrong, so the file is decoded to its end. There, a file that promised more, such as one that
+    was cut off, gives a `Damaged` warning; not if reading stops earlier.
 
     Parameters
     ----------
@@ -114,12 +114,12 @@ def open_audio(path: str | Path) -> Iterator[Sound]:
     Yields
     ------
     Sound
-        Open to read.
+        Open for reading.
 
     Raises
     ------
     InputError
-        If it is no regular file, cannot be opened, decoded or read, or its sampling rate is none.
+        If it is not a regular file, cannot be opened, decoded or read, or its rate is too low.
     """
     import soundfile  # deferred with soxr: `--help` of the scripts needs neither
 
@@ -143,7 +143,7 @@ def open_audio(path: str | Path) -> Iterator[Sound]:
 
 
 def _plain(path: Path, opened: contextlib.ExitStack) -> Sound | None:
-    """Open a file that libsndfile reads exactly; None if it is another."""
+    """Open a file that libsndfile reads exactly; None for any other."""
     import soundfile
 
     if not decode.adds_up(path):
@@ -154,8 +154,8 @@ def _plain(path: Path, opened: contextlib.ExitStack) -> Sound | None:
         return None
 
     def blocks() -> Iterator[np.ndarray]:
-        # Samples of 16 bit are read as integers: libsndfile's conversion gives the same numbers
-        # and takes three times as long as the rest of reading.
+        # 16-bit samples are read as integers: libsndfile's conversion gives the same numbers
+        # but takes three times as long as the rest of reading.
         dtype, scale = ("int16", 1 / 32768) if file.subtype == "PCM_16" else ("float32", 1)
         while len(block := file.read(READ_BLOCK, dtype=dtype, always_2d=True)):
             block = block.astype(np.float32, copy=False)
@@ -167,7 +167,7 @@ def _plain(path: Path, opened: contextlib.ExitStack) -> Sound | None:
 
 
 def _decoded(path: Path) -> Sound:
-    """Decode a file by FFmpeg."""
+    """Decode a file with FFmpeg."""
     notes: list[str] = []
     pieces = decode.blocks(path, notes)
     first, rate = next(pieces)
@@ -208,7 +208,7 @@ def refuse_infinite(y: np.ndarray) -> None:
 
 
 def name_of(path: Path) -> bytes | Path:
-    """Name a file to libsndfile: bytes, for a name need not be text; Windows takes no bytes.
+    """Name a file for libsndfile: bytes, as a name need not be text; Windows takes no bytes.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def name_of(path: Path) -> bytes | Path:
 
 
 def format_of(path: Path) -> tuple[str, str]:
-    """Name format and subtype in which a file like this one is written.
+    """Name the format and subtype in which to write a file like this one.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def format_of(path: Path) -> tuple[str, str]:
     Returns
     -------
     format, subtype : str
-        As soundfile names them: its own, or those of WAV if that cannot be written.
+        As soundfile names them: the file's own, or WAV's if those cannot be written.
     """
     import soundfile
 
@@ -249,7 +249,7 @@ def format_of(path: Path) -> tuple[str, str]:
 
 
 def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
-    """Read audio as the network hears it: mono, resampled, divided by its maximum.
+    """Read audio as the network hears it: mono, resampled, scaled to a peak of 1.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
     y = _read_mono(path, sr)
     peak = max(y.max(), -y.min())
     if peak < CANCELLED:
-        with notes(), open_audio(path) as sound:  # they were told before
+        with notes(), open_audio(path) as sound:  # already reported
             loudest = max(np.abs(block).max() for block in sound.blocks)
         if peak < CANCELLED * loudest:
             raise InputError("its channels are of opposite phase: they cancel each other out")
@@ -283,16 +283,16 @@ def load_audio(path: str | Path, sr: int = 22050) -> np.ndarray:
 
 
 def _read_mono(path: str | Path, sr: int) -> np.ndarray:
-    """Return the mean of the channels of a file as `librosa.load` resamples it (soxr HQ).
+    """Return the mean of a file's channels, resampled as by `librosa.load` (soxr HQ).
 
-    Block by block: an hour at the file's own rate need not be in memory.
+    In blocks: an hour at the file's own rate need not fit in memory.
     """
     import soxr
 
     resampled, length = [], 0
     with open_audio(path) as sound:
         stream = soxr.ResampleStream(sound.samplerate, sr, 1, quality="HQ")
-        # A matrix product, for mean(axis=1) takes half the time of extraction.
+        # A matrix product: mean(axis=1) would take half the extraction time.
         weights = np.full(sound.channels, 1 / sound.channels, dtype=np.float32)
         for block in sound.blocks:
             length += len(block)
@@ -300,7 +300,7 @@ def _read_mono(path: str | Path, sr: int) -> np.ndarray:
                 raise InputError(
                     f"too long to be read whole: expected at most {MAX_FRAMES:,} samples a channel"
                 )
-            with np.errstate(invalid="ignore"):  # infinite samples are told below
+            with np.errstate(invalid="ignore"):  # infinite samples are refused below
                 mono = block @ weights
             refuse_infinite(mono)
             resampled.append(stream.resample_chunk(mono))

@@ -1,6 +1,6 @@
-"""Decode any audio file by FFmpeg's libraries, which PyAV brings: until nothing comes any more.
+"""Decode any audio file to its end with FFmpeg's libraries, which come with PyAV.
 
-Headers are not believed: how long a file is, its samples say. What it promises beyond them is told.
+Headers are not trusted: the samples tell how long a file is. A header that promises more is noted.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from instrec.errors import InputError
 if TYPE_CHECKING:
     import av
 
-# Containers that hold audio and open no other files; a playlist does.
+# Containers that hold audio and open no other files, as a playlist would.
 FORMATS = "wav,w64,aiff,caf,au,flac,ogg,mp3,aac,mov,matroska,asf,ac3,eac3,amr,ape,tta,wv,dsf,mpeg"
 FORMATS += ",mpegts,avi"
-STREAMED = 0x7FFFF000  # chunk sizes from here on, and 0, say that the writer did not know
+STREAMED = 0x7FFFF000  # chunk sizes from here up, and 0, mean that the writer did not know
 
 
 def adds_up(path: Path) -> bool:
-    """Tell whether a file is WAV or AIFF that holds as many samples as its header says.
+    """Tell whether a file is WAV or AIFF and holds as many samples as its header says.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def adds_up(path: Path) -> bool:
 
 
 class _File(io.FileIO):
-    """A file whose damaged header may send FFmpeg to before its begin: a failure, no traceback."""
+    """A file that does not raise when a damaged header makes FFmpeg seek to before its start."""
 
     def seek(self, offset: int, whence: int = 0) -> int:
         try:
@@ -50,7 +50,7 @@ class _File(io.FileIO):
 
 
 def _bytes_of_samples(path: Path) -> tuple[int, int] | None:
-    """Return the bytes of samples that a WAV or AIFF file promises and has; None if it is none."""
+    """Return the bytes of samples that a WAV or AIFF file promises and holds; None for others."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
@@ -75,7 +75,7 @@ def blocks(path: Path, notes: list[str]) -> Iterator[tuple[np.ndarray, int]]:
     path : Path
         A regular file.
     notes : list of str
-        Takes what is wrong with it, once all is decoded.
+        Receives the file's faults, once all is decoded.
 
     Yields
     ------
@@ -87,16 +87,16 @@ def blocks(path: Path, notes: list[str]) -> Iterator[tuple[np.ndarray, int]]:
     Raises
     ------
     InputError
-        If it is no audio, or nothing of it can be decoded.
+        If it is not audio, or none of it can be decoded.
     """
     import av
 
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-    # Tags may be no text: PyAV 18 reads them all at once, later ones when they are asked for.
+    # Tags need not be text: PyAV 18 reads them all at once, later versions on request.
     lenient = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     with contextlib.ExitStack() as opened:
         try:
-            # Opened by Python: a name may be bytes that are no text, or look like an address.
+            # Opened by Python: a name may be bytes that are not text, or look like a URL.
             file = opened.enter_context(_File(path))
             container = opened.enter_context(av.open(file, options=options, **lenient))
         except (av.error.FFmpegError, ValueError, OSError) as error:
@@ -105,7 +105,7 @@ def blocks(path: Path, notes: list[str]) -> Iterator[tuple[np.ndarray, int]]:
             raise InputError("not readable as audio (it holds no audio stream)")
         stream = container.streams.audio[0]
         frames, damaged, rate = 0, 0, 0
-        with contextlib.suppress(av.error.FFmpegError):  # of the container: damaged beyond
+        with contextlib.suppress(av.error.FFmpegError):  # of the container: the rest is damaged
             for packet in container.demux(stream):
                 try:
                     decoded = packet.decode()
@@ -130,7 +130,7 @@ def blocks(path: Path, notes: list[str]) -> Iterator[tuple[np.ndarray, int]]:
 
 
 def _samples_of(frame: "av.AudioFrame") -> np.ndarray:
-    """Return [n x channels] in [-1, 1]."""
+    """Return samples [n x channels] in [-1, 1]."""
     array, channels = frame.to_ndarray(), len(frame.layout.channels)
     samples = array.T if frame.format.is_planar else array.reshape(-1, channels)
     if samples.dtype.kind == "f":
@@ -141,7 +141,7 @@ def _samples_of(frame: "av.AudioFrame") -> np.ndarray:
 
 
 def _is_cut(path: Path, seconds: float, stream: "av.audio.stream.AudioStream") -> bool:
-    """Tell whether a file promises more than the seconds that it holds."""
+    """Tell whether a file promises more than the seconds it holds."""
     samples = _bytes_of_samples(path)
     if samples is not None:
         promised, held = samples
@@ -150,10 +150,10 @@ def _is_cut(path: Path, seconds: float, stream: "av.audio.stream.AudioStream") -
         head = file.read(1 << 14)
         file.seek(max(0, path.stat().st_size - (1 << 16)))
         tail = file.read()
-    if head.startswith(b"OggS"):  # the last page has a mark
+    if head.startswith(b"OggS"):  # the last page is marked
         last = tail.rfind(b"OggS")
         return last < 0 or len(tail) <= last + 5 or not tail[last + 5] & 4
-    # Others' durations are estimates, or do not come from a header.
+    # Other durations are estimates, or do not come from a header.
     is_mp3 = stream.codec_context.name.startswith("mp3")
     counts_mp3 = is_mp3 and any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
     is_counted = (head.startswith(b"fLaC") or counts_mp3) and stream.duration is not None
@@ -166,7 +166,7 @@ def reason_of(error: Exception) -> str:
     Parameters
     ----------
     error : Exception
-        Of libsndfile, of FFmpeg or of the system.
+        From libsndfile, FFmpeg or the system.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from instrec.config import FeatureParameters
 from instrec.errors import InputError
 
 EPSILON = np.finfo(np.float32).eps  # keeps the logarithm of silence finite
-FRAMES_A_BLOCK = 32  # spectra computed at once: they fit the cache, more take twice as long
+FRAMES_A_BLOCK = 32  # spectra computed at once: these fit the cache; more take twice as long
 
 
 def log_mel(
@@ -25,12 +25,12 @@ def log_mel(
     num_mel: int = 128,
     n_fft: int = 2048,
 ) -> np.ndarray:
-    """Compute the natural logarithm of the mel spectrogram of magnitudes.
+    """Compute the natural logarithm of the magnitude mel spectrogram.
 
-    Equal to the literal recipe of the thesis (`librosa.stft`, absolute value,
-    `librosa.feature.melspectrogram(S=...)`, logarithm) to float32 rounding, in a fraction of its
-    time: the filter bank is kept, and the window is transformed where it stands instead of
-    centred in its zero padding, which changes phases only.
+    Equals the literal recipe of the thesis (`librosa.stft`, absolute value,
+    `librosa.feature.melspectrogram(S=...)`, logarithm) up to float32 rounding, in a fraction of
+    the time: the filter bank is cached, and the window is not centred in its zero padding, which
+    changes only phases.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def log_mel(
     num_mel : int
         Mel bands (Slaney scale and norm).
     n_fft : int
-        Samples that a shorter window is zero-padded to.
+        FFT length in samples; a shorter window is zero-padded.
 
     Returns
     -------
@@ -71,14 +71,14 @@ def log_mel(
     spectrogram = np.empty((num_mel, len(frames)), dtype=np.float32)
     for start in range(0, len(frames), FRAMES_A_BLOCK):
         block = slice(start, start + FRAMES_A_BLOCK)
-        # In double precision: the logarithm would show the rounding of silent bands.
+        # In double precision: the logarithm would show rounding in silent bands.
         spectrum = scipy.fft.rfft(frames[block] * window, n=n_fft, axis=1)
         spectrogram[:, block] = mel_filters @ np.abs(spectrum).T
     return np.log(spectrogram + EPSILON)
 
 
 def log_mel_channels(y: np.ndarray, parameters: FeatureParameters) -> np.ndarray:
-    """Stack the log-mel spectrograms of every window.
+    """Stack the log-mel spectrograms of all windows.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def log_mel_channels(y: np.ndarray, parameters: FeatureParameters) -> np.ndarray
     Returns
     -------
     np.ndarray [shape=(bands, frames, channels), dtype=float32]
-        A channel a window.
+        One channel per window.
 
     Examples
     --------
@@ -109,14 +109,14 @@ def log_mel_channels(y: np.ndarray, parameters: FeatureParameters) -> np.ndarray
 
 
 def cut_patches(spectrogram: np.ndarray, frames: int, step: int) -> np.ndarray:
-    """Cut a spectrogram into patches; what is left at the end is too short and dropped.
+    """Cut a spectrogram into patches; a remainder shorter than a patch is dropped.
 
     Parameters
     ----------
     spectrogram : np.ndarray [shape=(bands, n, channels)]
         Log-mel spectrogram.
     frames : int
-        Frames a patch.
+        Frames per patch.
     step : int
         Frames from the start of one patch to the start of the next.
 
@@ -146,7 +146,7 @@ def patches_of(spectrogram: np.ndarray, parameters: FeatureParameters, step: int
     spectrogram : np.ndarray [shape=(num_mel_bands, n, channels)]
         Of a whole file.
     parameters : FeatureParameters
-        What a patch is.
+        They define a patch.
     step : int
         Frames from patch to patch.
 
@@ -169,7 +169,7 @@ def patches_of(spectrogram: np.ndarray, parameters: FeatureParameters, step: int
     return patches
 
 
-MeansAndStds = Sequence[tuple[np.ndarray, np.ndarray]]  # of each input, as patches are shaped
+MeansAndStds = Sequence[tuple[np.ndarray, np.ndarray]]  # of each input, in the shape of a patch
 
 
 def standardise(
@@ -187,7 +187,7 @@ def standardise(
     Returns
     -------
     tuple of np.ndarray
-        Of the shapes of `inputs`.
+        Shaped like `inputs`.
 
     Examples
     --------
@@ -203,7 +203,7 @@ def standardise(
 def network_input(
     inputs: Sequence[np.ndarray], means_and_stds: MeansAndStds | None
 ) -> np.ndarray | tuple[np.ndarray, ...]:
-    """Standardise patches as a network takes them: as `standardise`, but one input by itself.
+    """Standardise patches for a network: like `standardise`, but a single input comes bare.
 
     Parameters and errors are those of `standardise`.
 

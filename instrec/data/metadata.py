@@ -1,6 +1,6 @@
-"""Which files a data set has and which labels these carry: the audio tree, and its metadata as CSV.
+"""The files of a data set and their labels: the audio tree, and its metadata as CSV.
 
-A data set has two parts, 'train' and 'test', and a CSV file of each in its feature folder.
+A data set has two parts, 'train' and 'test', and a CSV file for each in its feature folder.
 """
 
 import codecs
@@ -26,23 +26,23 @@ AUDIO_SUFFIXES = {
 IRMAS_TRAIN = "IRMAS-TrainingData"
 IRMAS_TEST = "IRMAS-TestingData*"  # test clips lie anywhere below such folders
 LABEL_SEPARATOR = ";"
-IRMAS_CLIPS = {  # as it is distributed
+IRMAS_CLIPS = {  # as distributed
     IRMAS_TRAIN: 6705,
     "IRMAS-TestingData-Part1": 807,
-    "IRMAS-TestingData-Part2": 1301,  # within, its folder is called IRTestingData-Part2
+    "IRMAS-TestingData-Part2": 1301,  # its inner folder is called IRTestingData-Part2
     "IRMAS-TestingData-Part3": 766,
 }
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One audio file, by its name relative to the audio folder, and its labels."""
+    """One audio file: its name relative to the audio folder, and its labels."""
 
     filename: str
     labels: tuple[str, ...]
 
 
-# Clips that train, clips that test, and the names of those that are left out, and why.
+# Training clips, test clips, and the names of clips left out, with the reason.
 Found = tuple[list[Clip], list[Clip], list[tuple[str, str]]]
 
 
@@ -57,7 +57,7 @@ def read_irmas(root: Path, labels: tuple[str, ...], known: set[str]) -> Found:
     root : Path
         Folder that holds `IRMAS-TrainingData` and the test folders.
     labels : tuple of str
-        The labels to keep; IRMAS Wind keeps four of the eleven, and the test clips that have one.
+        The labels to keep; IRMAS Wind keeps four of the eleven, and test clips with any of them.
     known : set of str
         Every label that a label file may name.
 
@@ -89,7 +89,7 @@ def irmas_test_files(root: Path, suffixes: Container[str]) -> list[Path]:
     Parameters
     ----------
     root : Path
-        As of `read_irmas`.
+        As in `read_irmas`.
     suffixes : container of str
         Endings in lower case, such as '.txt'.
 
@@ -111,26 +111,26 @@ def irmas_test_files(root: Path, suffixes: Container[str]) -> list[Path]:
 
 
 def missing_from_irmas(root: Path, labels: set[str]) -> str:
-    """Say how a tree differs in its numbers of clips from IRMAS as it is distributed.
+    """Say how the clip counts of a tree differ from those of IRMAS as distributed.
 
     Parameters
     ----------
     root : Path
-        As of `read_irmas`.
+        As in `read_irmas`.
     labels : set of str
         Every label of IRMAS, of which the data set may keep some.
 
     Returns
     -------
     str
-        What was expected, found and where; empty if all is there. Where the test clips do not lie
-        in the three folders, their sum counts.
+        What was expected and found, and where; empty if all is there. Where the test clips are not
+        in the three folders, only their total counts.
     """
     train = sum(len(_audio_files(root / IRMAS_TRAIN / label)) for label in labels)
     tests = irmas_test_files(root, AUDIO_SUFFIXES)
     found = Counter(path.relative_to(root).parts[0] for path in tests)
     expected = IRMAS_CLIPS
-    if found.keys() - expected.keys():  # unpacked otherwise
+    if found.keys() - expected.keys():  # unpacked differently
         found = Counter({IRMAS_TEST: len(tests)})
         in_all = sum(expected.values()) - expected[IRMAS_TRAIN]
         expected = {IRMAS_TRAIN: expected[IRMAS_TRAIN], IRMAS_TEST: in_all}
@@ -144,12 +144,12 @@ def missing_from_irmas(root: Path, labels: set[str]) -> str:
 
 
 def read_label_file(path: Path, known: set[str]) -> set[str]:
-    """Read the labels of an IRMAS test clip: one a line, in UTF-8 or UTF-16, in whichever case.
+    """Read the labels of an IRMAS test clip: one per line, in UTF-8 or UTF-16, in any case.
 
     Parameters
     ----------
     path : Path
-        Text file; tabs and blanks around a label and Windows' line ends do not count.
+        Text file; tabs and blanks around a label and Windows line ends are ignored.
     known : set of str
         Every label that it may name.
 
@@ -160,7 +160,7 @@ def read_label_file(path: Path, known: set[str]) -> set[str]:
     Raises
     ------
     InputError
-        If the file is missing, unreadable or empty, or names a label that is not known.
+        If the file is missing, unreadable or empty, or names an unknown label.
     """
     found = labels_in(path)
     unknown = sorted(found - known)
@@ -204,24 +204,24 @@ def labels_in(path: Path) -> set[str]:
 
 
 def read_folders(root: Path, labels: tuple[str, ...], seed: int, test_files: int | None) -> Found:
-    """Read a tree of one folder a label, split at random into train and test, label by label.
+    """Read a tree with one folder per label, each split at random into train and test.
 
     Parameters
     ----------
     root : Path
-        Folder that holds the folders.
+        Folder that holds the label folders.
     labels : tuple of str
         Their names.
     seed : int
         Of the random split.
     test_files : int or None
-        Files of a label that test (thesis 5.1.5), where it has twice as many or more; half of them
-        if None.
+        Test files of a label (thesis 5.1.5) that has at least twice as many; half of its files if
+        None.
 
     Returns
     -------
     train, test, left_out
-        As of `read_irmas`; nothing is ever left out here.
+        As in `read_irmas`; nothing is ever left out here.
     """
     clips = _read_label_folders(root, labels)
     carried = [clip.labels for clip in clips]
@@ -234,7 +234,7 @@ def read_folders(root: Path, labels: tuple[str, ...], seed: int, test_files: int
 
 
 def known_labels(data_set: DataSet) -> set[str]:
-    """Every label in the audio of a data set: IRMAS Wind keeps 4 of the 11 that IRMAS has.
+    """Return every label in the audio of a data set: IRMAS Wind keeps 4 of the 11 in IRMAS.
 
     Parameters
     ----------
@@ -265,12 +265,12 @@ def _audio_files(folder: Path) -> list[Path]:
 
 
 def is_audio(path: Path) -> bool:
-    """Tell whether a file is audio by its ending.
+    """Tell by its ending whether a file is audio.
 
     Parameters
     ----------
     path : Path
-        Its name counts alone.
+        Only its name counts.
 
     Returns
     -------
@@ -280,17 +280,17 @@ def is_audio(path: Path) -> bool:
 
 
 def _has_suffix(name: str, suffixes: Container[str]) -> bool:
-    """Tell whether a file is of a kind; names that start with a dot belong to the system."""
+    """Tell whether a name ends in a suffix; names that start with a dot are the system's."""
     return Path(name).suffix.lower() in suffixes and not name.startswith(".")
 
 
 def skipped(paths: Iterable[Path]) -> str:
-    """Say which files are passed over, for their endings are none of audio; '' if there are none.
+    """Say which files are skipped because of endings that are not audio's; '' if there are none.
 
     Parameters
     ----------
     paths : iterable of Path
-        Files and folders; those that start with a dot, and what this code writes, do not count.
+        Files and folders; those that start with a dot, and those this code writes, do not count.
 
     Returns
     -------
@@ -308,7 +308,7 @@ def skipped(paths: Iterable[Path]) -> str:
 
 
 def passed_over(data_set: DataSet, root: Path) -> str:
-    """Say which entries of the label folders of a data set are no audio; see `skipped`.
+    """Say which entries of a data set's label folders are not audio; see `skipped`.
 
     Parameters
     ----------
@@ -331,7 +331,7 @@ def _raise(error: OSError) -> None:
 
 
 def read_tree(config: Config, root: Path) -> Found:
-    """Read the audio tree of the data set in whichever layout it has; returns as `read_irmas`.
+    """Read the audio tree of the data set, whatever its layout; returns what `read_irmas` does.
 
     Parameters
     ----------
@@ -343,7 +343,7 @@ def read_tree(config: Config, root: Path) -> Found:
     Returns
     -------
     train, test, left_out
-        As of `read_irmas`.
+        As in `read_irmas`.
     """
     data_set = config.data_set
     if data_set.layout == "irmas":
@@ -352,7 +352,7 @@ def read_tree(config: Config, root: Path) -> Found:
 
 
 def path_of(config: Config, part: str) -> Path:
-    """CSV file of a part of the data set, 'train' or 'test'.
+    """Return the CSV file of a part of the data set, 'train' or 'test'.
 
     Parameters
     ----------
@@ -369,7 +369,7 @@ def path_of(config: Config, part: str) -> Path:
 
 
 def write_metadata(path: Path, clips: list[Clip]) -> None:
-    """Write clips to a CSV file; the caller sees to it that it appears whole.
+    """Write clips to a CSV file; the caller ensures that it appears as a whole.
 
     Parameters
     ----------
@@ -402,7 +402,7 @@ def read_metadata(config: Config, path: Path) -> list[Clip]:
     Raises
     ------
     InputError
-        If the file is missing or damaged, a label is unknown, or a file name leaves its folder.
+        If the file is missing or damaged, a label is unknown, or a file is outside its folder.
     """
     clips, remedy = [], f"python3 create_encoding.py {config.options}"
     with (
@@ -436,13 +436,13 @@ def count_labels(clips: list[Clip], labels: tuple[str, ...]) -> list[int]:
     Parameters
     ----------
     clips : list of Clip
-        Some clips.
+        Clips to count.
     labels : sequence of str
         The label set.
 
     Returns
     -------
     list of int
-        One a label.
+        One per label.
     """
     return [sum(label in clip.labels for clip in clips) for label in labels]

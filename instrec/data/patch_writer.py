@@ -1,4 +1,4 @@
-"""Write tensors that need never be in memory, and that an interrupted run goes on with."""
+"""Write tensors that need not fit in memory, and resume an interrupted run."""
 
 import contextlib
 import hashlib
@@ -13,10 +13,10 @@ from instrec.common import storage
 
 
 class PatchWriter:
-    """Write patches of one file after the other to `.npy` tensors that need never be in memory.
+    """Write the patches of one file after another to `.npy` tensors that need not fit in memory.
 
-    A journal line says that a file is done, so that an interrupted run goes on after the last
-    finished file: what the tensors hold beyond it is cut away.
+    A journal line marks a finished file, so that an interrupted run resumes after the last one:
+    what the tensors hold beyond it is cut off.
 
     Parameters
     ----------
@@ -38,19 +38,19 @@ class PatchWriter:
         self._files = [path.open("r+b" if path.exists() else "w+b") for path in paths]
         for file in self._files:
             self._write_header(file, 0)
-        self.done = self._read_journal()  # one dictionary a finished file, in order
+        self.done = self._read_journal()  # one dictionary per finished file, in order
         self.patches = sum(line["patches"] for line in self.done)
-        # Lines that a kill cut short, or whose tensors are incomplete, are written anew.
+        # Lines that a kill cut short, or whose tensors are incomplete, are dropped.
         storage.save(self._journal_path, "".join(json.dumps(line) + "\n" for line in self.done))
         self._journal = self._journal_path.open("a", encoding="utf-8")
 
     def write(self, name: str, tensors: list[np.ndarray] | None, reason: str | None) -> None:
-        """Add the patches of one file, one array an input, and a note; or why there are none.
+        """Add the patches of one file, one array per input, and a note; or why there are none.
 
         Parameters
         ----------
         name : str
-            Of the file.
+            File name.
         tensors : list of np.ndarray, or None
             Patches [n x bands x frames x channels] of each input.
         reason : str or None
@@ -77,7 +77,7 @@ class PatchWriter:
         Parameters
         ----------
         finished : bool
-            Whether all files are written; if not, the next writer goes on.
+            Whether all files are written; if not, the next writer resumes.
         """
         with contextlib.ExitStack() as stack:  # closes every file, even if one fails
             for file in (self._journal, *self._files):
@@ -93,7 +93,7 @@ class PatchWriter:
         self._journal_path.unlink()
 
     def fingerprint(self) -> str:
-        """Digest of every patch of every file, in order.
+        """Return the digest of every patch of every file, in order.
 
         Returns
         -------
@@ -109,7 +109,7 @@ class PatchWriter:
         np.lib.format.write_array_header_1_0(file, header)
 
     def _read_journal(self) -> list[dict]:
-        """Read the lines whose patches are there, and cut away what the tensors hold beyond."""
+        """Read the lines whose patches are intact, and cut off the rest of the tensors."""
         done, lines = [], []
         ends = [file.tell() for file in self._files]
         if self._journal_path.exists():

@@ -11,14 +11,14 @@ from instrec.common import storage
 from instrec.data import audio
 from instrec.errors import InputError
 
-# By the end of a folder's name: function of the package separation, and which of its two parts.
+# By the ending of a folder's name: function of the package separation, and which of its parts.
 COMPONENTS = {
     "harm": ("harmonic_percussive", 0),
     "perc": ("harmonic_percussive", 1),
     "solo": ("solo_accompaniment", 0),
 }
 EMPTY = 1e-3  # of the source's peak: a part below it is rounding noise, not sound
-# Samples of a long file that are in memory at once, and that neighbouring blocks share.
+# Samples of a long file held in memory at once, and shared by neighbouring blocks.
 BLOCK, OVERLAP = 2**20, 2**17
 
 
@@ -33,7 +33,7 @@ def component_of(folder: str) -> tuple[str, int]:
     Returns
     -------
     function : str
-        One of the package separation.
+        From the package separation.
     part : int
         0 or 1: which of its two results.
 
@@ -61,14 +61,14 @@ class Outcome(NamedTuple):
 def separate_file(
     source: Path, targets: dict[str, Path], kind: tuple[str, str] | None = None
 ) -> Outcome:
-    """Write separated parts of one file, all of them or none.
+    """Write the separated parts of one file, all or none.
 
     Parameters
     ----------
     source : Path
         Audio file.
     targets : dict of str to Path
-        Where each part goes, by the audio folder that says what it is.
+        Where each part goes, by the name of its audio folder, which says what it is.
     kind : (str, str), optional
         Format and subtype of the parts, as soundfile names them; those of the source by default.
 
@@ -79,7 +79,7 @@ def separate_file(
     Raises
     ------
     OSError
-        If the parts cannot be written, as on a full disk.
+        If the parts cannot be written, such as on a full disk.
     """
     import soundfile
 
@@ -119,7 +119,7 @@ def separate_file(
 def _separated(
     sound: audio.Sound, targets: Iterable[str]
 ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
-    """Yield the next piece of the audio and what goes to each target, [channels x n] each."""
+    """Yield each piece of the audio and its part for each target, all [channels x n]."""
     import separation
 
     (name,) = {component_of(folder)[0] for folder in targets}
@@ -134,12 +134,12 @@ def _separated(
 
 
 def parameters_of(function: str) -> dict:
-    """Return the defaults of a separation, which a separated tree is noted to be made with.
+    """Return the defaults of a separation, to be noted in the separated tree.
 
     Parameters
     ----------
     function : str
-        One of the package separation.
+        From the package separation.
 
     Returns
     -------

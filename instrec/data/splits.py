@@ -1,7 +1,6 @@
 """Which patch trains and which clip tests: seeded, balanced splits (thesis 5.1.5).
 
-Every function is pure and returns a boolean mask, so that a split is a small file beside a tensor
-and never a copy of it.
+A split is a boolean mask: a small file beside a tensor, never a copy of it.
 """
 
 import re
@@ -38,8 +37,9 @@ def validation_mask(
         Recording of each file, by file id; needed to split by recording.
     split_by : {'patch', 'file', 'recording'}
         What stays together. `'patch'` is how the published numbers were made: patches of one clip
-        land on both sides, which flatters validation. The others leak nothing, and come as close
-        to the fraction as whole files or recordings allow.
+        land on both sides, which flatters validation. With `'file'`, two clips of one recording
+        still can; `'recording'` leaks nothing. Both come as close to the fraction as whole files
+        or recordings allow.
     balanced : bool
         False splits all classes as one.
     seed : int
@@ -110,7 +110,7 @@ def validation_mask(
 def fold_mask(
     class_id: Sequence[int], recording_id: Sequence[int], fold: int, folds: int, *, seed: int = 0
 ) -> np.ndarray:
-    """Tell the patches of a fold of a cross-validation; those of a recording stay together.
+    """Mark the patches of a cross-validation fold; those of a recording stay together.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def fold_mask(
     Returns
     -------
     np.ndarray [shape=(n,), dtype=bool]
-        True for the patches of the fold. Shares of the classes are as even as recordings allow.
+        True for the patches of the fold. Class shares are as even as recordings allow.
 
     Examples
     --------
@@ -146,15 +146,15 @@ def fold_mask(
 def random_keys(seed: int, *ids: np.ndarray) -> np.ndarray:
     """Give each combination of ids a random number that depends on nothing else.
 
-    Sorted by it, what is left of a list keeps its order when a part of the list is missing, as
-    after a separation that failed for single files.
+    A list sorted by it keeps its order when entries are missing, such as files that could not be
+    separated.
 
     Parameters
     ----------
     seed : int
         Of the random numbers.
     *ids : np.ndarray of int [shape=(n,)]
-        What each entry is.
+        They identify each entry.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def random_keys(seed: int, *ids: np.ndarray) -> np.ndarray:
 
 
 def _place_in_file(file_id: np.ndarray) -> np.ndarray:
-    """Count the patches of each file from 0: [5, 5, 5, 7, 7] -> [0, 1, 2, 0, 1]."""
+    """Number the patches of each file from 0: [5, 5, 5, 7, 7] -> [0, 1, 2, 0, 1]."""
     order = np.argsort(file_id, kind="stable")
     _, first, counts = np.unique(file_id[order], return_index=True, return_counts=True)
     place = np.empty(len(file_id), dtype=np.int64)
@@ -188,8 +188,8 @@ def _place_in_file(file_id: np.ndarray) -> np.ndarray:
 def halves(labels: Sequence[Sequence[str]], *, seed: int = 0) -> np.ndarray:
     """Halve clips at random, balanced over their labels.
 
-    Clips are dealt out at random; then pairs change sides, the best pair first, as long as that
-    makes the numbers of clips that have each label more even.
+    Clips are dealt out at random; then pairs swap sides, the best pair first, as long as that
+    evens out the number of clips with each label.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def halves(labels: Sequence[Sequence[str]], *, seed: int = 0) -> np.ndarray:
     while len(labels):
         surplus = has_label[first].sum(axis=0) - has_label[~first].sum(axis=0)
         in_first, in_second = (np.isin(np.arange(len(kinds)), kind_of[h]) for h in (first, ~first))
-        # A quarter of the change of the sum of squares of the surplus if two clips change sides.
+        # A quarter of the change in the surplus's sum of squares if two clips swap sides.
         pull = kinds @ surplus
         change = distance - (pull[:, None] - pull[None])
         change[~in_first, :] = change[:, ~in_second] = 0
@@ -248,14 +248,14 @@ def some_of_each(labels: Sequence[Sequence[str]], number: int, *, seed: int = 0)
     labels : sequence of sequence of str
         The label of each clip.
     number : int
-        Clips of a label; half of those of a label that has fewer than twice as many.
+        Clips per label; half of a label's clips if it has fewer than twice as many.
     seed : int
         Of the random order.
 
     Returns
     -------
     np.ndarray [shape=(n,), dtype=bool]
-        True for the clips that are drawn.
+        True for the clips drawn.
 
     Examples
     --------
@@ -275,7 +275,7 @@ def some_of_each(labels: Sequence[Sequence[str]], number: int, *, seed: int = 0)
 def halves_by_patch(
     labels: Sequence[Sequence[str]], file_id: Sequence[int], *, seed: int = 0
 ) -> np.ndarray:
-    """Halve patches at random within each combination of labels, as the published halves were.
+    """Halve patches at random within each combination of labels, as in the published halves.
 
     Patches of one clip land in both halves.
 
@@ -292,7 +292,7 @@ def halves_by_patch(
     -------
     np.ndarray [shape=(n,), dtype=bool]
         True for the patches of the first half. The halves of a combination differ by one patch at
-        most, and those that differ take turns.
+        most; where they do, the larger one alternates.
 
     Examples
     --------
@@ -316,10 +316,10 @@ def halves_by_patch(
 def halves_by_song(
     labels: Sequence[Sequence[str]], songs: Sequence[str], *, seed: int = 0
 ) -> np.ndarray:
-    """Halve clips so that all of one song are in one half, balanced over their labels.
+    """Halve clips, balanced over their labels, with all clips of a song in one half.
 
-    Songs are dealt out in a random order, those of many clips first, each to the side that makes
-    the numbers of clips that have each label more even.
+    Songs are dealt out in random order, those with the most clips first, each to the side that
+    makes the number of clips with each label more even.
 
     Parameters
     ----------
@@ -342,7 +342,7 @@ def halves_by_song(
     >>> bool(first[0] == first[1]), bool(first[2] == first[3]), int(first.sum())
     (True, True, 3)
     """
-    has_label = np.insert(_has_label(labels), 0, 1, axis=1)  # first: every clip
+    has_label = np.insert(_has_label(labels), 0, 1, axis=1)  # first column: every clip
     _, song = np.unique(np.asarray(songs, dtype=str), return_inverse=True)
     counts = np.zeros((song.max(initial=-1) + 1, has_label.shape[1]), dtype=int)
     np.add.at(counts, song, has_label)
@@ -350,7 +350,7 @@ def halves_by_song(
     order = order[np.argsort(-counts[order, 0], kind="stable")]
     in_first, surplus = np.zeros(len(counts), dtype=bool), np.zeros(counts.shape[1], dtype=int)
     for number in order:
-        # The change of the sum of squares of the surplus, were the song in the first half.
+        # The half in which the song leaves the smaller sum of squares of the surplus.
         in_first[number] = surplus @ counts[number] <= 0
         surplus += counts[number] if in_first[number] else -counts[number]
     return in_first[song]
@@ -376,7 +376,7 @@ def pure_mask(
         Clip of each patch.
     halve_by : {'patch', 'clip', 'song'}
         What stays together: `'patch'` is how the published numbers were made, and thresholds and
-        scores then share clips; excerpts of one song are in one half by `'song'` only.
+        scores then share clips; only `'song'` keeps all excerpts of a song in one half.
     seed : int
         Of the random order.
 
@@ -416,7 +416,7 @@ def song_of(filename: str) -> str:
     Returns
     -------
     str
-        Clips of the same are excerpts of one song.
+        The same for all excerpts of one song.
 
     Examples
     --------
@@ -437,7 +437,7 @@ def recording_of(filename: str) -> str:
     Returns
     -------
     str
-        Clips of the same have one recording.
+        The same for all clips of one recording.
 
     Examples
     --------

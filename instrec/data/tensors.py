@@ -6,7 +6,7 @@ A part ('train' or 'test') is a folder that appears as a whole:
     file_id.npy            file of each patch, as its row in the metadata [patches]
     files.npy              file names, in the order of the metadata [files]
     labels.npy             labels of each file, as zeros and ones [files x labels]
-    split_*.npy            True for validation [patches], or for the pure half [files]
+    split_*.npy            True for validation, or for the pure half of the test data [patches]
     record.json            what made them, how many, and which files were left out
 """
 
@@ -25,13 +25,13 @@ from instrec.errors import InputError
 PARTS = ("train", "test")
 RECORD = "record.json"
 BLOCK = 512  # patches in memory at once
-MIN_STD = 0.1  # nepers, 0.9 dB: a cell that is silent in all training patches would explode else
+MIN_STD = 0.1  # nepers, 0.9 dB: else a cell that is silent in all training patches would explode
 HeldOut = bool | tuple[int, int]  # see `Tensors.training_rows`
 RENDERED_NOTE = "rendered.json"  # marks an audio folder that render_dataset.py made
 
 
 def folder(config: Config, part: str) -> Path:
-    """Folder of one part of the data set.
+    """Return the folder of one part of the data set.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def is_rendered(config: Config) -> bool:
 
 
 def incomplete(config: Config) -> str:
-    """Say what the audio of the data set lacks of IRMAS as it is distributed; '' if nothing.
+    """Say what the audio of the data set lacks compared with IRMAS as distributed; '' if nothing.
 
     Parameters
     ----------
@@ -82,12 +82,12 @@ def incomplete(config: Config) -> str:
 
 
 def input_name(audio_folder: str) -> str:
-    """Name of the tensor of one input, without `.npy`.
+    """Name the tensor of one input, without `.npy`.
 
     Parameters
     ----------
     audio_folder : str
-        Where the audio of the input lies.
+        Folder of the input's audio.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def input_name(audio_folder: str) -> str:
 
 
 def has_recipe(path: Path, recipe: dict) -> bool:
-    """Tell whether the record of a folder of tensors is there and names exactly this.
+    """Tell whether a folder of tensors has a record of exactly this recipe.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def validation_mask(
     files: Sequence[str],
     fraction: float,
 ) -> np.ndarray:
-    """Tell the validation patches: see `splits.validation_mask`.
+    """Mark the validation patches: see `splits.validation_mask`.
 
     Parameters
     ----------
@@ -154,14 +154,14 @@ def validation_mask(
 
 
 def split_name(config: Config, fraction: float | None = None) -> str:
-    """Name the file of a split after all that determines it.
+    """Name the file of a split after everything that determines it.
 
     Parameters
     ----------
     config : Config
         How to split, and the seed.
     fraction : float, optional
-        Share of the training data that trains; without it, the halves of the test data.
+        Share of the training data that trains; None for the halves of the test data.
 
     Returns
     -------
@@ -211,7 +211,7 @@ class Tensors:
 
     @property
     def kind(self) -> str:
-        """What the audio is, so that no score on rendered music, or on a part, is taken for all."""
+        """Kind of audio, so that no score on rendered or incomplete audio passes for a full one."""
         if self.record["recipe"].get("rendered"):
             return "rendered "
         return "incomplete " if self.record["recipe"].get("incomplete") else ""
@@ -227,7 +227,7 @@ class Tensors:
         return self.labels.argmax(axis=1)[self.file_id]
 
     def validation_mask(self, config: Config, fraction: float) -> np.ndarray:
-        """Tell the validation patches when `fraction` of the patches trains [patches].
+        """Mark the validation patches when `fraction` of the patches trains [patches].
 
         Parameters
         ----------
@@ -246,7 +246,7 @@ class Tensors:
         )
 
     def fold_mask(self, config: Config, fold: int, folds: int) -> np.ndarray:
-        """Tell the patches of a fold: see `splits.fold_mask`; parameters are those.
+        """Mark the patches of a fold: see `splits.fold_mask`.
 
         Parameters
         ----------
@@ -267,7 +267,7 @@ class Tensors:
     def training_rows(
         self, config: Config, fraction: float, *, held_out: HeldOut = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Tell the patches that train and those that validate.
+        """Return the rows of patches that train and of those that validate.
 
         Parameters
         ----------
@@ -276,9 +276,9 @@ class Tensors:
         fraction : float
             Share that trains, from 0 to 1.
         held_out : bool or (int, int)
-            Hold the rest out for confusion matrices (thesis 5.2.2), instead of validating with it;
-            or, as number of a fold and of all, hold out a fold. Of what is not held out,
-            `val_split` trains and what it leaves validates.
+            Hold the rest out for confusion matrices (thesis 5.2.2) instead of validating on it; or
+            hold out a fold, given as its number and the number of folds. Of what is not held out,
+            `val_split` trains and the rest validates.
 
         Returns
         -------
@@ -321,15 +321,15 @@ class Tensors:
         )
 
     def means_and_stds(self, rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Compute mean and standard deviation of each cell of some patches (thesis 5.5.2).
+        """Compute the mean and standard deviation of each cell of some patches (thesis 5.5.2).
 
-        In two passes, as the mean of squares less the square of the mean leaves rounding where a
-        cell is always the same; read in blocks of bounded size.
+        In two passes, as the mean of squares less the square of the mean leaves rounding errors in
+        a constant cell; read in blocks of bounded size.
 
         Parameters
         ----------
         rows : np.ndarray [shape=(n,)]
-            The patches, which count alike.
+            The patches, all weighted alike.
 
         Returns
         -------
@@ -351,7 +351,7 @@ class Tensors:
         Parameters
         ----------
         name : str
-            Of `split_name`.
+            From `split_name`.
         compute : callable
             Returns the split.
 
@@ -385,7 +385,7 @@ def load(config: Config, part: str) -> Tensors:
     Raises
     ------
     InputError
-        If they are missing or damaged, or were made with other settings than today's.
+        If they are missing or damaged, or were made with settings other than today's.
     """
     path, parameters = folder(config, part), config.features
     remedy = f"python3 generate_dataset.py {config.options}"
@@ -425,7 +425,7 @@ def load(config: Config, part: str) -> Tensors:
 def _load_array(
     path: Path, shape: tuple[int, ...], kind: str, remedy: str, *, in_memory: bool = True
 ) -> np.ndarray:
-    """Load an array of this shape and type (a kind of NumPy's, with or without size)."""
+    """Load an array of this shape and type (a NumPy kind, with or without size)."""
     array = storage.load_array(path, remedy, in_memory=in_memory)
     is_right = array.shape == shape and array.dtype.str[1:].startswith(kind)
     if not (is_right and array.dtype.isnative and array.flags.c_contiguous):

@@ -1,1 +1,1 @@
-"""The figures: one style, one function a figure."""
+"""The figures: one style, one function per figure."""

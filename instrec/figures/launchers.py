@@ -1,4 +1,4 @@
-"""The plotting scripts as the documentation calls them: `cd <MODEL_PATH>/<model_name>` first."""
+"""Launchers of the plotting scripts, to be called after `cd <MODEL_PATH>/<model_name>`."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ runpy.run_path(str(Path(ROOT) / "{script}"), run_name="__main__")
 
 
 def write(folder: Path) -> None:
-    """Put a launcher of each plotting script into a folder of results.
+    """Put a launcher for each plotting script into a folder of results.
 
     Parameters
     ----------

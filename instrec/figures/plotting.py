@@ -26,18 +26,18 @@ def run(
     plot: Callable[[ModelFiles, str], None],
     argv: Sequence[str] | None,
 ) -> None:
-    """Be the `main` of a plotting script: plot what the command line names.
+    """Act as the `main` of a plotting script: plot what the command line names.
 
     Parameters
     ----------
     docstring : str
         Of the script.
     ending : str
-        How the names of the files end after `<model>.<optimizer>` and maybe the training.
+        Ending of the file names, after `<model>.<optimizer>` and perhaps the training.
     remedy : str
         The command that makes the results, without the options that name the model.
     plot : callable
-        Plots a model: it is given its files, and the whole command that makes its results.
+        Plots a model, given its files and the whole command that makes its results.
     argv : sequence of str, optional
         Arguments of the script.
 
@@ -62,7 +62,7 @@ def run(
 def _find_results(
     config: Config, arguments: argparse.Namespace, ending: str, remedy: str
 ) -> Iterator[ModelFiles]:
-    """Yield the files of each model that is meant; without an optimizer, all of a folder."""
+    """Yield the files of each model asked for; without an optimizer, all in the folder."""
     folder, model, optimizer = arguments.folder, arguments.model, config.optimizer
     if folder is None:
         if model is None and config.model is None:
@@ -72,7 +72,7 @@ def _find_results(
             )
         if model is None:
             model = model_files.trained_name(config, config.model)
-            if ending != "run.json":  # of what came after training
+            if ending != "run.json":  # results made after training
                 model = config.result_name(model)
         elif "+" in model and not model.startswith(RESULT_PREFIXES):
             model = config.result_name(model)
@@ -117,7 +117,7 @@ def heading(files: ModelFiles) -> str:
 
 
 def origin(content: dict, counted: str = "clips") -> str:
-    """Say in a title what the scores of a result of evaluate.py are of.
+    """Say for a title what a result of evaluate.py was scored on.
 
     Parameters
     ----------
@@ -138,12 +138,12 @@ def origin(content: dict, counted: str = "clips") -> str:
 
 
 def trainings(count: int) -> str:
-    """Say in a title over how many trainings a mean is, in one unbroken piece.
+    """Say for a title how many trainings a mean is over, without line breaks.
 
     Parameters
     ----------
     count : int
-        How many.
+        Number of trainings.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def save_all(files: ModelFiles, drawn: Mapping[str, "Figure"]) -> None:
     files : ModelFiles
         The trained model.
     drawn : mapping of str to Figure
-        By name.
+        Figures by name.
     """
     with storage.lock(files.figure("").parent, "figures"):
         for name, figure in drawn.items():
@@ -183,6 +183,6 @@ def _remedy(script: str, config: Config, folder: Path, model: str, optimizer: st
 
 
 def _place_of(folder: Path, model: str) -> tuple[str, list[str]]:
-    """Return the result key of a folder, and the name of one within its model's, if it is that."""
+    """Return a folder's result key, and its own name if it is a subfolder of the model's."""
     apart = [] if folder.name == model else [folder.name]
     return (folder.parent if apart else folder).parent.name, apart

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-AVERAGES = ("micro", "macro")  # what figures show of metrics.AVERAGES
+AVERAGES = ("micro", "macro")  # those of metrics.AVERAGES that figures show
 
 
 @styled
@@ -80,9 +80,9 @@ def threshold_curves(
     Parameters
     ----------
     f_scores : mapping of mapping of mapping of np.ndarray [shape=(trainings, thresholds)]
-        By strategy, kind and name; those of the kind 'global' and of `AVERAGES` are drawn.
+        By strategy, kind and name; only the kind 'global' and `AVERAGES` are drawn.
     optima : mapping of mapping of mapping of float
-        Best threshold, likewise: a marker, and its value in the legend.
+        Best thresholds, likewise: drawn as markers, with values in the legend.
     title : str
         Title of the figure.
 
@@ -93,7 +93,7 @@ def threshold_curves(
     figure = new_figure(4.6 * len(f_scores), 3.9, title)
     panels = figure.subplots(1, len(f_scores), sharey=True, squeeze=False)[0]
     for axes, (strategy, kinds) in zip(panels, f_scores.items(), strict=True):
-        # Averages are often close together: the second is dashed, so that the first shines through.
+        # Averages are often close together: the second is dashed, so that the first shows through.
         looks = ((BLUE, "-", "o", 9), (ORANGE, "--", "s", 6))
         for average, look in zip(AVERAGES, looks, strict=True):
             values, best = kinds["global"][average], optima[strategy]["global"][average]
@@ -113,7 +113,7 @@ def classwise_panels(
     absent: Sequence[str],
     title: str,
 ) -> "Figure":
-    """Draw the f-score of each label against the threshold, a panel a label, ordered by optimum.
+    """Draw each label's f-score against the threshold, one panel per label, ordered by optimum.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def classwise_panels(
     order = sorted(f_scores, key=lambda label: (label in absent, optima[label]))
     columns = math.ceil(math.sqrt(len(order)))
     rows = math.ceil(len(order) / columns)
-    figure = new_figure(2.5 * columns, 1.75 * rows + 0.8, title)  # for the longest name
+    figure = new_figure(2.5 * columns, 1.75 * rows + 0.8, title)  # fits the longest name
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
     for axes in panels[len(order) :]:
         axes.set_visible(False)
@@ -150,7 +150,7 @@ def classwise_panels(
         style.band(axes, metrics.THRESHOLDS, f_scores[label], BLUE)
         best = f_score_at(optima[label], f_scores[label])
         style.mark(axes, optima[label], best, ORANGE)
-    # The lowest panel of each column carries the numbers, also above an empty place.
+    # The lowest panel of each column has tick labels, even above an empty place.
     for axes in panels[max(0, len(order) - columns) : len(order)]:
         axes.tick_params(labelbottom=True)
     figure.supxlabel("threshold", fontsize=10)
@@ -162,15 +162,15 @@ def classwise_panels(
 def improvement_bars(
     panels: Mapping[str, tuple["pd.DataFrame", "pd.DataFrame", list[str]]], title: str
 ) -> "Figure":
-    """Draw how many points of precision, recall and F one model is better than another.
+    """Draw by how many points one model beats another in precision, recall and F.
 
-    A row a strategy, and bars of three measures, as Figs 5.9, 5.12, 5.20 and 5.21 of the thesis.
+    One row per strategy, bars for three measures, as in thesis Figs 5.9, 5.12, 5.20 and 5.21.
 
     Parameters
     ----------
     panels : mapping of (pandas.DataFrame, pandas.DataFrame, list of str)
-        By title of the panel: the improvements in points and their deviations, by strategy and
-        name, a column a measure; and the names of the bars, such as labels.
+        By panel title: the improvements in points and their deviations, by strategy and name,
+        one column per measure; and the names of the bars, such as labels.
     title : str
         Title of the figure.
 
@@ -193,13 +193,13 @@ def improvement_bars(
             axes.set_title(f"{panel}, strategy {strategy}")
         row[0].set_ylabel("improvement in points")
     low, high = drawn[0, 0].get_ylim()  # of all panels
-    drawn[0, 0].set_ylim(min(low, -1), max(high, 1))  # no axis of differences by rounding
+    drawn[0, 0].set_ylim(min(low, -1), max(high, 1))  # not an axis of rounding errors
     style.legend_below(figure, drawn[0, 0])
     return figure
 
 
 def _signed(points: float) -> str:
-    """Write a difference: 1.25 -> '+1.2'; what rounds to -0 is +0."""
+    """Format a difference: 1.25 -> '+1.2'; what rounds to -0 becomes +0."""
     return f"{round(points, 1) + 0:+.1f}"
 
 
@@ -207,12 +207,12 @@ def _signed(points: float) -> str:
 def label_bars(
     means: "pd.DataFrame", deviations: "pd.DataFrame", labels: Sequence[str], title: str
 ) -> "Figure":
-    """Draw precision, recall and F of each label, a row a strategy, as Fig. 5.6 of the thesis.
+    """Draw precision, recall and F of each label, one row per strategy, as in thesis Fig. 5.6.
 
     Parameters
     ----------
     means, deviations : pandas.DataFrame
-        Of trainings, by strategy and label, a column a measure.
+        Over trainings, by strategy and label, one column per measure.
     labels : sequence of str
         Names of the labels.
     title : str
@@ -239,14 +239,14 @@ def label_bars(
 
 @styled
 def stability(table: "pd.DataFrame", units: Mapping[str, str], title: str) -> "Figure":
-    """Draw F against the level of each disturbance, a panel each; the mildest stands to the left.
+    """Draw F against the level of each disturbance, one panel each, with the mildest on the left.
 
     Parameters
     ----------
     table : pandas.DataFrame
         Columns disturbance, level, average and f-score; 'none' is the clips as they are.
     units : mapping of str to str
-        By disturbance, what its level is.
+        What the level of each disturbance means, as an axis label.
     title : str
         Title of the figure.
 
@@ -277,7 +277,7 @@ def _bars_of_measures(
     deviations: "pd.DataFrame",
     form: str | Callable[[float], str],
 ) -> None:
-    """Draw a group of bars a row, and a bar a column."""
+    """Draw one group of bars per row, and in it one bar per column."""
     width, positions = 0.84 / means.shape[1], np.arange(len(means))
     for i, measure in enumerate(means):
         bars = axes.bar(
@@ -298,14 +298,13 @@ def _bars_of_measures(
 
 @styled
 def history(histories: Sequence[np.ndarray], title: str) -> "Figure":
-    """Draw loss and accuracy against the epoch, of training and of validation.
+    """Draw training and validation loss and accuracy against the epoch.
 
     Parameters
     ----------
     histories : sequence of np.ndarray [shape=(epochs,)]
-        One structured array a training, with fields `loss`, `accuracy`, `val_loss` and
-        `val_accuracy`. They may have different lengths; the mean is over those that reached an
-        epoch.
+        One structured array per training, with fields `loss`, `accuracy`, `val_loss` and
+        `val_accuracy`. Lengths may differ; the mean at an epoch is over those that reached it.
     title : str
         Title of the figure.
 
@@ -343,7 +342,7 @@ def f_score_at(threshold: float, f_scores: np.ndarray) -> float:
     threshold : float
         One of `metrics.THRESHOLDS`, or between two.
     f_scores : np.ndarray, shape (trainings, thresholds)
-        At each of them.
+        At each of these thresholds.
 
     Returns
     -------

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from instrec.scoring.recognition import Recognition
 
-DB = 20 / np.log(10)  # of a step of 1 in a natural logarithm of magnitudes
+DB = 20 / np.log(10)  # per step of 1 in the natural logarithm of a magnitude
 DYNAMIC_RANGE = 80  # dB of a spectrogram
 LEVELS = {"cmap": "magma", "vmin": -DYNAMIC_RANGE, "vmax": 0}  # dB below the loudest
 SPECTROGRAM_RATE, SPECTROGRAM_HOP = 22050, 512  # Hz and samples: defaults of features.log_mel
@@ -30,7 +30,7 @@ def spectrograms(sounds: Mapping[str, np.ndarray], title: str) -> "Figure":
     ----------
     sounds : mapping of str to np.ndarray [shape=(mel bands, frames)]
         Natural logarithms as `features.log_mel` gives them, at its default rate and hop; the
-        first is the whole sound, and each two that follow add up to it.
+        first is the whole sound, and each pair that follows adds up to it.
     title : str
         Above the figure.
 
@@ -62,10 +62,10 @@ def attribution(
     parameters: FeatureParameters,
     title: str,
 ) -> "Figure":
-    """Draw a patch and, below it, what each of its cells does for an output: a column an input.
+    """Draw a patch and, below it, what each cell does for an output: one column per input.
 
-    Beside each map is what it holds by mel band. Of several channels, levels are averaged and
-    attributions added up.
+    Beside each map is its profile by mel band. Over channels, levels are averaged and attributions
+    summed.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def attribution(
     names, patches, maps = zip(*inputs, strict=True)
     patches = [patch.mean(axis=-1) for patch in patches]
     maps = [cells.sum(axis=-1) for cells in maps]
-    # A silent patch is dark, though its loudest cell is as loud as all others.
+    # Keeps a silent patch dark, although all its cells are as loud as the loudest.
     top = max(*(patch.max() for patch in patches), np.log(features.EPSILON) + DYNAMIC_RANGE / DB)
     looks, rate = _signed_colours(np.abs(maps)), parameters.sample_rate
     span = (start, start + parameters.patch_frames * parameters.hop_length / rate)
@@ -121,12 +121,12 @@ def showcase(
     labels: Sequence[str],
     title: str,
 ) -> "Figure":
-    """Draw what models hear in a row of solos, as Fig. 5.23 of the thesis.
+    """Draw what models hear in a row of solos, as in Fig. 5.23 of the thesis.
 
     Parameters
     ----------
     models : mapping of sequence of Recognition
-        By name of the model, what it found in each solo, aggregated by s1.
+        What each model found in each solo, aggregated by s1, by model name.
     truth : sequence of str
         Label of each solo.
     labels : sequence of str
@@ -183,13 +183,13 @@ def showcase(
 def means_and_stds(
     inputs: Sequence[tuple[str, np.ndarray, np.ndarray]], parameters: FeatureParameters, title: str
 ) -> "Figure":
-    """Draw what patches are standardised by, as Fig. 5.14 of the thesis: a row an input.
+    """Draw what patches are standardised by, one row per input, as in Fig. 5.14 of the thesis.
 
     Parameters
     ----------
     inputs : sequence of (str, np.ndarray, np.ndarray) [shape=(mel bands, frames, channels)]
-        For each input of the network: its name, and mean and deviation of each cell; of several
-        channels, their averages are drawn.
+        For each input of the network: its name, and mean and deviation of each cell; several
+        channels are averaged.
     parameters : FeatureParameters
         What a patch is made with.
     title : str
@@ -214,12 +214,12 @@ def means_and_stds(
 
 
 def _signed_colours(strengths: np.ndarray) -> dict:
-    """Return blue, white and orange as `imshow` takes them, 0 being white, for these strengths."""
+    """Return `imshow` options for blue, white at 0 and orange, scaled to these strengths."""
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("signed", (BLUE, "white", ORANGE))
     heard = strengths[strengths > 0]
-    # The strongest hundredth is as dark as the limit, so as not to pale all others.
+    # The strongest hundredth saturates, so as not to make all others pale.
     limit = np.percentile(heard, 99) if len(heard) else 1.0
     return {"cmap": colours, "vmin": -limit, "vmax": limit}
 
@@ -254,7 +254,7 @@ def _mel_map(
 def _band_profile(
     axes: "Axes", values: np.ndarray, colours: str | np.ndarray, left: float = 0
 ) -> None:
-    """Draw a value a mel band as bars from `left` on, to the side of a map of the same bands."""
+    """Draw one value per mel band as bars starting at `left`, beside a map of the same bands."""
     axes.barh(range(len(values)), values - left, height=1, left=left, color=colours)
     axes.locator_params(axis="x", nbins=3)
     axes.ticklabel_format(axis="x", scilimits=(-2, 3))
@@ -268,7 +268,7 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
     Parameters
     ----------
     found : Recognition
-        Of `recognition.Recogniser`.
+        From `recognition.Recogniser`.
     labels : sequence of str
         Names of the labels, in the order of the outputs.
     title : str
@@ -312,6 +312,6 @@ def recognition(found: "Recognition", labels: Sequence[str], title: str) -> "Fig
 
 
 def _clock(seconds: float, _place: int) -> str:
-    """Write a time on an axis: 75 -> '1:15', 75.25 -> '1:15.25'."""
+    """Format a time for an axis: 75 -> '1:15', 75.25 -> '1:15.25'."""
     minutes, rest = int(seconds // 60), seconds % 60
     return f"{minutes}:{rest:05.2f}".rstrip("0") if seconds % 1 else f"{minutes}:{int(rest):02d}"

@@ -1,7 +1,7 @@
-"""The style of all figures, one way to save them, and what several of them draw.
+"""The style of all figures, one way to save them, and elements that several share.
 
-Drawing functions return a figure and know no disk; matplotlib is imported when they are called, and
-needs no display. What is drawn is the mean over the trainings, with a band or bar of one standard
+Drawing functions return a figure and write no files; matplotlib is imported when they are called,
+and needs no display. They draw the mean over the trainings, with a band or bar of one standard
 deviation of the sample. Colours are those of Okabe and Ito, which colour-blind readers can tell
 apart.
 """
@@ -30,7 +30,7 @@ STYLE = Path(__file__).with_name("figures.mplstyle")
 
 
 def save(figure: "Figure", path: Path) -> list[Path]:
-    """Write a figure as PNG and PDF, each whole or not at all, and say so; equal ones are equal.
+    """Save a figure reproducibly as PNG and PDF, each whole or not at all, and print the path.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def save(figure: "Figure", path: Path) -> list[Path]:
     metadata = {".png": {"Software": None}, ".pdf": {"CreationDate": None}}
     paths = [path.with_name(path.name + ending) for ending in metadata]
     for target in paths:
-        # Not straight to the disk: where it is full, Matplotlib fails in ways that do not say so.
+        # Not straight to the disk: when that is full, Matplotlib's errors do not say so.
         content, ending = io.BytesIO(), target.suffix
         with warnings.catch_warnings():  # a name may have letters that the font lacks
             warnings.filterwarnings("ignore", "Glyph .* missing")
@@ -68,7 +68,7 @@ def styled(draw: Callable[..., "Figure"]) -> Callable[..., "Figure"]:
     Returns
     -------
     callable
-        The same, in the style.
+        The same function, in the style.
     """
 
     @functools.wraps(draw)
@@ -82,7 +82,7 @@ def styled(draw: Callable[..., "Figure"]) -> Callable[..., "Figure"]:
 
 
 def new_figure(width: float, height: float, title: str) -> "Figure":
-    """Return an empty figure, of that many inches; it belongs to no window and needs no closing.
+    """Return an empty figure, which belongs to no window and needs no closing.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def new_figure(width: float, height: float, title: str) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
-    title = title.encode(errors="replace").decode()  # the name of a file need not be text
+    title = title.encode(errors="replace").decode()  # a file name need not be valid text
     lines = [
         textwrap.fill(line, int(width * CHARACTERS_AN_INCH), break_on_hyphens=False)
         for line in title.splitlines()
@@ -129,24 +129,24 @@ def band(
     line: str = "-",
     label: str | None = None,
 ) -> None:
-    """Draw the mean of [iterations x ...] as a line, and the deviation as a band around it.
+    """Draw the mean over trainings as a line, and the deviation as a band around it.
 
     Parameters
     ----------
     axes : Axes
         Where to draw.
     x : np.ndarray, shape (n,)
-        Places.
+        Positions on the x axis.
     values : np.ndarray, shape (trainings, n)
-        What is drawn there.
+        Values at these positions.
     colour, line : str
         As matplotlib takes them.
     label : str, optional
         For the legend.
     """
-    values = np.ma.masked_invalid(values)  # what a run did not reach, or a loss that diverged
+    values = np.ma.masked_invalid(values)  # epochs not reached, or a loss that diverged
     mean, deviation = values.mean(axis=0), metrics.deviation(values)
-    marker = "o" if len(x) <= 12 else None  # a short line is seen, and a single point at all
+    marker = "o" if len(x) <= 12 else None  # keeps short lines and single points visible
     axes.plot(x, mean, line, color=colour, label=label, marker=marker, markersize=4)
     axes.fill_between(x, mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
 
@@ -178,5 +178,5 @@ def mark(
     """
     axes.plot([x, x], [0, y], ":", color=colour, linewidth=1)
     point = {"marker": marker, "markersize": size, "markeredgecolor": "white", "zorder": 3}
-    # Not cut off where it lies on the edge.
+    # Not clipped where it lies on the edge.
     axes.plot(x, y, line, color=colour, label=label, clip_on=False, **point)

@@ -1,27 +1,27 @@
 """Vary training patches, so that a network holds up on recordings unlike its training data.
 
-Patches are log-mel magnitudes [patches x mel bands x frames x channels], in which sounds add up
-nearly as the logarithm of the sum of their magnitudes. What is done in the log-mel domain costs
+Patches are log-mel magnitudes [patches x mel bands x frames x channels], in which a mix of sounds
+is nearly the logarithm of the sum of their magnitudes. Varying them in the log-mel domain costs
 little and differs in every epoch.
 
-The parameter `augmentation` names what is done, in the order of `AUGMENTATIONS`. Functions are
+The parameter `augmentation` names what to apply, in the order of `AUGMENTATIONS`. Functions are
 pure: a random generator and patches go in, new patches come out.
 """
 
 import numpy as np
 
-NEPERS = np.log(10) / 20  # of one dB: patches are natural logarithms
+NEPERS = np.log(10) / 20  # per dB: patches are natural logarithms
 
 
 def room(rng: np.random.Generator, patches: np.ndarray, frame_seconds: float) -> np.ndarray:
-    """Let half of the patches reverberate: every frame decays over the next ones.
+    """Add reverberation to half of the patches: every frame decays over the next ones.
 
     Reverberation times of 0.1 to 1.2 s, 3 to 25 dB softer than the direct sound.
 
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Draws the random values.
     patches : np.ndarray [shape=(n, bands, frames, channels)]
         Log-mel patches.
     frame_seconds : float
@@ -33,7 +33,7 @@ def room(rng: np.random.Generator, patches: np.ndarray, frame_seconds: float) ->
         New patches, of the same shape.
     """
     n, _, frames, _ = patches.shape
-    decay = -np.log(1000) * frame_seconds / rng.uniform(0.1, 1.2, n)  # nepers a frame
+    decay = -np.log(1000) * frame_seconds / rng.uniform(0.1, 1.2, n)  # nepers per frame
     level = rng.uniform(-25, -3, n) * NEPERS
     decay, level = (_column(nepers)[..., 0] for nepers in (decay, level))
     wet = np.empty_like(patches)
@@ -51,7 +51,7 @@ def start(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Draws the random values.
     patches : np.ndarray [shape=(n, bands, frames, channels)]
         Log-mel patches.
 
@@ -70,7 +70,7 @@ def noise(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Draws the random values.
     patches : np.ndarray [shape=(n, bands, frames, channels)]
         Log-mel patches.
 
@@ -88,12 +88,12 @@ def noise(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
 
 
 def pitch(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
-    """Move each patch by up to four mel bands up or down, pitch and timbre alike.
+    """Shift each patch by up to four mel bands up or down, pitch and timbre alike.
 
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Draws the random values.
     patches : np.ndarray [shape=(n, bands, frames, channels)]
         Log-mel patches.
 
@@ -116,7 +116,7 @@ def mix(
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Draws the random values.
     patches : np.ndarray [shape=(n, bands, frames, channels)]
         Log-mel patches.
     targets : np.ndarray [shape=(n, labels)] or None
@@ -138,12 +138,12 @@ def mix(
 
 
 def colour(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
-    """Let most patches pass an equaliser of seven points over the mel bands, of 4 dB rms each.
+    """Equalise most patches by a curve of seven points over the mel bands, each of 4 dB rms.
 
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Draws the random values.
     patches : np.ndarray [shape=(n, bands, frames, channels)]
         Log-mel patches.
 
@@ -167,7 +167,7 @@ def contrast(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Draws the random values.
     patches : np.ndarray [shape=(n, bands, frames, channels)]
         Log-mel patches.
 
@@ -182,7 +182,7 @@ def contrast(rng: np.random.Generator, patches: np.ndarray) -> np.ndarray:
     return loudest + _column(factor) * (patches - loudest)
 
 
-# Applied in this order, whatever order names them.
+# Applied in this order, whatever the order of the names.
 AUGMENTATIONS = {
     function.__name__: function for function in (room, start, mix, colour, noise, pitch, contrast)
 }
@@ -200,9 +200,9 @@ def augment(
     Parameters
     ----------
     rng : np.random.Generator
-        Draws what differs.
+        Draws the random values.
     names : str
-        Of `AUGMENTATIONS`, with blanks between.
+        From `AUGMENTATIONS`, separated by blanks.
     patches : np.ndarray [shape=(n, bands, frames, channels)]
         Log-mel patches.
     frame_seconds : float
@@ -228,11 +228,11 @@ def augment(
 
 
 def _sum(sound: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Add sounds, of which one can be silent: `np.logaddexp`, which takes several times as long."""
+    """Add two sounds, one of which may be silent; several times faster than `np.logaddexp`."""
     return np.maximum(sound, other) + np.log(1 + np.exp(-np.abs(sound - other)))
 
 
 def _column(values: np.ndarray) -> np.ndarray:
-    """One value a patch, to combine with patches: (n,) -> (n, 1, 1, 1), float32 if not boolean."""
+    """Broadcast one value per patch: (n,) -> (n, 1, 1, 1), float32 if not boolean."""
     values = values if values.dtype == bool else values.astype(np.float32)
     return values[:, None, None, None]

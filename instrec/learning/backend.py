@@ -1,4 +1,4 @@
-"""Keras on TensorFlow, or on JAX where KERAS_BACKEND says so; TensorFlow need not be there then.
+"""Keras on TensorFlow, or on JAX if KERAS_BACKEND says so; TensorFlow is not needed then.
 
 Imported here once, without its start-up messages, and deterministic.
 """
@@ -14,9 +14,9 @@ from instrec.errors import InputError
 
 @contextlib.contextmanager
 def _without_native_messages() -> Iterator[None]:
-    """Send to nowhere what native code writes to stderr; Python's own errors are raised.
+    """Discard what native code writes to stderr; Python errors are still raised.
 
-    TensorFlow tells at every import that oneDNN is on, before any log level counts.
+    TensorFlow announces oneDNN at every import, before any log level takes effect.
     """
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -51,20 +51,20 @@ except ModuleNotFoundError as error:
         "requirements-cluster.txt, or unset KERAS_BACKEND"
     ) from None
 
-# A file of the user, ~/.keras/keras.json, would change networks else.
+# Otherwise the user's ~/.keras/keras.json would change the networks.
 keras.config.set_image_data_format("channels_last")
 keras.config.set_floatx("float32")
 keras.config.set_epsilon(1e-7)
-# Keras warns that .hdf5 is its old format; the documented file name needs just that.
+# Keras warns that .hdf5 is its old format; the documented file names require it.
 logging.getLogger("absl").setLevel(logging.ERROR)
 if ENGINE == "tensorflow":  # same seed, same history; costs nothing on a CPU
     tf.config.experimental.enable_op_determinism()
-    # It warns where batches differ in size, as recordings do in length.
+    # It warns when batches differ in size, as recordings do in length.
     tf.get_logger().setLevel("ERROR")
 
 
 def device() -> str:
-    """Name what the networks compute on.
+    """Name the hardware that the networks run on.
 
     Returns
     -------
@@ -84,12 +84,12 @@ def device() -> str:
 def distribute() -> None:
     """Train on every device of this machine, or of all processes that environment variables name.
 
-    All take part in each step; the first process alone writes files and prints.
+    All take part in each step; only the first process writes files and prints.
 
     Raises
     ------
     InputError
-        If several processes are to train, but not by JAX, or they do not find each other.
+        If several processes are to train, but not on JAX, or cannot find each other.
     """
     together = "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ
     if ENGINE != "jax":
@@ -106,14 +106,14 @@ def distribute() -> None:
                 f"({str(error).splitlines()[0]}): start all, with numbers from 0 (docs/cluster.md)"
             ) from None
     if jax.device_count() > 1:
-        every = keras.distribution.DataParallel(auto_shard_dataset=False)  # `Patches` deals it out
+        every = keras.distribution.DataParallel(auto_shard_dataset=False)  # `Patches` splits it
         keras.distribution.set_distribution(every)
     if not is_first():
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  until the process ends
 
 
 def devices() -> int:
-    """Return the number of devices that share a training, those of other processes included.
+    """Return the number of devices that share a training, including those of other processes.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def devices() -> int:
 
 
 def process() -> tuple[int, int]:
-    """Return the number of this process, from 0, and how many share a training.
+    """Return the number of this process, from 0, and how many processes share a training.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def is_first() -> bool:
 
 
 def wait_for_all(what: str) -> None:
-    """Go on when every process is here: what the first one writes is there then.
+    """Wait until every process gets here: what the first one writes exists by then.
 
     Parameters
     ----------

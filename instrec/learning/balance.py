@@ -1,4 +1,4 @@
-"""Weights of the classes, so that each counts alike whatever its number of patches."""
+"""Class weights, so that each class counts equally however many patches it has."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ def distribution(class_id: np.ndarray, labels: Sequence[str]) -> "pd.DataFrame":
     Parameters
     ----------
     class_id : np.ndarray [shape=(patches,)]
-        Label of each patch, as its place in `labels`.
+        Label of each patch, as an index into `labels`.
     labels : sequence of str
         The label set.
 
@@ -40,14 +40,14 @@ def class_weights(
     Parameters
     ----------
     data_dist : pandas.DataFrame or None
-        Of `distribution`; None weights all alike.
+        From `distribution`; None weights all classes equally.
     labels : sequence of str
         The label set.
 
     Returns
     -------
     dict of int to float, or None
-        By place in the label set, as Keras takes it.
+        Keyed by index in the label set, as Keras expects.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Keras callbacks of a training that can be killed at any moment and go on."""
+"""Keras callback that lets a training be killed at any moment and resumed."""
 
 import json
 from pathlib import Path
@@ -13,25 +13,25 @@ from instrec.learning.model_files import ModelFiles
 
 
 class StateSaver(keras.callbacks.Callback):
-    """Keep after every epoch what was reached, and end a pass in time.
+    """Save progress after every epoch, and stop a pass early.
 
-    All of it follows from the history: a training that goes on needs that of the epochs before.
-    Keras' own callbacks do not do: ModelCheckpoint refuses the documented ending `.hdf5`,
-    EarlyStopping starts anew when a training goes on, and BackupAndRestore writes straight to the
-    disk, and no history.
+    Every decision follows from the history: a resumed training needs that of the epochs before.
+    Keras' own callbacks will not do: ModelCheckpoint refuses the documented extension `.hdf5`,
+    EarlyStopping starts afresh when a training resumes, and BackupAndRestore writes straight to
+    disk and keeps no history.
 
     Parameters
     ----------
     files : ModelFiles
-        Where it is kept.
+        Where progress is saved.
     iteration : int
         Number of the training.
     recipe : dict
-        What determines it.
+        What determines the training.
     training_pass : int
         Number of the pass, from 1.
     history : np.ndarray [shape=(epochs,)]
-        Of the epochs that are done, those of earlier passes included.
+        Of the epochs done so far, including earlier passes.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class StateSaver(keras.callbacks.Callback):
         return self.history["val_loss"][self.history["training_pass"] == self._training_pass]
 
     def is_over(self) -> bool:
-        """Tell whether the pass has ended: all epochs are done, or the loss got no better.
+        """Tell whether the pass has ended: all epochs are done, or the loss stopped improving.
 
         Returns
         -------
@@ -65,7 +65,7 @@ class StateSaver(keras.callbacks.Callback):
         return len(losses) >= self.recipe["nb_epochs"] or is_late
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Add the epoch to the history and save; raise if its loss is no number.
+        """Add the epoch to the history and save; raise if a loss is not finite.
 
         Parameters
         ----------
@@ -86,11 +86,11 @@ class StateSaver(keras.callbacks.Callback):
         if is_first():
             if is_best:
                 self.save_best()
-            self.save_state(self.model)  # last: what it says is done, is done
+            self.save_state(self.model)  # last: all it records is on disk by then
         self.model.stop_training = self.is_over()
 
     def is_best(self, accuracy: float) -> bool:
-        """Tell whether a validation accuracy is better than all before.
+        """Tell whether a validation accuracy is better than all earlier ones.
 
         Parameters
         ----------
@@ -104,16 +104,16 @@ class StateSaver(keras.callbacks.Callback):
         return accuracy > self.history["val_accuracy"].max(initial=-np.inf)
 
     def save_best(self) -> None:
-        """Save the weights as the best ones."""
+        """Save the weights as the best so far."""
         storage.save(self._best, hdf5_of(self.model))
 
     def save_state(self, network: keras.Model) -> None:
-        """Save all that the training needs to go on, in one file.
+        """Save everything needed to resume the training, in one file.
 
         Parameters
         ----------
         network : keras.Model
-            What is trained.
+            The network in training.
         """
         to_numpy = keras.ops.convert_to_numpy
         storage.save_arrays(
@@ -126,7 +126,7 @@ class StateSaver(keras.callbacks.Callback):
 
 
 class _InMemory(h5py.File):
-    """An HDF5 file in memory, which Keras takes for the path of one by its name."""
+    """An HDF5 file in memory, which Keras takes for a path because of its name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, "w", driver="core", backing_store=False)
@@ -136,9 +136,9 @@ class _InMemory(h5py.File):
 
 
 def hdf5_of(network: keras.Model) -> bytes:
-    """Return a network, without its optimizer, as the content of an HDF5 file.
+    """Serialise a network, without its optimizer, as the content of an HDF5 file.
 
-    Not straight to the disk: on a full one, libhdf5 crashes the process.
+    Not written straight to disk: libhdf5 crashes the process when the disk is full.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Read a network that Keras 2 saved, such as those the authors published, into one of today.
+"""Convert networks saved by Keras 2, such as those the authors published, to Keras 3.
 
-The configurations of its layers are brought up to date, and Keras builds them in its safe mode.
-Networks with channels first become networks with channels last, which compute the same: kernels are
-stored as height x width x in x out whatever the format.
+Layer configurations are brought up to date, and Keras builds them in its safe mode. Channels-first
+networks become channels-last networks that compute the same: kernels are stored as
+height x width x in x out in either format.
 """
 
 import json
@@ -39,11 +39,11 @@ def read_network(structure: Path, weights: Path) -> keras.Model:
     Raises
     ------
     InputError
-        If a file is missing or damaged, a layer is of another kind, or the weights are not those of
+        If a file is missing or damaged, a layer is not one of `KINDS`, or the weights do not fit
         the structure.
     """
     remedy = "this with a file that Keras 2 wrote"
-    with storage.parsing(structure, remedy, also=(TypeError,)):  # Keras' word for it
+    with storage.parsing(structure, remedy, also=(TypeError,)):  # raised by Keras
         content = json.loads(structure.read_text(encoding="utf-8"))
         kind = keras.Sequential if content["class_name"] == "Sequential" else keras.Model
         network = kind.from_config(_up_to_date(content["config"]))
@@ -54,7 +54,7 @@ def read_network(structure: Path, weights: Path) -> keras.Model:
 
 
 def _up_to_date(config: dict[str, Any] | list) -> dict[str, Any]:
-    """Return the configuration of a network as Keras 3 reads it, with channels last."""
+    """Return the configuration of a network as Keras 3 expects it, with channels last."""
     if isinstance(config, list):  # of a sequential network, before Keras 2.2.3
         config = {"name": "imported", "layers": config}
     formats = {layer["config"].get("data_format") for layer in config["layers"]} - {None}

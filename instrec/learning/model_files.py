@@ -14,10 +14,10 @@ from instrec.common import storage
 from instrec.config import PRETRAINED, Config, parse_source
 from instrec.errors import InputError, is_plain_name
 
-# Of a history: a row an epoch.
+# Columns of a history: one row per epoch.
 HISTORY_FIELDS = ("loss", "accuracy", "val_loss", "val_accuracy")
 HISTORY_TYPE = np.dtype([(name, "<f8") for name in HISTORY_FIELDS] + [("training_pass", "<i8")])
-# The model that comes with the code, and the folder it lies in; `make pretrained` makes it.
+# Folder of the model that comes with the code; `make pretrained` builds it.
 PRETRAINED_ROOT = settings.ROOT / "pretrained"
 
 
@@ -55,20 +55,20 @@ class ModelFiles:
     optimizer: str
 
     def __post_init__(self) -> None:
-        """Refuse names such as '../elsewhere', which would read and write elsewhere."""
+        """Refuse names such as '../elsewhere', which lead out of the folder."""
         for name in (self.model, self.optimizer):
             if not is_plain_name(name):
                 raise InputError(f"expected the name of a model or optimizer, found {name!r}")
 
-    # Of one training each, by its number.
+    # One per training, by its number.
     history = _of_training("history.npy")  # loss and accuracy of each epoch, a structured array
     best = _of_training("best.hdf5")  # weights with the best validation accuracy
     structure = _of_training("json")  # of the network
     means_and_stds = _of_training("means_and_stds.npz")  # if patches are standardised
-    run_record = _of_training("run.json")  # what made it; there only if training has finished
-    state = _of_training("state.npz")  # all that an interrupted training needs; removed at its end
+    run_record = _of_training("run.json")  # what made it; exists only once training has finished
+    state = _of_training("state.npz")  # all that is needed to resume; removed when training ends
     predictions = _of_training("predictions.npz")  # outputs for the test patches
-    # Of all trainings.
+    # Shared by all trainings.
     confusion = _of_all("confusion.json")  # confusion matrices: evaluate.py, mode 1
     patches = _of_all("patches.npz")  # decisions by patch, for each clip and label: mode 1
     sweep = _of_all("sweep.json")  # scores at each threshold on the development half: mode 2
@@ -77,7 +77,7 @@ class ModelFiles:
     clips = _of_all("clips.npz")  # scores of each clip of the pure half, by strategy: mode 3
 
     def finished(self) -> list[int]:
-        """Return the iterations whose training has finished, as their records say.
+        """Return the iterations whose training has finished, going by their records.
 
         Returns
         -------
@@ -86,7 +86,7 @@ class ModelFiles:
         return list(itertools.takewhile(lambda i: self.run_record(i).exists(), itertools.count()))
 
     def lock_results(self) -> contextlib.AbstractContextManager:
-        """Hold the results; not the training, which may go on there for hours.
+        """Lock the results, but not training, which may run there for hours.
 
         Returns
         -------
@@ -95,12 +95,12 @@ class ModelFiles:
         return storage.lock(self.folder, "results", name="results.", wait=60)
 
     def figure(self, name: str) -> Path:
-        """A figure, without its ending.
+        """Return the path of a figure, without its extension.
 
         Parameters
         ----------
         name : str
-            Of the figure.
+            Name of the figure.
 
         Returns
         -------
@@ -122,14 +122,14 @@ def model_files(
     Parameters
     ----------
     config : Config
-        It names the data set.
+        Names the data set.
     model, optimizer : str
         Names of the trained model and of its optimizer.
     split : float, optional
-        Share that trained; one other than `val_split` has a folder of its own.
+        Share used for training; any other than `val_split` has a folder of its own.
     held_out : bool or (int, int)
-        Whether the rest was held out for confusion matrices, or which fold of how many was: such
-        networks have a folder, too.
+        Whether the rest was held out for confusion matrices, or which fold of how many; such
+        networks have their own folder, too.
 
     Returns
     -------
@@ -146,12 +146,12 @@ def model_files(
 
 
 def trained_name(config: Config, network: str) -> str:
-    """Name the model that training makes of a network: see `Config.trained_name`.
+    """Name the model that results from training a network: see `Config.trained_name`.
 
     Parameters
     ----------
     config : Config
-        It may name a variant.
+        May name a variant.
     network : str
         The network.
 
@@ -163,7 +163,7 @@ def trained_name(config: Config, network: str) -> str:
 
 
 def chosen_optimizer(config: Config) -> str:
-    """Return the optimizer that is chosen.
+    """Return the chosen optimizer.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def chosen_optimizer(config: Config) -> str:
     Raises
     ------
     InputError
-        If none is.
+        If none is chosen.
     """
     if config.optimizer is None:
         raise InputError("which optimizer? give -o adam or -o sgd, or -x with an experiment")
@@ -185,14 +185,14 @@ def chosen_optimizer(config: Config) -> str:
 
 
 def trained_model(config: Config, name: str | None) -> tuple[str, str]:
-    """Return the trained model that is meant and its optimizer.
+    """Return the names of the selected trained model and its optimizer.
 
     Parameters
     ----------
     config : Config
-        It says what model there is, if `name` does not.
+        Names the model if `name` does not.
     name : str or None
-        What `-m` says.
+        Value of `-m`.
 
     Returns
     -------
@@ -201,7 +201,7 @@ def trained_model(config: Config, name: str | None) -> tuple[str, str]:
     Raises
     ------
     InputError
-        If they say nothing.
+        If they name no model or no optimizer.
     """
     if name is None and config.model is None:
         raise InputError("which model? give -m MODEL_NAME, or -x with an experiment")
@@ -209,14 +209,14 @@ def trained_model(config: Config, name: str | None) -> tuple[str, str]:
 
 
 def source_files(source: str, root: Path) -> ModelFiles:
-    """Return the files of a trained model that is named as `transfer_from` names it.
+    """Return the files of a trained model, named as in `transfer_from`.
 
     Parameters
     ----------
     source : str
         '<result key>/<model name>.<optimizer>', or 'pretrained'.
     root : Path
-        Folder of all models but that one.
+        Folder of all models except the pretrained one.
 
     Returns
     -------
@@ -239,14 +239,14 @@ def pretrained_files() -> ModelFiles:
 
 
 def to_recognise_with(config: Config, name: str | None) -> ModelFiles:
-    """Return the files of the model that is meant, or of the one that comes along if none is.
+    """Return the files of the selected model, or of the one that comes along if none is.
 
     Parameters
     ----------
     config : Config
-        It says which model, if `name` does not.
+        Names the model if `name` does not.
     name : str or None
-        What `-m` says.
+        Value of `-m`.
 
     Returns
     -------
@@ -255,7 +255,7 @@ def to_recognise_with(config: Config, name: str | None) -> ModelFiles:
     Raises
     ------
     InputError
-        If an optimizer is named, or a data set on the command line, but no model.
+        If no model is named, but an optimizer is, or a data set on the command line.
     """
     if name is None and config.model is None:
         if config.dataset is not None or config.optimizer is not None:

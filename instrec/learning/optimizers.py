@@ -1,23 +1,23 @@
-"""The documented optimizers, and the course of their learning rate."""
+"""The documented optimizers and their learning-rate schedules."""
 
 from instrec.learning.backend import keras
 
-WARMUP = 0.05  # share of the steps in which the cosine schedule rises
+WARMUP = 0.05  # share of the steps over which the cosine schedule rises
 
 
 def course(
     schedule: str, learning_rate: float, steps: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Return the course of the learning rate over a training.
+    """Return the learning-rate schedule of a training.
 
     Parameters
     ----------
     schedule : {'constant', 'cosine'}
-        Constant; or up in 5 % of the steps, then down to 0.
+        Constant; or rising over 5 % of the steps, then falling to 0.
     learning_rate : float
-        The highest.
+        Its maximum.
     steps : int
-        Batches of the whole training.
+        Batches of a whole pass.
 
     Returns
     -------
@@ -43,16 +43,16 @@ def make_optimizer(
     name : {'adam', 'sgd'}
         Adam, or stochastic gradient descent with Nesterov momentum.
     learning_rate : float or LearningRateSchedule
-        Learning rate at the start, or its course.
+        Initial learning rate, or its schedule.
     epochs : int
-        SGD's rate, if it is a number, decays by `learning_rate / epochs` a step, as Keras 2's
+        SGD's rate, if it is a number, decays by `learning_rate / epochs` per step, as Keras 2's
         `decay` did.
 
     Returns
     -------
     keras.optimizers.Optimizer
     """
-    # Named, or else Keras counts them, and files would tell how many were trained in one go.
+    # Named, or Keras would number them, and files would depend on how many trained in one run.
     if name == "adam":
         return keras.optimizers.Adam(
             learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, name=name

@@ -18,34 +18,34 @@ from instrec.learning import augmentation, backend
 
 @dataclass(eq=False)
 class Patches:
-    """Batches of patches, read from their file when they are needed.
+    """Batches of patches, read from their file on demand.
 
     Parameters
     ----------
     inputs : list of np.ndarray [shape=(patches, bands, frames, channels)]
         Patches of each input of the network.
     rows : np.ndarray [shape=(n,)]
-        The patches to use.
+        Indices of the patches to use.
     batch : int
-        Patches a batch; the last one may be smaller.
+        Patches per batch; the last batch may be smaller.
     targets : np.ndarray [shape=(patches, labels)], optional
-        One-hot labels; none to predict.
+        One-hot labels; omitted for prediction.
     shuffle_seed : sequence of int, optional
-        Shuffle before every epoch, by this seed and the number of the epoch.
+        Shuffle before every epoch, seeded with this and the number of the epoch.
     epoch : int
-        Number of the first epoch, for training that goes on.
+        Number of the first epoch, for resumed training.
     means_and_stds : sequence of (np.ndarray, np.ndarray), optional
-        Mean and standard deviation of the cells of each input: see `features.standardise`.
+        Mean and standard deviation of each cell, per input: see `features.standardise`.
     augmentations : str
-        Names of `augmentation`, by which batches are varied; needs `shuffle_seed`, and
-        both inputs of a network are varied alike.
+        Names from `augmentation` by which to vary batches; needs `shuffle_seed`. Both inputs of
+        a network are varied alike.
     frame_seconds : float, optional
         Seconds from frame to frame, for augmentation.
     devices : int
-        Devices that share every batch in equal parts. Of the last batch of an epoch, they leave
-        out what does not divide, `devices` - 1 patches at most.
+        Devices that share every batch equally. The remainder of an epoch's last batch, at most
+        `devices` - 1 patches, is left out.
     process : tuple of (int, int)
-        Number of this process and of all; each is given its part of the batch.
+        Number of this process, and how many there are; each gets its part of the batch.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class Patches:
 
     def __post_init__(self) -> None:
         """Open the inputs."""
-        if len(self.rows) < self.devices:  # no batch at all: epochs would follow for ever
+        if len(self.rows) < self.devices:  # no batch at all: epochs would loop for ever
             raise InputError(
                 f"expected at least a patch for each device ({self.devices}), "
                 f"found {len(self.rows)}"
@@ -77,15 +77,15 @@ class Patches:
         self._error: Exception | None = None
 
     def __len__(self) -> int:
-        """Return the number of batches of an epoch."""
+        """Return the number of batches per epoch."""
         whole, rest = divmod(len(self.rows), self.batch)
         return whole + (rest >= self.devices)
 
     def batches(self) -> Iterator[tuple]:
         """Yield the batches of one epoch after another, without end: inputs, and any targets.
 
-        All processors prepare the next ones (NumPy lets threads run beside each other): a GPU takes
-        many times the batches that one of them varies.
+        All CPU cores prepare batches ahead (NumPy lets threads run in parallel): a GPU consumes
+        many times the batches that one core can augment.
 
         Yields
         ------
@@ -107,10 +107,10 @@ class Patches:
                 yield batch
 
     def stream(self) -> Iterable[tuple]:
-        """Return `batches` for Keras, which is to be told how many steps an epoch has.
+        """Return `batches` for Keras, which must be told the number of steps per epoch.
 
-        For TensorFlow an iterator for all epochs, and no tuning of its own: it closes an iterator
-        only when its tuner next wakes, after seconds of doing nothing.
+        TensorFlow gets one iterator for all epochs, and no autotuning: it closes an iterator only
+        when its tuner next wakes, after idle seconds.
 
         Returns
         -------
@@ -132,7 +132,7 @@ class Patches:
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
-        """Raise from a block what failed in `batches`, without what TensorFlow makes of it."""
+        """Raise the original error from `batches`, not what TensorFlow makes of it."""
         try:
             yield
         except Exception:
@@ -154,14 +154,14 @@ class Patches:
         inputs = [patches[rows] for patches in self._inputs]
         targets = None if self.targets is None else self.targets[rows]
         if self.augmentations:
-            seed = [*self.shuffle_seed, epoch, 1 + index]  # shuffling takes the first two
+            seed = [*self.shuffle_seed, epoch, 1 + index]  # shuffling uses the first two
             names, seconds = self.augmentations, self.frame_seconds
             varied = [
                 augmentation.augment(np.random.default_rng(seed), names, x, seconds, targets)
                 for x in inputs
             ]
             inputs, (targets, *_) = zip(*varied, strict=True)
-        # Only now, so that what is drawn for a patch does not depend on who is given it.
+        # Only now, so that a patch is varied alike whichever process gets it.
         number, processes = self.process
         mine = slice(number * len(rows) // processes, (number + 1) * len(rows) // processes)
         x = features.network_input([patches[mine] for patches in inputs], self.means_and_stds)

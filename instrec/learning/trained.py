@@ -1,4 +1,4 @@
-"""Trained networks: their records, how they are loaded safely, and what they say of patches."""
+"""Trained networks: their records, safe loading and outputs for patches."""
 
 import contextlib
 import itertools
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # Entries of a record that import_model.py cannot know.
 OF_TRAINING = ("best_accuracy", "chance", "validation_patches")
-MIN_SIGMAS = 4  # standard errors above chance from which a network has learnt something
-BATCH = 256  # patches that are predicted at once; has no influence on the outputs
+MIN_SIGMAS = 4  # standard errors above chance from which a network counts as having learnt
+BATCH = 256  # patches predicted at once; does not affect the outputs
 
 
 def load_record(files: ModelFiles, iteration: int, remedy: str, *needed: str) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def load_record(files: ModelFiles, iteration: int, remedy: str, *needed: str) ->
     remedy : str
         The command that trains it.
     *needed : str
-        Entries that it must have; records of before lack some that came since.
+        Entries that it must have; older records lack some.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def load_record(files: ModelFiles, iteration: int, remedy: str, *needed: str) ->
     Raises
     ------
     InputError
-        If it is missing or damaged, or an entry is none that a training writes.
+        If it is missing or damaged, or an entry has a value that no training writes.
     """
     path = files.run_record(iteration)
     record = storage.load_json(path, remedy)
@@ -68,7 +68,7 @@ def load_record(files: ModelFiles, iteration: int, remedy: str, *needed: str) ->
 
 
 def _is_size(value: object) -> bool:
-    return type(value) is int and 0 < value <= 2**31  # more is damage, and would take all memory
+    return type(value) is int and 0 < value <= 2**31  # more is damage, and would exhaust memory
 
 
 def _is_number(value: object) -> bool:
@@ -79,8 +79,8 @@ def _is_list(value: object, is_right: Callable[[object], bool]) -> bool:
     return isinstance(value, list) and bool(value) and all(map(is_right, value))
 
 
-# What entries of a record and of its recipe can be, where it has them: what else they were would be
-# followed, as into other folders, or take all memory.
+# Valid values of entries of a record and its recipe, where present: others would be obeyed, and
+# lead into other folders or exhaust memory.
 _SIZES = ("sample_rate", "hop_length", "num_mel_bands", "patch_frames", "n_fft")
 _RULES = {
     **dict.fromkeys((*_SIZES, "validation_patches"), _is_size),
@@ -98,10 +98,10 @@ _RULES = {
 
 
 def has_learnt(record: dict) -> bool:
-    """Tell whether the best validation accuracy is clearly above chance, for that many patches.
+    """Tell whether the best validation accuracy is clearly above chance for so many patches.
 
-    Where it cannot be told, as of a network that was imported, of one label, or with few validation
-    patches, it counts as one that has.
+    Where that cannot be told (imported network, one label, few validation patches), the network
+    counts as having learnt.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def has_learnt(record: dict) -> bool:
 
 
 def _clearly_above_chance(record: dict) -> float:
-    """Return the accuracy from which a training has learnt; 1 or more if that cannot be told."""
+    """Return the accuracy above which a training has learnt; 1 or more if that cannot be told."""
     if "imported" in record:
         return 1.0
     chance = record["chance"]
@@ -149,7 +149,7 @@ def warn_unless_learnt(record: dict) -> None:
 def save_means_and_stds(
     files: ModelFiles, iteration: int, means_and_stds: MeansAndStds | None
 ) -> str | None:
-    """Write what patches are standardised by, if they are, beside the weights.
+    """Write the means and deviations that standardise patches, if any, beside the weights.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def save_means_and_stds(
 
 @dataclass(frozen=True)
 class Training:
-    """A training that has finished: its record, and what it left.
+    """A finished training: its record and its files.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ class Training:
     iteration : int
         Number of the training.
     remedy : str
-        The command that trains it anew, for messages.
+        The command that trains it again, for messages.
     record : dict
         Of the training.
     """
@@ -212,7 +212,7 @@ class Training:
             raise InputError(f"{path} is missing or not what training wrote: run {self.remedy}")
 
     def means_and_stds(self) -> list[tuple[np.ndarray, np.ndarray]] | None:
-        """Read what the network's patches are standardised by; None if they are not.
+        """Read the means and deviations that standardise the network's patches, or None.
 
         Returns
         -------
@@ -252,17 +252,16 @@ class Training:
         ------
         InputError
             If its files are missing, damaged or not those of the record, or its structure holds
-            code, which Keras' safe mode refuses: a model that somebody else has made cannot run
-            code here.
+            code, which Keras' safe mode refuses: a model from elsewhere cannot run code here.
         """
         self.check_weights()
         from instrec.learning.backend import keras
 
         path, best = self.files.structure(self.iteration), self.files.best(self.iteration)
-        refused = (TypeError,)  # Keras' word for what its safe mode refuses
+        refused = (TypeError,)  # raised by Keras' safe mode
         with storage.parsing(path, self.remedy, also=refused):
             structure = json.loads(path.read_text(encoding="utf-8"))
-            structure.pop("compile_config", None)  # the loss and the optimizer, not needed any more
+            structure.pop("compile_config", None)  # the loss and the optimizer, no longer needed
             network = keras.models.model_from_json(json.dumps(structure))
             check_shapes(network, self.record)
         with storage.parsing(best, self.remedy):
@@ -271,7 +270,7 @@ class Training:
         return network
 
     def outputs(self, part: "Tensors") -> np.ndarray:
-        """Return what the network says of all patches of a part of a data set; predict them once.
+        """Return the network's outputs for all patches of a part of a data set; predict them once.
 
         Parameters
         ----------
@@ -291,7 +290,7 @@ class Training:
         recipe = json.dumps([self.record["weights"], part.fingerprint])
         shape = (len(part.file_id), len(part.label_names))
         if path.exists():
-            # What is damaged or of other models is predicted again.
+            # Damaged predictions, and those of other models, are made again.
             with contextlib.suppress(InputError), storage.parsing(path, ""):
                 saved = storage.load_arrays(path, "")
                 if str(saved["recipe"]) == recipe and saved["predictions"].shape == shape:
@@ -302,7 +301,7 @@ class Training:
         return predictions
 
     def predict(self, part: "Tensors") -> np.ndarray:
-        """Predict all patches of a part; as `outputs`, which keeps them.
+        """Predict all patches of a part, like `outputs`, but without saving the predictions.
 
         Parameters
         ----------
@@ -314,7 +313,7 @@ class Training:
         np.ndarray [shape=(patches, labels)]
         """
         network, means_and_stds = self.network(), self.means_and_stds()
-        from instrec.learning.patches import Patches  # takes Keras
+        from instrec.learning.patches import Patches  # imports Keras
 
         rows = np.arange(len(part.file_id))
         data = Patches(part.inputs, rows, BATCH, means_and_stds=means_and_stds)
@@ -325,7 +324,7 @@ class Training:
 
 
 def load(files: ModelFiles, iteration: int, remedy: str, *needed: str) -> Training:
-    """Load the record of a training, of which the rest is loaded when it is needed.
+    """Load the record of a training; the rest is loaded on demand.
 
     Parameters are those of `load_record`.
 
@@ -367,7 +366,7 @@ def _common(record: dict) -> dict:
 
 
 def check_shapes(network: "keras.Model", record: dict) -> None:
-    """Refuse a network that takes other patches or answers for other labels than its record.
+    """Refuse a network whose input or output shapes do not match its record.
 
     Parameters
     ----------
@@ -390,10 +389,10 @@ def check_shapes(network: "keras.Model", record: dict) -> None:
 
 
 def check_plain(weights: Path) -> None:
-    """Refuse weights that lie elsewhere than in their own file, or claim more than it holds.
+    """Refuse weights stored outside their own file, or claiming more data than it holds.
 
     HDF5 can link to other files, keep the values of an array in them, and expand a few bytes to any
-    size. Keras writes none of that, and would follow it.
+    size. Keras never writes such files, but would read them.
 
     Parameters
     ----------
@@ -403,7 +402,9 @@ def check_plain(weights: Path) -> None:
     Raises
     ------
     InputError
-        Naming the first such entry.
+        Naming the first link.
+    ValueError
+        If an array promises more than the file holds.
     """
     import h5py
 

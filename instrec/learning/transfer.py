@@ -20,7 +20,7 @@ class TransferSource:
     ----------
     config : Config
         `transfer_from` names the model, and `iter_num` says how many trainings start from it, each
-        from the training of the same number; the model that comes along has one, for all.
+        from the source's training of the same number; the model that comes along has one, for all.
 
     Raises
     ------
@@ -34,7 +34,7 @@ class TransferSource:
         wanted = dataclasses.asdict(config.features)
         self._trainings = [self._training(i, wanted) for i in range(config.iter_num)]
         trained.check_alike(self._trainings)
-        # What it was standardised with, if it was: what is frozen expects the same.
+        # Frozen layers expect patches standardised, if at all, as those they were trained on.
         self.means_and_stds = self._trainings[0].means_and_stds()
         self.network: str = self._trainings[0].record["recipe"]["model"]
 
@@ -67,7 +67,7 @@ class TransferSource:
         return [self.source, self._trainings[iteration].record["weights"]]
 
     def new_network(self, num_classes: int) -> "keras.Model":
-        """Return the network of the source with a new output layer, and new weights throughout.
+        """Return the source's network, with its weights and a new output layer.
 
         Parameters
         ----------
@@ -83,12 +83,12 @@ class TransferSource:
 
         network = self._trainings[0].network()
         last = network.layers[-1]
-        # Under its name: a new one could be that of another layer of a network that was loaded.
+        # Keep the name: a new one could clash with another layer of the loaded network.
         new = keras.layers.Dense(num_classes, activation=self._activation, name=last.name)
         return keras.Model(network.inputs, new(last.input), name=self.network)
 
     def copy_weights(self, iteration: int, network: "keras.Model") -> None:
-        """Give all layers of `network` but the last the trained weights of an iteration.
+        """Copy the trained weights of an iteration into all layers of `network` but the last.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ def chosen_source(config: Config, network: str | None) -> TransferSource | None:
     config : Config
         The parameters.
     network : str or None
-        The network that is meant to start from it, if it is said.
+        The network that should start from it, if named.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def chosen_source(config: Config, network: str | None) -> TransferSource | None:
     Raises
     ------
     InputError
-        If it is another network, or was not standardised and what starts from it should be.
+        If it is another network, or was not standardised although the new model should be.
     """
     if not config.transfer_from:
         return None
@@ -136,7 +136,7 @@ def chosen_source(config: Config, network: str | None) -> TransferSource | None:
 
 
 def shares_audio(source: str, data_set: DataSet) -> bool:
-    """Tell whether a trained model is of the same audio as a data set, or was separated from it.
+    """Tell whether a trained model used the audio of a data set, or audio separated from it.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def shares_audio(source: str, data_set: DataSet) -> bool:
 
 
 def passes(config: Config, source: TransferSource | None) -> list[dict]:
-    """Say how each pass over the data trains: one from scratch, one or two for a transfer.
+    """Return the options of each training pass: one from scratch, one or two for a transfer.
 
     Parameters
     ----------

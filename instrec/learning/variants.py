@@ -12,7 +12,7 @@ from settings import DATA_SETS, DataSet
 if TYPE_CHECKING:
     import keras
 
-# Parameters that make a trained model a variant of its network's plain one.
+# Parameters that distinguish a variant from its network's plain model.
 VARIANT = ("split_by", "balanced", "patience", "class_weight", "standardise")
 VARIANT += ("learning_rate", "alpha", "schedule", "augmentation", "precision")
 VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
@@ -21,24 +21,25 @@ VARIANT += ("transfer_from", "transfer_passes", "transfer_learning_rate", "trans
 def variant_of(
     config: Config, name: str, optimizer: str, split: float | None = None
 ) -> tuple[str | None, dict[str, Any]]:
-    """Return the network of a trained model, and the parameters that make it the variant it is.
+    """Return the network of a trained model, and the parameters that distinguish the variant.
 
-    Those come from the record of its training; of what is not trained yet, from `config`.
+    Those come from the record of its training.
 
     Parameters
     ----------
     config : Config
-        It names the data set.
+        Names the data set.
     name, optimizer : str
         The trained model.
     split : float, optional
-        Share that trained it; where nothing was trained on that, the plain one counts.
+        Share used to train it; if none was trained with that, the one of `val_split` counts.
 
     Returns
     -------
     network : str or None
+        Of a model that is not trained, the network of that name, or else that of `config`.
     parameters : dict
-        By name.
+        By name; empty if the model is not trained.
     """
     files = model_files.model_files(config, name, optimizer, split)
     if not files.run_record(0).exists():
@@ -78,7 +79,7 @@ def check_pair(model_name: str, data_set: DataSet) -> None:
 
 
 def structure_of(model: "keras.Model") -> list:
-    """Say what a network consists of, without the names that Keras numbers anew each time.
+    """Describe the layers of a network, without the names that Keras numbers afresh each time.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ def check_model(config: Config, name: str) -> None:
     Parameters
     ----------
     config : Config
-        It names the data set.
+        Names the data set.
     name : str
         Of a network or a trained model.
 

@@ -1,1 +1,1 @@
-"""Experiments set beside what was published."""
+"""Reports: experiments compared with what was published, and recognised recordings."""

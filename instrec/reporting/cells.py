@@ -1,4 +1,4 @@
-"""How numbers, changes and tables are written in the report."""
+"""Format numbers, changes and tables for the report."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 NONE = "–"  # a cell without a number
-NUMBER = re.compile(r"[+−-]?\d")  # how a cell of a number starts, whatever unit follows
+NUMBER = re.compile(r"[+−-]?\d")  # how a numeric cell starts, whatever unit follows
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Write a published number, if there is one.
+    """Format a published number, if there is one.
 
     Parameters
     ----------
     value : float or None
-        What is written; None is a dash.
+        The number; None becomes a dash.
     digits : int
-        Behind the point.
+        After the decimal point.
 
     Returns
     -------
@@ -27,12 +27,12 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def points(value: float) -> str:
-    """Write a difference of shares in points: 0.031 -> '+3.1'.
+    """Format a difference of shares in points: 0.031 -> '+3.1'.
 
     Parameters
     ----------
     value : float
-        What is written.
+        The difference, as a share of 1.
 
     Returns
     -------
@@ -42,12 +42,12 @@ def points(value: float) -> str:
 
 
 def difference(ours: np.ndarray, published: float | None) -> str:
-    """Write how far the mean of ours is from a published share, in points.
+    """Format the difference between our mean and a published share, in points.
 
     Parameters
     ----------
     ours : np.ndarray [shape=(trainings,)]
-        One a training.
+        One share per training.
     published : float or None
         What was published.
 
@@ -59,12 +59,12 @@ def difference(ours: np.ndarray, published: float | None) -> str:
 
 
 def change_range(published: Sequence[float]) -> str:
-    """Write a published change: (1, 3) -> '+1 to +3'.
+    """Format a published change: (1, 3) -> '+1 to +3'.
 
     Parameters
     ----------
     published : (float, float)
-        What was published, from and to.
+        From and to, in points.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def change_range(published: Sequence[float]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time: 4000 -> '1 h 06 min'.
+    """Format a time: 4000 -> '1 h 06 min'.
 
     Parameters
     ----------
@@ -94,14 +94,14 @@ def duration(seconds: float) -> str:
 
 
 def markdown_table(title: str, rows: Sequence[Mapping[str, str]]) -> str:
-    """Write a table with its title above; '' if it has no rows. Numbers stand to the right.
+    """Format a table with its title above; '' if it has no rows. Numbers are right-aligned.
 
     Parameters
     ----------
     title : str
         Above the table.
     rows : sequence of mapping of str to str
-        By column, a row each; a cell that is missing is a dash.
+        Cells by column; a missing one becomes a dash.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def markdown_table(title: str, rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def plain(text: str) -> str:
-    """Escape what Markdown would take for marks; underscores within words are none.
+    """Escape what Markdown would take for markup; underscores within words are safe.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Changes of one experiment against another, beside the published ones, and what may be said."""
+"""Changes from one experiment to another, beside the published ones, with a verdict on each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ CLASSWISE = "class-wise thresholds"
 
 @dataclass(frozen=True)
 class Change:
-    """A change that is looked at: one line of the report.
+    """One change under study: a line of the report.
 
     Parameters
     ----------
     outcome, baseline : Outcome
-        The two sides; they may be one.
+        The two sides; they may be the same.
     what : str
         'one threshold', 'class-wise thresholds' or 'mean accuracy'.
     strategy : str
         's1', 's2' or 'patch'.
     published : dict of str to (float, float)
-        From and to, by average, in shares of 1; what is not published is missing.
+        From and to, by average, as shares of 1; unpublished averages are missing.
     """
 
     outcome: Outcome
@@ -37,16 +37,16 @@ class Change:
 
     @property
     def averages(self) -> tuple[str, ...]:
-        """What it can be told of; a mean accuracy is a macro recall."""
+        """The averages that apply; mean accuracy is a macro recall."""
         return ("macro",) if self.strategy == BY_PATCH else AVERAGES
 
     @property
     def _sides(self) -> tuple[tuple[Outcome, bool], ...]:
-        """Return both outcomes, and whether each has a threshold a label."""
+        """Return both outcomes, and whether each has one threshold per label."""
         return (self.outcome, self.what == CLASSWISE), (self.baseline, False)
 
     def values(self, average: str, measure: str = "f-score") -> tuple[np.ndarray, np.ndarray]:
-        """Return the measure of each training, of both sides.
+        """Return the measure of each training, for both sides.
 
         Parameters
         ----------
@@ -58,7 +58,7 @@ class Change:
         Returns
         -------
         tuple of (np.ndarray, np.ndarray)
-            One value a training: of the experiment, and of what it is compared with.
+            One value per training: of the experiment, and of its baseline.
         """
         return tuple(
             outcome.score(self.strategy, average, measure, classwise=classwise)
@@ -66,7 +66,7 @@ class Change:
         )
 
     def found(self, average: str, measure: str = "f-score") -> float:
-        """Return the difference of the means, in shares of 1.
+        """Return the difference of the means, as a share of 1.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class Change:
         return float(np.mean(ours) - np.mean(theirs))
 
     def interval(self, average: str) -> tuple[float, float]:
-        """Return what the difference may be: see `instrec.scoring.intervals`.
+        """Return the bootstrap interval of the difference: see `instrec.scoring.intervals`.
 
         Parameters
         ----------
@@ -102,14 +102,14 @@ class Change:
         return intervals.interval(*decided, average, measure)
 
     def verdict(self, average: str, interval: tuple[float, float]) -> str:
-        """Say what the interval says of what was published; '' if nothing is.
+        """Judge the published change by the interval; '' if none was published.
 
         Parameters
         ----------
         average : {'micro', 'macro'}
             Over the labels.
         interval : (float, float)
-            Of `interval`.
+            From `interval`.
 
         Returns
         -------
@@ -123,12 +123,12 @@ class Change:
 
 
 def changes(done: Sequence[Outcome]) -> Iterator[Change]:
-    """Yield what each experiment changes against its baseline, and class-wise thresholds alone.
+    """Yield the changes of each experiment: from its baseline, or by class-wise thresholds alone.
 
     Parameters
     ----------
     done : sequence of Outcome
-        Those that have results.
+        Experiments that have results.
 
     Yields
     ------
@@ -158,7 +158,7 @@ def _of_both(points: Sequence[float]) -> dict[str, tuple[float, float]]:
 def _published(
     outcome: Outcome, baseline: Outcome, points: Sequence[float] | None, names: Mapping[str, str]
 ) -> dict[str, tuple[float, float]]:
-    """Return the change that is published, or else that of published scores, by their names."""
+    """Return the published change or, failing that, the difference of the scores in `names`."""
     if points:
         return _of_both(points)
     found = {}

@@ -1,4 +1,4 @@
-"""All models beside each other: their final scores as frames, and how much better one is."""
+"""Compare all models: their final scores as frames, and how much better one is."""
 
 import contextlib
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEVELS = ("data set", "model", "strategy")
-THRESHOLDS = {"one": "global", "classwise": "global_class"}  # of the frames
+THRESHOLDS = {"one": "global", "classwise": "global_class"}  # as in the names of frames
 DEFAULT_OPTIMIZER = "adam"  # not named in the index
 HOW_TO = (
     "train.py, evaluate.py -O 2, plot_perf_metrics.py and evaluate.py -O 3 make them, "
@@ -40,7 +40,7 @@ class Results(NamedTuple):
 
 
 def load(models_root: Path) -> tuple[Results, dict[tuple[str, str], str]]:
-    """Read the final scores of all models, and what is to be known of them; damage is named.
+    """Read the final scores of all models, with notes; damaged files are named and left out.
 
     Parameters
     ----------
@@ -50,11 +50,11 @@ def load(models_root: Path) -> tuple[Results, dict[tuple[str, str], str]]:
     Returns
     -------
     results : Results
-        A model is named by its folder, by its optimizer unless that is adam, and by its split if it
-        has its own.
+        Models are named by folder, then optimizer unless that is adam, then split if they have
+        their own.
     notes : dict of (str, str) to str
-        What to know of scores, by result key and model: of rendered or incomplete test data, or of
-        networks that have been replaced.
+        Caveats by result key and model: rendered or incomplete test data, or networks that have
+        since been replaced.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def load(models_root: Path) -> tuple[Results, dict[tuple[str, str], str]]:
 
 
 def _weights_in(models_root: Path) -> set[str]:
-    """Return the digests of the weights of all trained networks, as their records say."""
+    """Return the recorded digests of the weights of all trained networks."""
     found = set()
     for path in models_root.glob("*/**/*.run.json"):
         with contextlib.suppress(InputError):
@@ -113,9 +113,9 @@ def load_results(models_root: Path | None = None) -> Results:
     -------
     Results
         Frames with columns precision, recall and f-score, and a sorted index of four levels:
-        data set, model, strategy, and averaging or label. The frames of labels have every label of
-        every data set: one that a data set lacks is NaN. Those of rankings have columns lrap and
-        map, and no fourth level.
+        data set, model, strategy, and averaging or label. Frames by label have every label of
+        every data set, NaN where a data set lacks it. Ranking frames have columns lrap and map,
+        and no fourth level.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def load_results(models_root: Path | None = None) -> Results:
 
 
 def _summarise(table: "pd.DataFrame", ranking: "pd.DataFrame") -> Results:
-    """Average scores, tables with the columns of `scores`, over the trainings."""
+    """Average scores (tables with the columns of `scores`) over the trainings."""
     import pandas as pd
 
     frames = []
@@ -156,9 +156,9 @@ def plot_improvement(
     thresholds: str = "one",
     baseline_thresholds: str = "one",
 ) -> list[Path]:
-    """Draw by how many points one model is better than another, in precision, recall and F.
+    """Draw by how many points one model beats another in precision, recall and F.
 
-    The error bars add the variances of both: exact if the runs of the two are independent.
+    The error bars add the variances of both, which is exact if their trainings are independent.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def plot_improvement(
     baseline_data_set : str, optional
         Result key of the baseline, such as the data set before separation; `data_set` by default.
     thresholds, baseline_thresholds : {'one', 'classwise'}
-        For the global scores: one threshold for all labels, or the best of each label.
+        For the global scores: one threshold for all labels, or the best one per label.
 
     Returns
     -------
@@ -196,7 +196,7 @@ def plot_improvement(
     panels = {"all labels": (*_differences(frames, sides), list(figures.AVERAGES))}
     if sides[0][:2] != sides[1][:2]:
         points, deviations = _differences(frames, sides, kind="class")
-        if labels := list(points.dropna().index.unique("label")):  # those of both
+        if labels := list(points.dropna().index.unique("label")):  # shared by both
             panels["single labels, each with its own threshold"] = points, deviations, labels
     title = f"{sides[0].title(notes)}\nover {sides[1].title(notes)}"
     drawn = figures.improvement_bars(panels, title)
@@ -213,12 +213,12 @@ class Side(NamedTuple):
     thresholds: str
 
     def title(self, notes: Mapping[tuple[str, str], str]) -> str:
-        """Name it in a title, and say what is to be known of it.
+        """Return its name for a title, with any caveat.
 
         Parameters
         ----------
         notes : mapping of (str, str) to str
-            Of `load`.
+            From `load`.
 
         Returns
         -------
@@ -234,7 +234,7 @@ class Side(NamedTuple):
         Parameters
         ----------
         frame : pandas.DataFrame
-            Of `Results`.
+            One of `Results`.
 
         Returns
         -------
@@ -245,7 +245,7 @@ class Side(NamedTuple):
 
 
 def _choose(what: str, name: str, among: Iterable[str]) -> str:
-    """Return `name`; refuse one that is not there."""
+    """Return `name`; raise an error if it is not there."""
     if name not in among:
         raise InputError(f"expected a {what} among {', '.join(among)}, found {name!r}")
     return name

@@ -1,4 +1,4 @@
-"""What a report is made by: a digest of it tells whether a report is out of date."""
+"""What a report is made from: a digest of it tells whether the report is out of date."""
 
 import ast
 import io
@@ -61,7 +61,7 @@ def code_of(text: str) -> str:
 
 
 def marked(text: str) -> str:
-    """Return a report with the digest of what makes it now, as a comment.
+    """Return a report with the current digest appended as a comment.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ def marked(text: str) -> str:
 
 
 def with_banner(text: str) -> str:
-    """Return a report with a banner above, if its sources have changed since.
+    """Return a report, under a banner if its sources have since changed.
 
     Parameters
     ----------
     text : str
-        Of `marked`.
+        From `marked`.
 
     Returns
     -------

@@ -24,25 +24,25 @@ class Outcome:
     Parameters
     ----------
     experiment, config
-        The experiment, and the parameters that count for it.
+        The experiment, and the parameters that apply to it.
     state : {'done', 'failed', 'left out', 'not run'}
         What became of it.
     reason : str
         Why it is not done.
     record : dict
-        Of the final scores: see `scores.load`; empty if there are none.
+        Record of the final scores: see `scores.load`; empty if there are none.
     table : pandas.DataFrame
         The final scores.
     clips : dict of str to np.ndarray
-        Scores of each clip, as mode 3 leaves them.
+        Scores of each clip, as mode 3 saves them.
     confusion : dict
-        Of evaluate.py, mode 1.
+        Result of evaluate.py, mode 1.
     patches : dict of str to np.ndarray
-        Decisions of the patches of each clip, as mode 1 leaves them.
+        Patch decisions of each clip, as mode 1 saves them.
     trainings : list of dict
-        Record of each training, with `has_learnt`; of an ensemble, those of its members.
+        Record of each training, with `has_learnt`; for an ensemble, those of its members.
     figures : dict of str to str
-        Pictures by their name, as paths relative to the report.
+        Paths relative to the report, by the name of the figure.
     """
 
     experiment: Experiment
@@ -59,7 +59,7 @@ class Outcome:
 
     @property
     def rendered(self) -> bool:
-        """Whether its own audio was rendered, as the results themselves say."""
+        """Whether its own audio was rendered, according to the results."""
         texts = [self.record.get("half", ""), self.confusion.get("half", "")]
         texts += [training.get("trained_on", "") for training in self.trainings]
         return any("rendered " in text for text in texts)
@@ -71,7 +71,7 @@ class Outcome:
 
     @property
     def finished(self) -> bool:
-        """Whether every training stopped by itself, and not for lack of epochs."""
+        """Whether every training stopped early, before it ran out of epochs."""
         return all(training["stopped"] for training in self.trainings)
 
     @property
@@ -82,13 +82,13 @@ class Outcome:
     def score(
         self, strategy: str, average: str, measure: str = "f-score", *, classwise: bool = False
     ) -> np.ndarray:
-        """Return one measure of each training [trainings]; `measure` may be 'threshold', too.
+        """Return one measure of each training [trainings]; `measure` may also be 'threshold'.
 
         Parameters
         ----------
         strategy : {'s1', 's2', 'patch'}
-            How the patches of a clip are aggregated; or each decides for itself, which has a macro
-            recall alone, the mean accuracy.
+            How the patches of a clip are aggregated; 'patch' takes each alone, and has only a
+            macro recall, the mean accuracy.
         average : {'micro', 'macro'}
             Over the labels.
         measure : str
@@ -107,12 +107,12 @@ class Outcome:
         return rows.loc[[(strategy, kind, average)]].sort_values("training")[measure].to_numpy()
 
     def decisions(self, strategy: str, average: str, *, classwise: bool = False) -> Decisions:
-        """Return what was decided of each clip with the optima of one threshold, or of each.
+        """Return the decisions on each clip with the best single threshold, or the best per label.
 
         Parameters
         ----------
         strategy, average : str
-            As of `score`.
+            As for `score`.
         classwise : bool
             Whether each label has its own threshold.
 
@@ -132,14 +132,14 @@ class Outcome:
         return Decisions.of_scores(files, y_true, self.clips[strategy], thresholds)
 
     def ranking(self, strategy: str, name: str) -> np.ndarray:
-        """Return a measure that needs no threshold, of each training [trainings].
+        """Return a threshold-free measure of each training [trainings].
 
         Parameters
         ----------
         strategy : {'s1', 's2'}
             How the patches of a clip are aggregated.
         name : str
-            Its name.
+            Name of the measure.
 
         Returns
         -------
@@ -154,7 +154,7 @@ class Outcome:
         Parameters
         ----------
         what : str
-            What decided.
+            What decided: a strategy, or 'patch'.
 
         Returns
         -------
@@ -165,7 +165,7 @@ class Outcome:
 
 
 def rendered_among(outcomes: Iterable[Outcome]) -> frozenset[str]:
-    """Return the experiments of rendered data, and those that start from a model of theirs.
+    """Return the experiments on rendered data, and those that start from their models.
 
     Parameters
     ----------
@@ -187,14 +187,14 @@ def rendered_among(outcomes: Iterable[Outcome]) -> frozenset[str]:
 
 
 def origin_of(outcomes: Iterable[Outcome], rendered: frozenset[str]) -> str:
-    """Say what the numbers are made from.
+    """Say which data the numbers come from.
 
     Parameters
     ----------
     outcomes : iterable of Outcome
         What came of experiments.
     rendered : collection of str
-        Those of rendered data, by name.
+        Those on rendered data, by name.
 
     Returns
     -------

@@ -1,8 +1,7 @@
-"""A page to look at and listen to what was recognised: one HTML file a recording.
+"""Pages to look at and listen to what was recognised: one HTML file per recording.
 
-It needs no network and no program but a browser. What comes from outside, such as names of files,
-is carried as data, in which nothing can run; what the page may load is what it carries, and its
-audio.
+A page needs only a browser, and no network. Anything from outside, such as file names, is embedded
+as data, in which nothing can run; the page may load only what it embeds, and its audio.
 """
 
 import base64
@@ -25,10 +24,10 @@ from instrec.scoring import recognition
 from instrec.scoring.recognition import Recogniser, Recognition
 from settings import NOTHING
 
-INDEX = "index"  # of the pages of a folder, without an ending
+INDEX = "index"  # page that lists those of a folder, without an ending
 TEMPLATE, INDEX_TEMPLATE = map(Path(__file__).with_name, ("page.html", "index.html"))
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)  # Hz
-EMBEDDED = 3_000_000  # bytes of audio that a page holds itself; more lies beside it
+EMBEDDED = 3_000_000  # bytes of audio that a page embeds; larger files lie beside it
 DYNAMIC_RANGE = 80  # dB of the spectrogram
 
 
@@ -38,7 +37,7 @@ def write(folder: Path, name: str, path: Path, recogniser: Recogniser, found: Re
     Parameters
     ----------
     folder : Path
-        Where to.
+        Where to write.
     name : str
         Of the page, without an ending.
     path : Path
@@ -62,12 +61,12 @@ def write(folder: Path, name: str, path: Path, recogniser: Recogniser, found: Re
         sound.unlink()
     page = folder / f"{name}.html"
     text = render(path, recogniser, found, source)
-    storage.save(page, text.encode(errors="replace"))  # a name need not be text
+    storage.save(page, text.encode(errors="replace"))  # a file name need not be valid text
     return page
 
 
 def is_of_page(path: Path) -> bool:
-    """Tell whether an audio file is that of a page beside it, and no recording of its own.
+    """Tell whether an audio file belongs to a page beside it, and is no recording itself.
 
     Parameters
     ----------
@@ -82,7 +81,7 @@ def is_of_page(path: Path) -> bool:
 
 
 def write_opus(path: Path, target: Path) -> None:
-    """Write a recording as Opus, which browsers play, whatever format it has.
+    """Convert a recording of any format to Opus, which browsers play.
 
     Parameters
     ----------
@@ -94,9 +93,9 @@ def write_opus(path: Path, target: Path) -> None:
     import soundfile
     import soxr
 
-    # What is wrong with the file was said when it was recognised.
+    # Problems with the file were reported when it was recognised.
     with audio.notes(), audio.open_audio(path) as sound:
-        channels = sound.channels if sound.channels <= 2 else 1  # more are heard as their mean
+        channels = sound.channels if sound.channels <= 2 else 1  # more are averaged
         rate = sound.samplerate if sound.samplerate in OPUS_RATES else 48000
         resampler = soxr.ResampleStream(sound.samplerate, rate, channels)
         with (
@@ -105,7 +104,7 @@ def write_opus(path: Path, target: Path) -> None:
                 audio.name_of(target), "w", rate, channels, "OPUS", format="OGG"
             ) as out,
         ):
-            # Blocks of a whole file: one long write overflows the encoder's stack.
+            # In blocks: writing a whole file at once overflows the encoder's stack.
             for block in sound.blocks:
                 heard = block if channels == sound.channels else block.mean(axis=1, keepdims=True)
                 out.write(np.clip(resampler.resample_chunk(heard), -1, 1))
@@ -158,7 +157,7 @@ def render(path: Path, recogniser: Recogniser, found: Recognition, source: str) 
 
 
 def _filled(template: Path, **content: str) -> str:
-    """Put content in the place of the marks, in one go: what looks like one in a name stays."""
+    """Replace all marks by content in one pass, so that a name that looks like a mark stays."""
     text = template.read_text(encoding="utf-8")
     return re.sub("%([A-Z]+)%", lambda mark: content[mark[1]], text)
 
@@ -171,7 +170,7 @@ def write_index(folder: Path, names: Mapping[Path, str], found: Mapping[str, Rec
     folder : Path
         Where the pages are.
     names : mapping of str
-        By recording, the name of its page.
+        Name of the page, by recording.
     found : mapping of Recognition
         By recording, in the order of the list.
     """

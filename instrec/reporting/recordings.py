@@ -1,4 +1,4 @@
-"""What is told of recognised recordings: on the screen, as tables, and for other programs."""
+"""Report what was recognised: on the screen, as tables, and for other programs."""
 
 import contextlib
 import json
@@ -16,14 +16,14 @@ from settings import NOTHING
 if TYPE_CHECKING:
     import pandas as pd
 
-# Columns of the table; models that are not calibrated lack the second.
+# Columns of the table; uncalibrated models lack the second.
 NUMBERS = ("strength", "probability", "threshold")
 THROUGHOUT = 0.9  # share of a recording in which an instrument plays 'throughout'
 SORTS = ("file", "seconds", "strongest")
 
 
 def clock(seconds: float) -> str:
-    """Write a time: 75.4 -> '1:15.4'.
+    """Format a time: 75.4 -> '1:15.4'.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def clock(seconds: float) -> str:
 
 
 def times(segments: Sequence[tuple[float, float]]) -> str:
-    """Write stretches of time: [(0, 2.5), (61, 70)] -> '0:00.0-0:02.5, 1:01.0-1:10.0'.
+    """Format stretches of time: [(0, 2.5), (61, 70)] -> '0:00.0-0:02.5, 1:01.0-1:10.0'.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def print_recognition(name: str, found: Recognition) -> None:
 
 
 def as_frame(everything: dict[str, Recognition]) -> "pd.DataFrame":
-    """Join the tables of all files: a row a file and instrument, segments as text.
+    """Join the tables of all files: one row per file and instrument, segments as text.
 
     The column `none` says whether none of the instruments plays in the file.
 
@@ -151,20 +151,20 @@ def as_frame(everything: dict[str, Recognition]) -> "pd.DataFrame":
 
 
 def summary(everything: Mapping[str, Recognition], order: str = "file") -> "pd.DataFrame":
-    """Make one table of many recordings, a row each.
+    """Make one table of many recordings, one row each.
 
     Parameters
     ----------
     everything : mapping of Recognition
         By file.
     order : {'file', 'seconds', 'strongest'} or a label
-        What rows are sorted by: names, lengths, the strongest instrument, or the strength of one.
+        Sorts rows by file name, length, strongest instrument, or the strength of one label.
 
     Returns
     -------
     pandas.DataFrame
-        Columns file, seconds, instruments (labels that are present, the strongest first; 'none'),
-        and the strength of each label.
+        Columns file, seconds, instruments (labels that are present, strongest first, or 'none'),
+        strongest (one label, or 'none'), and the strength of each label.
     """
     import pandas as pd
 
@@ -185,7 +185,7 @@ def print_summary(table: "pd.DataFrame") -> None:
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `summary`.
+        From `summary`.
     """
     rows = [
         (
@@ -215,7 +215,7 @@ def as_csv(table: "pd.DataFrame") -> str:
 
 
 def as_json(recogniser: Recogniser, everything: dict[str, Recognition]) -> dict:
-    """Return everything that was found, and with what.
+    """Return everything that was found, and which model found it.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def as_json(recogniser: Recogniser, everything: dict[str, Recognition]) -> dict:
     Returns
     -------
     dict
-        Of what JSON can hold.
+        Ready to be saved as JSON.
     """
     return {
         "model": f"{recogniser.files.model}.{recogniser.files.optimizer}",
@@ -249,7 +249,7 @@ def as_json(recogniser: Recogniser, everything: dict[str, Recognition]) -> dict:
 def as_jams(recogniser: Recogniser, name: str, found: Recognition) -> dict:
     """Return a JAMS document: an open tag for each stretch of time in which an instrument plays.
 
-    A stretch without any has the tag 'none', with no confidence.
+    Stretches without any are tagged 'none', with no confidence.
 
     Parameters
     ----------
@@ -295,14 +295,14 @@ def as_jams(recogniser: Recogniser, name: str, found: Recognition) -> dict:
 
 
 class Journal:
-    """What was found so far, a line a recording: an interrupted run of many goes on from there.
+    """What was found so far, one line per recording, so that an interrupted run can resume.
 
     Parameters
     ----------
     table : Path or None
-        What is written in the end; the journal lies beside it, and None keeps none.
+        The table written at the end; the journal lies beside it. None keeps no journal.
     made_with : list of str
-        What determines the results; a journal of anything else is begun anew.
+        What determines the results; a journal made with anything else is restarted.
     """
 
     def __init__(self, table: Path | None, made_with: list[str]) -> None:
@@ -342,7 +342,7 @@ class Journal:
         return Recognition(table, np.empty((0, 0)), np.empty((0, 0)), np.empty(0), **others)
 
     def add(self, path: Path, found: Recognition | str) -> None:
-        """Write down what was found in a recording, or why it is left out.
+        """Record what was found in a recording, or why it is left out.
 
         Parameters
         ----------
@@ -359,7 +359,7 @@ class Journal:
             entry = {name: getattr(found, name) for name in names}
             entry["table"] = found.table.reset_index().to_dict("list")
         with self.path.open("a") as file:
-            file.write(f"\n{json.dumps([self._key(path), entry])}")  # the last line may be cut
+            file.write(f"\n{json.dumps([self._key(path), entry])}")  # the last line may be cut off
 
     def remove(self) -> None:
         """Remove the journal, once the table is written."""
@@ -372,7 +372,7 @@ class Journal:
 
 
 def stretches(found: Recognition) -> list[tuple[float, float, str, float]]:
-    """List start and end in seconds, label and strength of all that plays, in the order of time.
+    """List start and end in seconds, label and strength of all that plays, ordered by time.
 
     Parameters
     ----------
@@ -391,7 +391,7 @@ def stretches(found: Recognition) -> list[tuple[float, float, str, float]]:
 
 
 def as_audacity(found: Recognition) -> str:
-    """Return a label track of Audacity: start, end and name, with tabs between.
+    """Return an Audacity label track: start, end and name, separated by tabs.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The report of the experiments, as Markdown: what they found beside what was published.
 
-Everything here is pure: `document` makes the text of the outcomes of experiments. Which data the
-numbers are of is read from the results, never assumed, and stands above the report.
+Everything here is pure: `document` turns the outcomes of experiments into text. Which data the
+numbers come from is read from the results, never assumed, and stated at the top of the report.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from instrec.scoring.metrics import mean_and_deviation
 
 STRATEGIES = tuple(metrics.STRATEGIES)
 MEASURES = {"precision": "P", "recall": "R", "f-score": "F"}
-# The averages of ours that a published one is set beside: which of both is meant is not sure.
+# Our averages to compare with each published one; which macro F is meant is uncertain.
 OURS = {
     "micro": {"micro": "micro"},
     "macro": {"macro": "macro, 2PR/(P+R)", "macro_sklearn": "macro, mean of the labels' F"},
@@ -28,7 +28,7 @@ MACRO = (
     "published P and R, by .02 to .03. They fit a mean of the labels' F, which is never above F of "
     "the mean P and R."
 )
-# Published scores on the test set of IRMAS; macro F as the paper has it.
+# Published scores on the test set of IRMAS; macro F as each paper gives it.
 LATER = {
     "Han et al. 2017, ensemble": {"micro F": 0.629, "macro F": 0.517},
     "thesis 2018, s1": {"micro F": 0.568, "macro F": 0.471},
@@ -47,14 +47,14 @@ def document(title: str, about: Mapping[str, str], outcomes: Sequence[Outcome]) 
     title : str
         Of the report.
     about : mapping of str to str
-        Facts for the front page: scale, settings, when and with what it is written.
+        Facts for the front page: scale, settings, when and with what it was written.
     outcomes : sequence of Outcome
-        In the order of their rows.
+        In row order.
 
     Returns
     -------
     str
-        Markdown. Sections that have nothing to show are left out.
+        Markdown. Empty sections are left out.
     """
     done = [outcome for outcome in outcomes if outcome.record]
     rendered = rendered_among(done)
@@ -116,7 +116,7 @@ def _about(outcomes: Sequence[Outcome], about: Mapping[str, str]) -> list[str]:
 
 
 def _made_with(outcomes: Iterable[Outcome]) -> dict[str, str]:
-    """List the commits and versions that results were made with, as their records say."""
+    """List the commits and versions recorded with the results."""
     import pandas as pd
 
     records = [t.get("made_with", {}) for outcome in outcomes for t in outcome.trainings]

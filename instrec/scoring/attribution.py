@@ -3,9 +3,9 @@
 After M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for deep networks", ICML 2017,
 PMLR 70, 3319-3328.
 
-Conventions: a patch is [mel bands x frames x channels], without an axis of patches; a network has
-one or two inputs, and so many patches are explained together. Attributions have the unit of the
-output: those of all cells add up to what the output gains from the baseline to the patch.
+Conventions: a patch is [mel bands x frames x channels], without a batch axis; a network has one or
+two inputs, and its patches, one per input, are explained together. Attributions have the unit of
+the output: over all cells, they add up to the output for the patch minus that for the baseline.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ from instrec.errors import InputError
 if TYPE_CHECKING:
     import keras
 
-STEPS = 64  # points of the path; the paper finds 20 to 300 enough
-POINTS_A_BLOCK = 16  # with their gradients in memory at once: 0.1 GB for model_leaky
-Arrays = np.ndarray | Sequence[np.ndarray]  # one array, or one an input of the network
+STEPS = 64  # points on the path; the paper finds 20 to 300 enough
+POINTS_A_BLOCK = 16  # in memory at once, with their gradients: 0.1 GB for model_leaky
+Arrays = np.ndarray | Sequence[np.ndarray]  # one array, or one per input of the network
 
 
 class Explanation(NamedTuple):
@@ -30,11 +30,11 @@ class Explanation(NamedTuple):
     Parameters
     ----------
     attributions : tuple of np.ndarray [shape=(mel bands, frames, channels)]
-        By input of the network: above 0 where it speaks for the label, below 0 where against it.
+        By input of the network: above 0 in cells that speak for the label, below 0 against it.
     output : float
-        What the networks say of the patch.
+        Output of the networks for the patch.
     baseline : float
-        What they say of silence.
+        Their output for silence.
     """
 
     attributions: tuple[np.ndarray, ...]
@@ -56,19 +56,19 @@ def integrated_gradients(
     network : keras.Model
         Its output is [patches x labels].
     inputs : np.ndarray, or list or tuple of them [shape=(mel bands, frames, channels)]
-        One patch, as the network takes it: standardised, if it was trained so. One array an input.
+        One patch, as the network takes it: standardised, if it was trained so. One array per input.
     label : int
         Index of the output.
     baseline : as `inputs`
-        A patch that says nothing, to compare with.
+        A neutral patch to compare with.
     steps : int
         Points on the path, 1 or more.
 
     Returns
     -------
     As `inputs`
-        Attributions. Their sum is the output for `inputs` minus that for `baseline`, but for what
-        the steps are too coarse for.
+        Attributions. Their sum is the output for `inputs` minus that for `baseline`, except for
+        the error of finite steps.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def integrated_gradients(
         np.subtract(x, x0, dtype=np.float64) for x, x0 in zip(patch, origin, strict=True)
     ]
     sums = [np.zeros(difference.shape) for difference in differences]
-    shares = (np.arange(steps) + 0.5) / steps  # the middles of equal stretches of the path
+    shares = (np.arange(steps) + 0.5) / steps  # the midpoints of equal sections of the path
     for block in np.split(shares, range(POINTS_A_BLOCK, steps, POINTS_A_BLOCK)):
         points = [
             x0 + block.reshape(-1, *[1] * difference.ndim) * difference
@@ -121,7 +121,7 @@ def against_silence(
     Parameters
     ----------
     networks : sequence of keras.Model
-        Trainings of one model. The attributions of their mean are the mean of theirs.
+        Trainings of one model. Their mean output has the mean of their attributions.
     patches : sequence of np.ndarray [shape=(mel bands, frames, channels)]
         Log-mel patch of each input, not standardised.
     label : int
@@ -148,7 +148,7 @@ def against_silence(
 
 
 def _gradients(network: "keras.Model", points: list[np.ndarray], label: int) -> list[np.ndarray]:
-    """Return the gradient of an output at each of several points: [points x ...] an input."""
+    """Return the gradient of an output at each of several points: [points x ...] per input."""
     from instrec.learning.backend import tf
 
     tensors = [tf.constant(x, dtype=tf.float32) for x in points]
@@ -156,6 +156,6 @@ def _gradients(network: "keras.Model", points: list[np.ndarray], label: int) -> 
         tape.watch(tensors)
         outputs = network(tensors if len(tensors) > 1 else tensors[0], training=False)
         chosen = outputs[:, label]  # of all points: no point's gradient depends on another's
-    # An input that the output does not depend on has a gradient of zero, and not none.
+    # An input that the output does not depend on gets a gradient of zero, not None.
     found = tape.gradient(chosen, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return [gradient.numpy().astype(np.float64) for gradient in found]

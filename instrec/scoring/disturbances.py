@@ -1,7 +1,7 @@
-"""What can befall a recording on its way: noise, gain, a codec, a low-pass, a room.
+"""Disturbances of a recording: noise, gain, a codec, a low-pass, a room.
 
 Functions take mono audio (n,), float32 in [-1, 1], its sampling rate in Hz and a level, and return
-audio of the same shape. The random ones are given a generator.
+audio of the same shape. Random ones draw from the given generator.
 """
 
 import io
@@ -43,8 +43,7 @@ def noise(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.
 def gain(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.ndarray:
     """Amplify a recording before it is stored in 16 bits, clipping what is too loud.
 
-    Parameters and returns are those of `noise`; the level is that of the peak in
-    dB, above 0 it clips.
+    Parameters and returns are those of `noise`; the level is the peak's in dB: above 0 it clips.
 
     Returns
     -------
@@ -85,7 +84,7 @@ def codec(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.
 
 
 def lowpass(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Take away what is above a frequency (Butterworth, 8th order, forwards and backwards).
+    """Remove what is above a frequency (Butterworth, 8th order, forwards and backwards).
 
     Parameters and returns are those of `noise`; the level is the frequency in kHz.
 
@@ -106,7 +105,7 @@ def lowpass(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> n
 
 
 def room(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Let it sound in a room: noise that decays, as loud in all as the direct sound.
+    """Add the reverberation of a room: decaying noise with the energy of the direct sound.
 
     Parameters and returns are those of `noise`; the level is the reverberation time (60 dB) in
     seconds.
@@ -132,7 +131,7 @@ def room(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.n
 
 
 UNDISTURBED = "none"  # instead of a name: clips as they are
-# Name: function, what its level is, and the levels, the mildest first.
+# Name: function, what its level is, and the levels in the order of the figure.
 DISTURBANCES = {
     "noise": (noise, "signal-to-noise ratio in dB", (40, 30, 20, 10, 0)),
     "gain": (gain, "gain in dB", (-40, -20, 6, 12, 20)),

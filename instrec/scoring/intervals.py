@@ -1,9 +1,9 @@
 """How sure a difference between two models is: intervals over clips and trainings.
 
-The bootstrap (Efron and Tibshirani 1993) draws clips and trainings anew, with replacement, and
-takes the difference each time: what the middle 95 % of the differences span is the interval. Where
-both models are scored on the same clips, both are given the same draw of clips. Drawing both clips
-and trainings errs to the wide side where trainings differ by chance in single clips.
+The bootstrap (Efron and Tibshirani 1993) resamples clips and trainings with replacement, and takes
+the difference each time: the interval spans the middle 95 % of the differences. Models that are
+scored on the same clips share each draw of clips. Drawing both clips and trainings tends to give
+too wide an interval where trainings differ by chance in single clips.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from instrec.scoring import metrics
 DRAWS = 2000
 CONFIDENCE = 0.95
 MIN_TRAININGS = 3  # of each side, for a verdict
-NO_CHANGE = 0.02  # a published change of about 0 is confirmed if no more than this is left open
+NO_CHANGE = 0.02  # to confirm a published change of about 0, an interval may exceed it by this
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """What was decided of each clip, in counts.
+    """What was decided for each clip, in counts.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Decisions:
     def of_scores(
         cls, clips: list[str], y_true: np.ndarray, scores: np.ndarray, thresholds: np.ndarray
     ) -> "Decisions":
-        """Decide by thresholds: one for all labels, or one a label.
+        """Decide by thresholds: one for all labels, or one per label.
 
         Parameters
         ----------
@@ -61,7 +61,7 @@ class Decisions:
 
     @classmethod
     def of_patches(cls, clips: list[str], y_true: np.ndarray, predicted: np.ndarray) -> "Decisions":
-        """Count the patches of each clip that each label was decided for.
+        """Count, for each clip, the patches that were decided for each label.
 
         Parameters
         ----------
@@ -84,14 +84,14 @@ class Decisions:
     def resampled(
         self, average: str, measure: int, clip_weights: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
-        """Score draws of clips, and average over a draw of trainings each: [draws].
+        """Score each draw of clips, averaged over a draw of trainings: [draws].
 
         Parameters
         ----------
         average : str
             Such as 'micro'.
         measure : int
-            Of `metrics.Score`: 0 is precision, 1 recall, 2 the f-score.
+            Index in `metrics.Score`: 0 is precision, 1 recall, 2 the f-score.
         clip_weights : np.ndarray [shape=(draws, clips)]
             How often each clip was drawn.
         rng : np.random.Generator
@@ -107,7 +107,7 @@ class Decisions:
         return np.take_along_axis(found, drawn, axis=0).mean(axis=0)
 
 
-# Of true positives, false positives and false negatives [... x labels].
+# From true positives, false positives and false negatives [... x labels].
 _SCORES = {
     "micro": lambda *counts: metrics.precision_recall_f(*(x.sum(axis=-1) for x in counts)),
     "macro": lambda *counts: metrics.macro_of(metrics.precision_recall_f(*counts)),
@@ -133,7 +133,7 @@ def interval(
     Returns
     -------
     low, high : float
-        Of ours minus the baseline's, in shares of 1.
+        Bounds of our score minus the baseline's, in shares of 1.
 
     Examples
     --------
@@ -170,20 +170,20 @@ def verdict(
     published : tuple of float
         From and to.
     found : tuple of float
-        The interval of ours, in the same unit: shares of 1. One of no width, as where every clip
-        is right with the change and without, says nothing of other clips.
+        Our interval, in the same unit: shares of 1. One of zero width, as where every clip is
+        right with and without the change, says nothing about other clips.
     trainings : int
-        Of the side that has fewer.
+        Number on the side that has fewer.
     baseline : float
-        Our score without the change: where it leaves no room for the least that was published, as
-        at 1, nothing can be told.
+        Our score without the change: where it leaves no room for the smallest published change,
+        as at 1, the verdict is 'cannot tell'.
 
     Returns
     -------
     {'agrees', 'disagrees', 'cannot tell'}
-        It disagrees where nothing published is within the interval. It agrees where something is,
-        and no change at all is not; or where about no change was published, and the interval leaves
-        open no more than that.
+        It disagrees where the interval and the published range do not overlap. Where they do, it
+        agrees if the interval excludes 0; or, where the published range includes 0, if instead the
+        interval exceeds that range by `NO_CHANGE` at most.
 
     Examples
     --------

@@ -48,9 +48,9 @@ def s1(predictions: np.ndarray) -> np.ndarray:
 
 
 def s2(predictions: np.ndarray) -> np.ndarray:
-    """Take the maximum over a sliding window of 6 patches with a hop of 3, then do as `s1`.
+    """Take the maximum over a sliding window of 6 patches with a hop of 3, then proceed as `s1`.
 
-    The last window holds what is left, so that every patch of a clip of any length counts.
+    The last window holds the rest, so that every patch counts, however long the clip.
 
     Parameters
     ----------
@@ -109,21 +109,21 @@ def _relative(averaged: np.ndarray) -> np.ndarray:
 
 
 def calibrate(averaged: np.ndarray, y_true: np.ndarray) -> tuple[float, float] | None:
-    """Find how likely a label plays, given what a strategy averages before it divides.
+    """Fit the probability that a label plays to what a strategy averages before it divides.
 
     A logistic regression on the log-odds of the averages, one for all labels (Platt 1999).
 
     Parameters
     ----------
     averaged : np.ndarray [shape=(..., clips, labels)]
-        Of `averages`, from 0 to 1; a leading axis may be trainings.
+        From `averages`, 0 to 1; a leading axis may be trainings.
     y_true : np.ndarray [shape=(clips, labels), dtype=bool]
         Labels of each clip.
 
     Returns
     -------
     (slope, intercept) : tuple of float, or None
-        None if all labels play, or none.
+        None if every label plays in every clip, or none.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -140,9 +140,9 @@ def calibrated(averaged: np.ndarray, calibration: tuple[float, float]) -> np.nda
     Parameters
     ----------
     averaged : np.ndarray [shape=(..., labels)]
-        Of `averages`, from 0 to 1.
+        From `averages`, 0 to 1.
     calibration : tuple of (float, float)
-        Slope and intercept, of `calibrate`.
+        Slope and intercept, from `calibrate`.
 
     Returns
     -------
@@ -194,12 +194,12 @@ def precision_recall_f(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> Score:
     Parameters
     ----------
     tp, fp, fn : np.ndarray
-        True positives, false positives and false negatives, of any one shape.
+        True positives, false positives and false negatives, all of one shape.
 
     Returns
     -------
     Score
-        Arrays of that shape; 0 where the denominator is.
+        Arrays of that shape; 0 where the denominator is 0.
 
     Examples
     --------
@@ -229,7 +229,7 @@ def count(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, np.ndarra
     Raises
     ------
     ValueError
-        If the shapes do not fit, or an entry is neither 0 nor 1.
+        If the shapes do not match, or an entry is neither 0 nor 1.
 
     Examples
     --------
@@ -252,7 +252,7 @@ def count(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def classwise(y_true: np.ndarray, y_pred: np.ndarray) -> Score:
-    """Score each label by itself.
+    """Score each label separately.
 
     Parameters
     ----------
@@ -329,7 +329,7 @@ def macro_of(labels: Score) -> Score:
     Parameters
     ----------
     labels : Score
-        Of each label, arrays [... x labels].
+        Scores of each label, [... x labels].
 
     Returns
     -------
@@ -380,7 +380,7 @@ def lrap(y_true: np.ndarray, scores: np.ndarray) -> float:
     y_true : np.ndarray [shape=(clips, labels), dtype=bool]
         Labels of each clip.
     scores : np.ndarray [shape=(clips, labels)]
-        Scores, of which only the order within a clip counts.
+        Scores; only their order within a clip counts.
 
     Returns
     -------
@@ -398,14 +398,14 @@ def lrap(y_true: np.ndarray, scores: np.ndarray) -> float:
 
 
 def mean_average_precision(y_true: np.ndarray, scores: np.ndarray) -> float:
-    """Area under precision against recall, by label, averaged over the labels that occur.
+    """Area under each label's precision-recall curve, averaged over the labels that occur.
 
     Parameters
     ----------
     y_true : np.ndarray [shape=(clips, labels), dtype=bool]
         Labels of each clip.
     scores : np.ndarray [shape=(clips, labels)]
-        Scores, of which only the order among clips counts.
+        Scores; only their order among clips counts.
 
     Returns
     -------
@@ -434,7 +434,7 @@ def decide(scores: np.ndarray, thresholds: np.ndarray | float) -> np.ndarray:
     scores : np.ndarray [shape=(clips, labels)]
         Scores from 0 to 1.
     thresholds : float, or np.ndarray [shape=(labels,)]
-        One for all, or one a label.
+        One for all, or one per label.
 
     Returns
     -------
@@ -443,7 +443,7 @@ def decide(scores: np.ndarray, thresholds: np.ndarray | float) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a score is none from 0 to 1.
+        If a score is not from 0 to 1.
 
     Examples
     --------
@@ -464,7 +464,7 @@ def decide_at_each(scores: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> n
     scores : np.ndarray [shape=(clips, labels)]
         Scores from 0 to 1.
     thresholds : np.ndarray [shape=(thresholds,)]
-        Each for all labels.
+        Each counts for all labels.
 
     Returns
     -------
@@ -479,7 +479,7 @@ def decide_at_each(scores: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> n
 
 
 def optimum(f_scores: np.ndarray) -> float:
-    """Return the threshold of the best f-score, the lowest if several are best.
+    """Return the threshold with the best f-score, the lowest if several tie.
 
     Parameters
     ----------
@@ -505,14 +505,14 @@ def confusion_matrix(true: np.ndarray, predicted: np.ndarray, num_classes: int) 
     Parameters
     ----------
     true, predicted : np.ndarray [shape=(clips,), dtype=int]
-        Class of each clip.
+        Class of each clip or patch.
     num_classes : int
         Number of labels.
 
     Returns
     -------
     np.ndarray [shape=(num_classes, num_classes)]
-        Rows are true, columns predicted classes; the row of a class that no clip has is zero.
+        Rows are true, columns predicted classes; the row of a class that does not occur is zero.
 
     Examples
     --------
@@ -546,17 +546,17 @@ def mean_accuracy(matrix: np.ndarray) -> float:
 
 
 def deviation(values: np.ndarray) -> np.ndarray:
-    """Compute the standard deviation of a sample, by its number less one.
+    """Compute the sample standard deviation, with n - 1 in the denominator.
 
     Parameters
     ----------
     values : np.ndarray [shape=(trainings, ...)]
-        Of each training; those that are masked do not count.
+        By training; masked ones do not count.
 
     Returns
     -------
     np.ndarray [shape=(...)]
-        0 where there is one training: how far another would be off is not known.
+        0 for a single training, which says nothing of the spread.
 
     Examples
     --------
@@ -573,7 +573,7 @@ def mean_and_deviation(values: Sequence[float]) -> str:
     Parameters
     ----------
     values : sequence of float
-        One a training.
+        One per training.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The best thresholds of a model: found on the development half, taken for everything after."""
+"""The best thresholds of a model: found on the development half, used for everything after."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def of_each(labels: Sequence[str], value: Callable[[str, str, str], Any]) -> dic
     labels : sequence of str
         Labels of the model, in order.
     value : callable
-        Is given the three, and returns what stands there.
+        Takes these three and returns the entry.
 
     Returns
     -------
@@ -50,11 +50,11 @@ def load(path: Path, labels: Sequence[str], remedy: str) -> tuple[dict, Optima, 
     Returns
     -------
     recipe : dict
-        What they are of.
+        The networks and data they belong to.
     optima : dict
         Thresholds; those of 'classwise' in the order of the labels.
     calibration : dict
-        Of each strategy; empty if the development half had nothing to calibrate by.
+        By strategy; empty if the development half had nothing to calibrate with.
 
     Raises
     ------

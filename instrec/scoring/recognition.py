@@ -21,13 +21,13 @@ from settings import NOTHING
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 2  # of what is shown as playing: raise it when that changes
+VERSION = 2  # of the rule for what plays: raise it when that changes
 DEFAULT_THRESHOLD = 0.5  # where a model has no thresholds of its own
 STRATEGY = "s2"
-QUIET = 30  # dB below the loudest patch: what is softer does not count in strengths
+QUIET = 30  # dB below the loudest patch: softer patches do not count in strengths
 HALF = 0.5  # of an output or a probability: likelier than not
-BATCH = 256  # patches that the networks are given at once
-FIGURE_FRAMES = 4000  # columns of a spectrogram, about; more than a page has pixels
+BATCH = 256  # patches per call of the networks
+FIGURE_FRAMES = 4000  # columns of a spectrogram, roughly; more than a page has pixels
 
 
 class Recognition(NamedTuple):
@@ -36,28 +36,28 @@ class Recognition(NamedTuple):
     Parameters
     ----------
     table : pandas.DataFrame
-        By instrument, the strongest first: strength, threshold, present, and segments, a tuple of
-        (start, end) in seconds; of a model that is calibrated, after strength, probability. Present
-        is what passes its threshold and, if that is known, is likelier to play than not.
+        By instrument, the strongest first: strength, probability (only of calibrated models),
+        threshold, present, and segments, a tuple of (start, end) in seconds. Present is what passes
+        its threshold and, where the probability is known, is likelier to play than not; nothing is
+        where the model finds none of its instruments.
     predictions : np.ndarray [shape=(patches, labels)]
         Outputs of the network, averaged over the trainings.
     spectrogram : np.ndarray [shape=(mel bands, columns)]
         Log-mel spectrogram, with as many columns as a figure needs.
     edges : np.ndarray [shape=(patches + 1,)]
-        Seconds between which each patch is drawn.
+        Times in seconds between which each patch is drawn.
     seconds : float
         Length of the recording.
     sample_rate : int
-        Rate in Hz at which it was heard.
+        Sampling rate in Hz of the analysis.
     is_none : bool
         Whether none of the instruments plays, which only a model with a label for that can say.
     none_segments : tuple of (float, float)
         When none of them plays, in seconds.
     embeddings : np.ndarray [shape=(patches, features)], or None
-        What the last layer of the network takes, where it was asked for; of several trainings, one
-        beside the other.
+        Input of the network's last layer, concatenated over the trainings, if asked for.
     note : str
-        What is wrong with the file, if it is used all the same.
+        What is wrong with the file, if it was used nevertheless.
     """
 
     table: "pd.DataFrame"
@@ -99,14 +99,14 @@ class Recogniser:
     Parameters
     ----------
     files : ModelFiles
-        The model; all its finished trainings are taken.
+        The model; all its finished trainings are used.
     strategy : {'s1', 's2'}
         How the patches of a recording are aggregated.
 
     Raises
     ------
     InputError
-        If nothing is trained, or its files are damaged.
+        If the strategy is unknown, or the model not trained or damaged.
     """
 
     def __init__(self, files: ModelFiles, strategy: str = STRATEGY) -> None:
@@ -138,7 +138,7 @@ class Recogniser:
         self._load_optima()
 
     def _load_optima(self) -> None:
-        """Set the best threshold of each label, and the calibration, if the model has its own."""
+        """Set the best threshold of each label and the calibration, if the model has them."""
         self.thresholds = np.full(len(self.labels), DEFAULT_THRESHOLD)
         self.has_thresholds, self.calibration = self.files.optima.exists(), None
         if not self.has_thresholds:
@@ -152,7 +152,7 @@ class Recogniser:
         self.calibration = calibration.get(self.strategy)
 
     def share_right(self) -> float | None:
-        """Return how often a label that passes its threshold was right, on the model's test clips.
+        """Return how often a label that passes its threshold is right on the model's test clips.
 
         Returns
         -------
@@ -190,9 +190,9 @@ class Recogniser:
         path : str or Path
             Audio file.
         show_progress : bool
-            Show a bar.
+            Show a progress bar.
         embed : bool
-            Return what the last layer takes, too.
+            Return the input of the last layer, too.
 
         Returns
         -------
@@ -208,7 +208,7 @@ class Recogniser:
         title = Path(path).name if show_progress else None
         outputs, embeddings = self._outputs(inputs, title, embed=embed)
         shown = spectrograms[0][..., 0]
-        pool = max(1, shown.shape[1] // FIGURE_FRAMES)  # frames a column of the figure
+        pool = max(1, shown.shape[1] // FIGURE_FRAMES)  # frames per column of the figure
         whole = shown[:, : shown.shape[1] // pool * pool]
         none, loud = self._none(outputs), audible(spectrograms[0], self.parameters, self.step)
         return Recognition(
@@ -250,7 +250,7 @@ class Recogniser:
         spectrograms, _ = self._spectrograms(Path(path))
         inputs = [features.patches_of(x, self.parameters, self.step) for x in spectrograms]
         outputs, _ = self._outputs(inputs)
-        if label is None:  # of an instrument
+        if label is None:  # the strongest that is an instrument
             loud = audible(spectrograms[0], self.parameters, self.step)
             label = self.labels.index(self._table(outputs, 0.0, loud).index[0])
         row = int(outputs[:, label].argmax())
@@ -262,7 +262,7 @@ class Recogniser:
         )
 
     def _spectrograms(self, path: Path) -> tuple[list[np.ndarray], float]:
-        """Return [bands x frames x channels] for each input of the networks, and the seconds."""
+        """Return [bands x frames x channels] for each network input, and the length in seconds."""
         rate = self.parameters.sample_rate
         if self.is_separated:
             sounds = self._separated(path, rate)
@@ -287,9 +287,9 @@ class Recogniser:
     def _outputs(
         self, inputs: list[np.ndarray], title: str | None = None, *, embed: bool = False
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Average what all networks say of patches, one array an input: [patches x labels].
+        """Average the outputs of all networks for patches, one array per input: [patches x labels].
 
-        Also return what their last layers take, [patches x features], if that is asked for.
+        Also return the input of their last layers, [patches x features], if asked for.
         """
         found, embeddings = [], []
         networks = self._probes if embed else self.networks
@@ -306,7 +306,7 @@ class Recogniser:
 
     @functools.cached_property
     def _probes(self) -> list:
-        """The networks with a second output: what their last layers take."""
+        """The networks with a second output: the input of their last layers."""
         from instrec.learning.backend import keras
 
         return [
@@ -319,7 +319,7 @@ class Recogniser:
         return predictions[:, np.array(self.labels) == NOTHING].sum(axis=1)
 
     def _table(self, predictions: np.ndarray, seconds: float, loud: np.ndarray) -> "pd.DataFrame":
-        """Return the table of outputs by patch; strengths are of those that are loud."""
+        """Return the table for outputs by patch; only loud patches count in strengths."""
         import pandas as pd
 
         instruments = np.flatnonzero(np.array(self.labels) != NOTHING)
@@ -329,7 +329,7 @@ class Recogniser:
         present = metrics.decide(strengths, thresholds) & (none[loud].mean() <= HALF)
         columns = {"strength": strengths}
         if self.calibration is not None:
-            # Relative strengths alone would always let something pass, in noise, too.
+            # Relative strengths alone would always let something pass, even in noise.
             averages = metrics.averages(self.strategy, predictions[loud])
             columns["probability"] = metrics.calibrated(averages, self.calibration)
             present &= columns["probability"] >= HALF
@@ -350,9 +350,9 @@ def recogniser(files: ModelFiles, strategy: str, _contents: tuple[str, ...]) -> 
     Parameters
     ----------
     files, strategy
-        As of `Recogniser`.
+        As for `Recogniser`.
     _contents : tuple of str
-        Of `contents`.
+        As `contents` returns them.
 
     Returns
     -------
@@ -362,7 +362,7 @@ def recogniser(files: ModelFiles, strategy: str, _contents: tuple[str, ...]) -> 
 
 
 def contents(files: ModelFiles) -> tuple[str, ...]:
-    """Digests of the records of a model; other weights or thresholds make others.
+    """Return digests of the records of a model: they change with its weights and thresholds.
 
     Parameters
     ----------
@@ -392,9 +392,9 @@ def recognise(
     model : tuple
         Arguments of `recogniser`.
     show_progress : bool
-        Show a bar.
+        Show a progress bar.
     embed : bool
-        Return what the last layer takes, too.
+        Return the input of the last layer, too.
 
     Returns
     -------
@@ -411,16 +411,16 @@ def recognise(
 
 
 def audible(spectrogram: np.ndarray, parameters: FeatureParameters, step: int) -> np.ndarray:
-    """Tell which patches are less than `QUIET` dB below the loudest: notes die away in the others.
+    """Tell which patches are at most `QUIET` dB below the loudest; in the others, notes die away.
 
-    Networks that take each patch by itself hear the noise of a room as loud as music.
+    Networks that take each patch on its own hear room noise as loud as music.
 
     Parameters
     ----------
     spectrogram : np.ndarray [shape=(mel bands, frames, channels)]
         Log-mel magnitudes.
     parameters : FeatureParameters
-        They say how long a patch is.
+        They give the length of a patch.
     step : int
         Frames from patch to patch.
 
@@ -434,7 +434,7 @@ def audible(spectrogram: np.ndarray, parameters: FeatureParameters, step: int) -
 
 
 def activity(predictions: np.ndarray, strategy: str) -> np.ndarray:
-    """Scale patch outputs as the strategy scales their clip: by its strongest average.
+    """Scale patch outputs as the strategy scales their clip: by the strongest average.
 
     Parameters
     ----------
@@ -475,7 +475,7 @@ def edges(patches: int, hop: float, length: float, seconds: float) -> np.ndarray
 def segments(
     playing: np.ndarray, hop: float, length: float, seconds: float
 ) -> tuple[tuple[float, float], ...]:
-    """Join patches in which an instrument plays to stretches of time.
+    """Join the patches in which an instrument plays into segments.
 
     Parameters
     ----------
@@ -484,16 +484,16 @@ def segments(
     hop, length : float
         Seconds from patch to patch, and of one patch.
     seconds : float
-        Length of the recording; the last patch counts until there.
+        Length of the recording; the last patch extends to it.
 
     Returns
     -------
     tuple of (float, float)
-        Start and end in seconds; patches that touch or overlap are one stretch.
+        Start and end in seconds; patches that touch or overlap are one segment.
     """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], playing, [False]]).astype(int)))
     found: list[tuple[float, float]] = []
-    last = math.floor(round(100 * seconds, 6)) / 100  # no end is later, not by rounding either
+    last = math.floor(round(100 * seconds, 6)) / 100  # no end is later, not even by rounding
     for first, after in edges.reshape(-1, 2):
         start = first * hop
         end = seconds if after == len(playing) else (after - 1) * hop + length

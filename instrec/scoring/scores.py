@@ -4,7 +4,7 @@ A table is a pandas frame with the columns `COLUMNS`. `kind` says what is scored
 thresholds:
 
     global            all labels together, with one threshold; `name` is the average
-    classwise         a label by itself, with a threshold of its own; `name` is the label
+    classwise         each label separately, with its own threshold; `name` is the label
     global_classwise  all labels together, each with its own threshold; `name` is the average
 
 Rankings, which need no threshold, have a table of their own.
@@ -31,7 +31,7 @@ RANKING_COLUMNS = ("data set", "model", "optimizer", "training", "strategy", *me
 def tabulate(
     model: tuple[str, str, str], found: Mapping[tuple[int, str, str, str], tuple]
 ) -> "pd.DataFrame":
-    """Return scores as a table with the columns `COLUMNS`, a row a threshold.
+    """Return scores as a table with the columns `COLUMNS`, one row per threshold.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def tabulate(
 def rank(
     model: tuple[str, str, str], y_true: np.ndarray, scores: Mapping[str, Sequence[np.ndarray]]
 ) -> "pd.DataFrame":
-    """Rank: return a table with the columns `RANKING_COLUMNS`.
+    """Compute the ranking measures: a table with the columns `RANKING_COLUMNS`.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def rank(
     y_true : np.ndarray [shape=(clips, labels), dtype=bool]
         Labels of each clip.
     scores : mapping of sequence of np.ndarray [shape=(clips, labels)]
-        By strategy, one a training.
+        By strategy, one per training.
 
     Returns
     -------
@@ -84,14 +84,14 @@ def rank(
 
 
 def save(path: Path, record: dict, table: "pd.DataFrame", ranking: "pd.DataFrame") -> None:
-    """Write a table, and the record of what made it, as JSON.
+    """Write both tables, and the record of what made them, as JSON.
 
     Parameters
     ----------
     path : Path
         The file.
     record : dict
-        What made the scores, and what they are of.
+        What made the scores, and what was scored.
     table, ranking : pandas.DataFrame
         With the columns `COLUMNS` and `RANKING_COLUMNS`.
     """
@@ -147,7 +147,7 @@ def f_scores(table: "pd.DataFrame", strategy: str, kind: str, name: str) -> np.n
     Parameters
     ----------
     table : pandas.DataFrame
-        Of mode 2.
+        Scores of operation mode 2.
     strategy, kind, name : str
         Which rows.
 
@@ -166,7 +166,7 @@ def print_scores(record: dict, table: "pd.DataFrame") -> None:
     Parameters
     ----------
     record, table
-        Of `load`.
+        As `load` returns them.
     """
     if record["iterations"] > 1:
         print(f"mean ± sample deviation over n = {record['iterations']} trainings")
@@ -192,7 +192,7 @@ def print_accuracies(matrices: Mapping[str, Sequence]) -> None:
     Parameters
     ----------
     matrices : mapping of sequence [shape=(trainings, labels, labels)]
-        By what decided.
+        By what decided: a strategy, or 'patch'.
     """
     rows = []
     for what, found in matrices.items():
