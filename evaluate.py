@@ -335,8 +335,8 @@ class Evaluator:
     def classwise_performance_metrics(self, strategy: str, iteration: int) -> None:
         """Precision, recall and f-score of each label separately.
 
-        Mode 2 sweeps the threshold from 0 to 1 in steps of 0.05; mode 3 takes the optimum of each
-        label. Parameters are those of `global_performance_metrics`.
+        Mode 2 sweeps the threshold from 0 to 1 in steps of 0.05; mode 3 takes each label's optimum.
+        Parameters are those of `global_performance_metrics`.
         """
         for i, label in enumerate(self.data_set.labels):
             self._score((iteration, strategy, "classwise", label), metrics.micro, slice(i, i + 1))
