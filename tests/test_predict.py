@@ -252,8 +252,8 @@ def test_an_interrupted_run_of_many_goes_on(model, paths, call, monkeypatch):
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             call(*arguments)
         assert journal.exists() and not table.exists()
-        with journal.open("a") as file:
-            file.write('\n[["cut off')
+        with journal.open("ab") as file:
+            file.write(b'\n[["cut off, within a letter: \xc3')
         if heard() == "0abc":
             (paths / "html" / "0.html").unlink()
     shown = call(*arguments)

@@ -309,10 +309,12 @@ class Journal:
         self.path = table and table.with_name(f"{table.name}.journal")
         self._found: dict[tuple, Recognition] = {}
         head = json.dumps(made_with)
-        lines = self.path.read_text().splitlines() if self.path and self.path.exists() else []
+        lines = []
+        if self.path and self.path.exists():  # its end may be cut off, or damaged
+            lines = self.path.read_text(errors="replace").splitlines()
         if lines[:1] == [head]:
             for line in lines[1:]:
-                with contextlib.suppress(json.JSONDecodeError):  # the last one may be cut off
+                with contextlib.suppress(json.JSONDecodeError):  # such a line is left out
                     key, entry = json.loads(line)
                     self._found[tuple(key)] = entry
         elif self.path:
