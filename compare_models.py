@@ -35,7 +35,7 @@ from instrec.reporting.comparison import load_results, plot_improvement  # noqa:
 NOTES = {
     "rendered": "rendered audio, not the data set of that name",
     "incomplete": "a part of the test data",
-    "replaced": "of networks that were trained anew since, or are not there: run evaluate.py again",
+    "replaced": "of networks since trained again, or missing: run evaluate.py again",
 }
 
 

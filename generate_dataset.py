@@ -528,7 +528,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         Arguments of the command line; those of this process by default.
     """
     parser = command.new_parser(__doc__)
-    parser.add_argument("--force", action="store_true", help="make the tensors anew")
+    parser.add_argument("--force", action="store_true", help="make the tensors again")
     arguments, config = command.parse(parser, argv)
     generate(command.choose_data_set(config), force=arguments.force)
 

@@ -42,20 +42,20 @@ MANY = 32  # from so many recordings on, one process per core beats one with all
 FILES = {
     "csv": "all tables as one CSV file",
     "json": "everything, and with which model, as JSON",
-    "summary": "a row a recording as one CSV file",
+    "summary": "one CSV file with a row per recording",
 }
-# or one per recording in a folder, with the ending of its name.
+# or one per recording in a folder, each with its ending.
 FOLDERS = {
-    "jams": ("one JAMS file a recording: instruments with their times", ".jams"),
-    "audacity": ("one label track a recording, for Audacity", ".labels.txt"),
+    "jams": ("one JAMS file per recording: instruments with their times", ".jams"),
+    "audacity": ("one label track per recording, for Audacity", ".labels.txt"),
     "regions": (
-        "one CSV file a recording, which Sonic Visualiser reads as regions",
+        "one CSV file per recording, which Sonic Visualiser reads as regions",
         ".regions.csv",
     ),
-    "npz": ("one file a recording: outputs over time, and embeddings, as NumPy arrays", ".npz"),
-    "html": ("one page a recording, to look and listen", ".html"),
+    "npz": ("one file per recording: outputs over time, and embeddings, as NumPy arrays", ".npz"),
+    "html": ("one page per recording, to look and listen", ".html"),
     # Plus .png and .pdf.
-    "figures": ("one figure a recording: spectrogram and predictions over time", ".instruments"),
+    "figures": ("one figure per recording: spectrogram and predictions over time", ".instruments"),
 }
 NAME_BYTES = 180  # of a stem: the whole file name may have 255
 
@@ -76,7 +76,7 @@ def predict(
         Audio file.
     model, optimizer : str
         The trained model ('adam' if no optimizer is named); by default the one that comes along,
-        of 11 labels (docs/recognise.md), whatever settings.py says.
+        of 11 labels (docs/pretrained.md), whatever settings.py says.
     config : Config, optional
         It names the data set that the model was trained on; by default what settings.py says.
     strategy : {'s1', 's2'}

@@ -96,7 +96,7 @@ def read_soundfont(path: Path) -> bytes | Path:
     if content[samples + 8 : samples + 12] == b"OggS":
         raise InputError(
             f"{path} is compressed (SF3), which the renderer cannot play: convert it to SF2 first, "
-            "as with sf3convert -z, or name a folder of such files, one a program"
+            "as with sf3convert -z, or name a folder of such files, one per program"
         )
     return content
 
@@ -139,7 +139,7 @@ def new_parser() -> argparse.ArgumentParser:
     """
     parser = command.new_parser(__doc__)
     add = partial(parser.add_argument, metavar="N")
-    add("--train", type=int, help="IRMAS: training clips a label (80); others: files (10)")
+    add("--train", type=int, help="IRMAS: training clips per label (80); others: files (10)")
     add("--test", type=int, help="IRMAS: test clips in all (120)")
     add("--excerpts", type=int, default=1, help="IRMAS: test clips of one song (1)")
     length = "IRMAS: length of the test clips (5 20); others: of the files (10 20)"
@@ -150,7 +150,7 @@ def new_parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="FILE.sf2",
         help="default: TimGM6mb.sf2 of pretty_midi; for Rendered several, which take turns; a "
-        "folder of 000.sf3 to 128.sf3, one a program, is played by fluidsynth",
+        "folder of 000.sf3 to 128.sf3, one per program, is played by fluidsynth",
     )
     add("--banks", type=Path, metavar="FILE.toml", help="instead: a table, pretrained/banks.toml")
     add("--seed", dest="music_seed", type=int, default=0, metavar="S", help="other music (0)")

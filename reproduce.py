@@ -493,7 +493,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--scale", choices=SCALES, default="full", help="how large (full)")
     add("--list", action="store_true", help="name the experiments and stop")
     add("--report", type=Path, metavar="DIR", help="where to (<MODELS_ROOT>/report)")
-    add("--report-only", action="store_true", help="run nothing, write the report anew")
+    add("--report-only", action="store_true", help="run nothing, only write the report")
     add("--overwrite", action="store_true", help="replace models trained with other settings")
     arguments = parser.parse_args(argv)
     scale = arguments.scale

@@ -143,7 +143,7 @@ def separate(config: Config) -> None:
             folder = config.data_path / name
             held.enter_context(storage.lock(folder, "separated audio"))
             function, _ = separated.component_of(name)
-            remedy = "move the folder away to separate anew"
+            remedy = "move the folder away to separate again"
             storage.fill_with(folder / NOTE, separated.parameters_of(function), remedy)
             note = source / tensors.RENDERED_NOTE
             if note.exists():  # what is separated from it is rendered, too

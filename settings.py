@@ -186,7 +186,7 @@ class DataSet:
             (self.layout in ("irmas", "folders"), "layout 'irmas' or 'folders'"),
             (len(self.folders) in (1, 2), "one or two folders"),
             (self.channels in (1, 3), "1 or 3 channels"),
-            (self.test_files is None or self.test_files > 0, "1 or more test files a label"),
+            (self.test_files is None or self.test_files > 0, "1 or more test files per label"),
             (0 <= (self.test_overlap or 0) < 1, "a test overlap of 0 or more and below 1"),
         ):
             if not right:

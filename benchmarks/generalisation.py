@@ -181,7 +181,7 @@ def main() -> None:
             rows.append(measure(line, seed))
             print(f"seed {seed}: {rows[-1]}", flush=True)
     table = pd.DataFrame(rows).groupby("micro F", sort=False).agg(["mean", "std"])
-    print(f"\n{arguments.seeds} seeds, {TRAIN} training clips a label, {TEST} test clips each:")
+    print(f"\n{arguments.seeds} seeds, {TRAIN} training clips per label, {TEST} test clips each:")
     print(table.round(3).to_string())
 
 

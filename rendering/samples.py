@@ -116,7 +116,7 @@ def main() -> None:
     """Make the bank that the command line names."""
     parser = command.plain_parser(__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
-    parser.add_argument("others", type=Path, metavar="BANK", help="a bank of a file a program")
+    parser.add_argument("others", type=Path, metavar="BANK", help="bank with one file per program")
     arguments = parser.parse_args()
     made = set()
     for name, programs in command.progress(PROGRAMS.items(), unit="instrument"):

@@ -154,7 +154,7 @@ def _fluidsynth(midi: bytes, soundfonts: Sequence[Path]) -> bytes:
             errors = subprocess.run(command, capture_output=True).stderr.decode(errors="replace")
         except FileNotFoundError:
             raise InputError(
-                "fluidsynth, which plays banks of a file a program, is missing: "
+                "fluidsynth, which plays banks with one file per program, is missing: "
                 "apt-get install fluidsynth"
             ) from None
         if "error" in errors or not wave.exists():

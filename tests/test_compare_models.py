@@ -105,7 +105,7 @@ def test_improvement_in_points(three_models):
 def test_rendered_parts_replaced_networks_and_other_splits_are_named(three_models, call):
     write_scores(1, "model_leaky", "sgd", half="pure half of the rendered test data")
     incomplete = "pure half of the incomplete test data"
-    path = write_scores(1, "model_leaky", half=incomplete, weights=["trained anew since"])
+    path = write_scores(1, "model_leaky", half=incomplete, weights=["since trained again"])
     apart = path.parent / "split_0.7" / path.name
     apart.parent.mkdir()
     apart.write_text(path.read_text())
@@ -118,7 +118,7 @@ def test_rendered_parts_replaced_networks_and_other_splits_are_named(three_model
     shown = call("compare_models.py").out
     assert "note: rendered audio" in shown and "irmas_1024/model_leaky.sgd" in shown
     assert "note: a part of the test data: irmas_1024/model_leaky" in shown
-    assert "trained anew since" in shown
+    assert "since trained again" in shown
 
 
 def test_improvement_by_classwise_thresholds_or_over_another_data_set(three_models):

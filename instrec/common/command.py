@@ -29,9 +29,9 @@ OPTIONS = {
         "another module in models/, or a trained variant",
     ),
     "optimizer": ("-o --optimizer", None, "optimizer"),
-    "class_weight": ("-c --class-weight", None, "weight the classes by their number of patches"),
-    "nb_epochs": ("-e --epochs", "N", "epochs at most"),
-    "batch_size": ("-b --batch-size", "N", "patches a mini-batch"),
+    "class_weight": ("-c --class-weight", None, "weight classes by the inverse of their patches"),
+    "nb_epochs": ("-e --epochs", "N", "maximum number of epochs"),
+    "batch_size": ("-b --batch-size", "N", "patches per mini-batch"),
     "iter_num": ("-i --iterations", "N", "trainings from different random weights"),
     "transfer_from": (
         "--from",

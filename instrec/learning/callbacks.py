@@ -76,7 +76,7 @@ class StateSaver(keras.callbacks.Callback):
         """
         if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
             raise InputError(
-                f"the loss of epoch {epoch + 1} is no number any more: train anew with a smaller "
+                f"the loss of epoch {epoch + 1} is no number any more: train again with a smaller "
                 "learning_rate in settings.py; what the epochs before left goes on as it was"
             )
         is_best = self.is_best(logs["val_accuracy"])

@@ -10,7 +10,7 @@ from instrec.common import storage
 SOURCES = (*storage.SOURCES, "instrec/**/*.mplstyle", "experiments/**/*.toml")
 BANNER = (
     "> **Out of date**: the sources or experiments have changed since this report was made; its "
-    "numbers are those of before. `make report` makes it anew.\n\n"
+    "numbers are older. `make report` makes it again.\n\n"
 )
 
 
