@@ -18,7 +18,7 @@ import threading
 import tokenize
 import weakref
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -452,7 +452,13 @@ def digest_of(content: Any) -> str:  # noqa: ANN401
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def digest_of_sources(root: Path, patterns: Iterable[str], *, without: str = "") -> str:
+def digest_of_sources(
+    root: Path,
+    patterns: Iterable[str],
+    *,
+    without: str = "",
+    content: Callable[[Path], str] = digest_of_file,
+) -> str:
     """SHA-256 of the names and contents of source files.
 
     Parameters
@@ -463,6 +469,8 @@ def digest_of_sources(root: Path, patterns: Iterable[str], *, without: str = "")
         Which files, as for `Path.glob`.
     without : str
         Name of a file to leave out.
+    content : callable
+        Returns what counts of a file; by default every byte.
 
     Returns
     -------
@@ -470,7 +478,7 @@ def digest_of_sources(root: Path, patterns: Iterable[str], *, without: str = "")
         64 hexadecimal digits.
     """
     paths = sorted({p for pattern in patterns for p in root.glob(pattern) if p.name != without})
-    return digest_of([(path.relative_to(root).as_posix(), digest_of_file(path)) for path in paths])
+    return digest_of([(path.relative_to(root).as_posix(), content(path)) for path in paths])
 
 
 def environment(*packages: str) -> dict:

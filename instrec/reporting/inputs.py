@@ -3,6 +3,7 @@
 import ast
 import io
 import tokenize
+from pathlib import Path
 
 import settings
 from instrec.common import storage
@@ -22,12 +23,12 @@ def digest() -> str:
     str
         Hexadecimal.
     """
-    paths = (path for pattern in SOURCES for path in settings.ROOT.glob(pattern))
-    names = {path.relative_to(settings.ROOT).as_posix(): path for path in paths}
-    texts = {name: path.read_text(encoding="utf-8") for name, path in names.items()}
-    return storage.digest_of(
-        {name: code_of(t) if name.endswith(".py") else t for name, t in texts.items()}
-    )
+    return storage.digest_of_sources(settings.ROOT, SOURCES, content=_content)
+
+
+def _content(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    return code_of(text) if path.suffix == ".py" else text
 
 
 def code_of(text: str) -> str:
