@@ -118,7 +118,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("others", type=Path, metavar="BANK", help="bank with one file per program")
     arguments = parser.parse_args()
-    made = set()
+    others, made = sorted(arguments.others.glob("*.sf[23]")), set()
+    if not others:
+        raise InputError(f"expected 000.sf3 to 128.sf3 in {arguments.others}, found none")
     for name, programs in command.progress(PROGRAMS.items(), unit="instrument"):
         notes = {}
         for path in sorted((arguments.folder / name).glob("*.mp3")):
@@ -130,7 +132,7 @@ def main() -> None:
         for program in programs:
             storage.save(arguments.folder / f"{program:03d}.sf2", soundfont(program, notes))
         made |= {f"{program:03d}" for program in programs}
-    for path in sorted(arguments.others.glob("*.sf[23]")):
+    for path in others:
         if path.stem not in made:
             storage.save(arguments.folder / path.name, path.read_bytes())
 

@@ -43,7 +43,7 @@ def noise(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.
 def gain(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.ndarray:
     """Amplify a recording before it is stored in 16 bits, clipping what is too loud.
 
-    Parameters and returns are those of `noise`; the level is the peak's in dB: above 0 it clips.
+    Parameters and returns are those of `noise`; the level is the peak's in dBFS: above 0 it clips.
 
     Returns
     -------
@@ -134,7 +134,7 @@ UNDISTURBED = "none"  # instead of a name: clips as they are
 # Name: function, what its level is, and the levels in the order of the figure.
 DISTURBANCES = {
     "noise": (noise, "signal-to-noise ratio in dB", (40, 30, 20, 10, 0)),
-    "gain": (gain, "gain in dB", (-40, -20, 6, 12, 20)),
+    "gain": (gain, "peak level in dBFS before clipping", (-40, -20, 6, 12, 20)),
     "codec": (codec, "quality of Ogg Vorbis", (0.8, 0.5, 0.3, 0.1, 0)),
     "low-pass": (lowpass, "cut-off in kHz", (8, 4, 2, 1, 0.5)),
     "room": (room, "reverberation time in s", (0.25, 0.5, 1, 2, 4)),
