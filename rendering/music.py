@@ -54,6 +54,26 @@ INSTRUMENTS = {  # a new label in settings.py needs a row here
     "vio": Instrument((40, 110), 55, 93),  # violin, fiddle
     "voi": Instrument((52, 53, 85), 45, 79),
 }
+# All that a program can play; expressive recordings go there now and then.
+REACH = {
+    (0, 1, 2): (21, 108),  # piano
+    (16, 17, 18): (36, 96),  # electric organs
+    (19,): (28, 100),  # organ with pipes
+    (24, 25, 26, 27, 28, 29, 30): (40, 88),  # guitars
+    (40, 110): (55, 100),  # violin, fiddle
+    (42,): (36, 81),  # cello
+    (52, 53, 85): (40, 84),  # voices, from bass to soprano
+    (56, 59): (52, 87),  # trumpet, open and muted
+    (64,): (56, 89),  # saxophones, from soprano to baritone
+    (65,): (49, 85),
+    (66,): (44, 80),
+    (67,): (36, 72),
+    (71,): (50, 94),  # clarinet
+    (72,): (74, 105),  # piccolo
+    (73,): (59, 98),  # flute
+    (74,): (60, 98),  # recorder
+    (75,): (60, 96),  # pan flute
+}
 # Pop is accompanied by nothing that IRMAS labels, so that a clip's labels are complete.
 CHORD_PROGRAMS = {
     "pop": (4, 11, 12, 46, 50, 62, 89, 108),
@@ -225,6 +245,31 @@ def chords(rng: np.random.Generator, song: Song, low: int, high: int) -> list[No
             struck = voicing if strikes < 8 else [voicing[strike % len(voicing)]]
             notes += [Note(start, start + 0.95 * step, pitch, velocity) for pitch in struck]
     return notes
+
+
+def widened(rng: np.random.Generator, instrument: Instrument, program: int) -> Instrument:
+    """Widen the range of an instrument, every other time, to all that its program can play.
+
+    A network that never met the highest notes of a clarinet hears a flute.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Makes the random choice.
+    instrument : Instrument
+        What plays.
+    program : int
+        Of General MIDI.
+
+    Returns
+    -------
+    Instrument
+    """
+    if rng.random() < 0.5:
+        for programs, (low, high) in REACH.items():
+            if program in programs:
+                return instrument._replace(low=low, high=high)
+    return instrument
 
 
 def lead(

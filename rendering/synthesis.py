@@ -341,6 +341,7 @@ def play(
     lines = []
     for i in instruments:
         program = int(rng.choice(i.programs + i.more if expressive else i.programs))
+        i = music.widened(rng, i, program) if expressive else i
         lines.append(Line(program, music.lead(rng, song, i, expressive=expressive)))
     if len(lines) > 1 and rng.random() < 0.5:
         lines = music.take_turns(lines, song.seconds / len(lines) / rng.integers(1, 3))

@@ -206,6 +206,17 @@ def test_leads_stay_in_range_and_are_not_accompanied_by_themselves(label):
             assert not {line.program for line in lines} & set(instrument.programs)
 
 
+def test_expressive_leads_have_the_whole_range_of_their_program_every_other_time():
+    clarinet, trombone = music.INSTRUMENTS["cla"], music.INSTRUMENTS["tb"]
+    drawn = [music.widened(np.random.default_rng(seed), clarinet, 71) for seed in range(200)]
+    assert Counter((row.low, row.high) for row in drawn).keys() == {(50, 86), (50, 94)}
+    assert 80 < sum(row.high == 94 for row in drawn) < 120
+    assert all(row._replace(high=86) == clarinet for row in drawn)
+    assert {music.widened(np.random.default_rng(i), trombone, 57) for i in range(9)} == {trombone}
+    programs = [program for group in music.REACH for program in group]
+    assert len(set(programs)) == len(programs)
+
+
 def test_expressive_recordings_take_turns_alone_and_over_bands():
     plan = planning.plan_irmas_train((*settings.IRMAS, settings.NOTHING), 40, 0)
     plan = planning.make_expressive(plan + planning.plan_irmas_test(settings.IRMAS, 40, 0, (1, 1)))
