@@ -105,20 +105,20 @@ def test_a_label_for_none_is_a_flag_of_the_file_and_of_stretches(model, song, mo
     """The second label is made to mean 'none': outputs are set by hand."""
     recogniser = recognition.Recogniser(model, "s1")
     monkeypatch.setattr(recognition, "NOTHING", SINGLE.labels[1])
-    outputs = np.tile([0.8, 0.1, 0.1], (23, 1))
-    outputs[11:] = [0.2, 0.7, 0.1]
+    outputs = np.tile([0.85, 0.05, 0.1], (23, 1))
+    outputs[17:] = [0.2, 0.7, 0.1]
     recogniser.networks = [SimpleNamespace(predict_on_batch=lambda _: outputs)]
     found = recogniser.predict(song)
     assert list(found.table.index) == [SINGLE.labels[0], SINGLE.labels[2]]
     assert not found.is_none and found.table["present"].tolist() == [True, False]
-    strength = 23 * 0.1 / (11 * 0.8 + 12 * 0.2)
+    strength = 23 * 0.1 / (17 * 0.85 + 6 * 0.2)
     assert found.table["strength"].tolist() == pytest.approx([1.0, strength])
     ((first, last),) = found.none_segments
     ((start, end),) = found.table["segments"].iloc[0]
     assert start == 0 and last == found.seconds and 0 < end - first < 1  # patches overlap
     tags = recordings.as_jams(recogniser, "a.wav", found)["annotations"][0]["data"]
     assert [tag["value"] for tag in tags] == [SINGLE.labels[0], "none"]
-    outputs[:] = [0.4, 0.55, 0.05]
+    outputs[:] = [0.6, 0.35, 0.05]
     found = recogniser.predict(song)
     assert found.is_none and found.none_segments == ((0, found.seconds),)
     assert not any(found.table["present"]) and not any(found.table["segments"])

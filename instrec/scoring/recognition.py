@@ -21,11 +21,12 @@ from settings import NOTHING
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 2  # of the rule for what plays: raise it when that changes
+VERSION = 3  # of the rule for what plays: raise it when that changes
 DEFAULT_THRESHOLD = 0.5  # where a model has no thresholds of its own
 STRATEGY = "s2"
 QUIET = 30  # dB below the loudest patch: softer patches do not count in strengths
-HALF = 0.5  # of an output or a probability: likelier than not
+LIKELY = 0.5  # least probability of what is shown: likelier than not
+NONE = 0.3  # output for 'none' above which none plays: speech passes it, music hardly ever does
 BATCH = 256  # patches per call of the networks
 FIGURE_FRAMES = 4000  # columns of a spectrogram, roughly; more than a page has pixels
 
@@ -218,8 +219,8 @@ class Recogniser:
             edges(len(outputs), self._hop, self.parameters.patch_seconds, seconds),
             seconds,
             self.parameters.sample_rate,
-            bool(none[loud].mean() > HALF),
-            segments(none > HALF, self._hop, self.parameters.patch_seconds, seconds),
+            bool(none[loud].mean() > NONE),
+            segments(none > NONE, self._hop, self.parameters.patch_seconds, seconds),
             embeddings,
         )
 
@@ -326,16 +327,16 @@ class Recogniser:
         none, thresholds = self._none(predictions), self.thresholds[instruments]
         predictions = predictions[:, instruments]
         strengths = metrics.STRATEGIES[self.strategy](predictions[loud])
-        present = metrics.decide(strengths, thresholds) & (none[loud].mean() <= HALF)
+        present = metrics.decide(strengths, thresholds) & (none[loud].mean() <= NONE)
         columns = {"strength": strengths}
         if self.calibration is not None:
             # Relative strengths alone would always let something pass, even in noise.
             averages = metrics.averages(self.strategy, predictions[loud])
             columns["probability"] = metrics.calibrated(averages, self.calibration)
-            present &= columns["probability"] >= HALF
+            present &= columns["probability"] >= LIKELY
         hop, length = self._hop, self.parameters.patch_seconds
         playing = activity(predictions, self.strategy) >= thresholds
-        playing &= present & (none[:, None] <= HALF)
+        playing &= present & (none[:, None] <= NONE)
         found = [segments(of_label, hop, length, seconds) for of_label in playing.T]
         columns |= {"threshold": thresholds, "present": present, "segments": found}
         index = pd.Index([self.labels[i] for i in instruments], name="instrument")
