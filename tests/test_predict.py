@@ -118,7 +118,7 @@ def test_a_label_for_none_is_a_flag_of_the_file_and_of_stretches(model, song, mo
     assert start == 0 and last == found.seconds and 0 < end - first < 1  # patches overlap
     tags = recordings.as_jams(recogniser, "a.wav", found)["annotations"][0]["data"]
     assert [tag["value"] for tag in tags] == [SINGLE.labels[0], "none"]
-    outputs[:] = [0.6, 0.35, 0.05]
+    outputs[:] = [0.55, 0.4, 0.05]
     found = recogniser.predict(song)
     assert found.is_none and found.none_segments == ((0, found.seconds),)
     assert not any(found.table["present"]) and not any(found.table["segments"])

@@ -26,7 +26,7 @@ DEFAULT_THRESHOLD = 0.5  # where a model has no thresholds of its own
 STRATEGY = "s2"
 QUIET = 30  # dB below the loudest patch: softer patches do not count in strengths
 LIKELY = 0.5  # least probability of what is shown: likelier than not
-NONE = 0.3  # output for 'none' above which none plays: speech passes it, music hardly ever does
+NONE = 0.35  # output for 'none' above which none plays: most speech passes it, few solos do
 BATCH = 256  # patches per call of the networks
 FIGURE_FRAMES = 4000  # columns of a spectrogram, roughly; more than a page has pixels
 
