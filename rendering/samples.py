@@ -19,6 +19,7 @@ from instrec.common import command, storage
 from instrec.data import audio
 from instrec.errors import InputError
 from rendering.plan import RATE
+from rendering.synthesis import file_of
 
 LONGEST = 8.0  # s of a note: more is never played
 RELEASE = -2400  # release time of a note, in timecents: 0.25 s
@@ -118,9 +119,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("others", type=Path, metavar="BANK", help="bank with one file per program")
     arguments = parser.parse_args()
-    others, made = sorted(arguments.others.glob("*.sf[23]")), set()
-    if not others:
-        raise InputError(f"expected 000.sf3 to 128.sf3 in {arguments.others}, found none")
+    file_of(arguments.others, None)  # it is a bank, or nothing is written
+    made = set()
     for name, programs in command.progress(PROGRAMS.items(), unit="instrument"):
         notes = {}
         for path in sorted((arguments.folder / name).glob("*.mp3")):
@@ -132,7 +132,7 @@ def main() -> None:
         for program in programs:
             storage.save(arguments.folder / f"{program:03d}.sf2", soundfont(program, notes))
         made |= {f"{program:03d}" for program in programs}
-    for path in others:
+    for path in sorted(arguments.others.glob("*.sf[23]")):
         if path.stem not in made:
             storage.save(arguments.folder / path.name, path.read_bytes())
 
