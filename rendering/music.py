@@ -85,7 +85,10 @@ DRUM_BEATS = {  # style: {pitch: beats of a bar}
     "pop": {36: (0, 2, 2.5), 38: (1, 3), 42: (0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5)},
     "jazz": {51: (0, 1, 1.67, 2, 3, 3.67), 44: (1, 3), 36: (0,)},
     "rock": {36: (0, 0.5, 2, 2.75), 38: (1, 3), 46: (0, 1, 2, 3), 49: (0,)},
+    "metal": {36: tuple(np.arange(0, 4, 0.25)), 38: (1, 3), 46: (0, 1, 2, 3), 49: (0, 2)},
 }
+CLEAN, MUTED, DISTORTED = 27, 28, (29, 30)  # programs of electric guitars
+MUTED_NOTE = 0.08  # s
 KIT = (*range(35, 58), 60, 61, 62, 63, 64, 69, 70)  # pitches of the drum kit and of percussion
 SCALES = (  # major, minor, Dorian, Mixolydian, harmonic minor
     *((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10)),
@@ -357,6 +360,55 @@ def pedalled(song: Song, notes: Iterable[Note]) -> list[Note]:
     return held[::-1]
 
 
+def power_chords(rng: np.random.Generator, song: Song) -> list[Note]:
+    """Repeat a riff on the low strings: fifths that ring, and between them the muted root.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Makes the random choices.
+    song : Song
+        Key, chords and tempo.
+
+    Returns
+    -------
+    list of Note
+    """
+    steps = int(rng.choice([4, 8, 8, 16]))  # per bar
+    step = 4 * song.beat / steps
+    struck = np.flatnonzero(rng.random(steps) < rng.uniform(0.4, 1))
+    lengths = 0.95 * step * np.diff(struck, append=steps)
+    rings = rng.random(len(struck)) < rng.uniform(0.3, 1)
+    lowest = int(rng.integers(36, 46))
+    notes = []
+    for bar, chord in song.bars():
+        root = lowest + (song.tonic + song.scale[chord] - lowest) % 12
+        for index, length, ring in zip(struck, lengths, rings, strict=True):
+            start, velocity = bar + index * step, int(rng.integers(85, 120))
+            pitches, length = (
+                ((root, root + 7, root + 12), length) if ring else ((root,), MUTED_NOTE)
+            )
+            notes += [Note(start, start + length, pitch, velocity) for pitch in pitches]
+    return notes
+
+
+def unamplified(line: Line) -> list[Line]:
+    """Give a distorted guitar's notes to a clean one, and its shortest ones to a muted one.
+
+    Parameters
+    ----------
+    line : Line
+        As a distorted guitar plays it.
+
+    Returns
+    -------
+    list of Line
+    """
+    muted = [note for note in line.notes if note.end - note.start < MUTED_NOTE + 0.01]
+    clean = [note for note in line.notes if note not in muted]
+    return [Line(p, notes) for p, notes in ((CLEAN, clean), (MUTED, muted)) if notes]
+
+
 def bass(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
     """Start each bar on the root; in jazz walk on over the chord, else repeat the root.
 
@@ -443,6 +495,8 @@ def backing(
 ) -> list[Line]:
     """Compose chords, bass and drums, on programs that none of the labels uses.
 
+    A rock band has all its guitars, whatever the lead is: clips with one are labelled by the lead.
+
     Parameters
     ----------
     rng : np.random.Generator
@@ -462,13 +516,18 @@ def backing(
         A part for which the labels leave no program is missing.
     """
     taken = {p for label in labels for p in INSTRUMENTS[label].programs + INSTRUMENTS[label].more}
-    lines = [Line(None, drums(rng, song, style))] if with_drums else []
+    beat = style
+    if style == "rock":
+        taken = set()
+        beat = "metal" if rng.random() < 0.4 else "rock"
+    lines = [Line(None, drums(rng, song, beat))] if with_drums else []
     for programs, notes in (
         (CHORD_PROGRAMS[style], chords(rng, song, 48, 76)),
         (BASS_PROGRAMS[style], bass(rng, song, style)),
     ):
         if free := [program for program in programs if program not in taken]:
-            lines.append(Line(int(rng.choice(free)), notes))
+            program = int(rng.choice(free))
+            lines.append(Line(program, power_chords(rng, song) if program in DISTORTED else notes))
     return lines
 
 

@@ -9,7 +9,7 @@ from rendering import voice
 from rendering.music import Note
 
 # Shares of clips without a label, by content; SoundFonts play 'others' and 'drums'.
-KINDS = {"others": 0.2, "drums": 0.25, "hits": 0.15, "noise": 0.16, "tones": 0.1, "speech": 0.14}
+KINDS = {"others": 0.2, "drums": 0.23, "hits": 0.13, "noise": 0.16, "tones": 0.1, "speech": 0.18}
 
 
 def noise(rng: np.random.Generator, frames: int, rate: int) -> np.ndarray:

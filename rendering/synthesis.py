@@ -22,10 +22,13 @@ PEAK = 0.95  # no sample exceeds it
 LOUDNESS = (-26, -14)  # dB, range of a recording's level
 BACKING = (-22, -10)  # dB, range of the accompaniment's level against the lead's
 BAND = (-18, 4)  # dB, likewise of expressive recordings
+ROCK = (-10, 5)  # dB, likewise where the band is a rock band
 MIN_LEAD = -15  # dB: least level of a lead in a clip, rests included, against its level as it plays
 ATTEMPTS = 64  # at a song: with three leads to be heard in each of three short clips, a third pass
 MIN_RMS = 1e-4  # of a rendered lead: below it, the SoundFont lacks the program
 SUNG = 0.85  # share of expressive voices that are synthesised, not played by a SoundFont
+AMPLIFIED = 0.6  # share of distorted guitars that are clean ones through an amplifier
+RIFFS = 0.4  # share of leading distorted guitars that play power chords
 ELECTRIC_ORGANS = (16, 18)  # drawbar, rock: they swell and tremble; pipes can't
 
 
@@ -263,7 +266,8 @@ def perform(recording: Recording, soundfont: bytes | Path) -> np.ndarray:
     else:
         raise InputError(f"the SoundFont is silent for {' or '.join(recording.labels)}")
     spread = (4 if recording.expressive else 2) if len(leads) > 1 else 0
-    backing_level = BAND if recording.expressive else BACKING
+    backing_level = ROCK if recording.style == "rock" else BAND
+    backing_level = backing_level if recording.expressive else BACKING
     levels = rng.uniform(-spread, spread, len(leads))
     levels = [*levels, *rng.uniform(*backing_level, len(accompaniment))]
     audio = mix(leads + accompaniment, levels)
@@ -301,6 +305,36 @@ def recorded(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
         hiss = rng.standard_normal(audio.shape) * audio.std()
         audio = audio + 10 ** (rng.uniform(-55, -25) / 20) * hiss
     return audio
+
+
+def amplified(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
+    """Overdrive an electric guitar by 20 to 50 dB, and play it through a loudspeaker.
+
+    Unlike single distorted notes, added up, the strings of a chord distort each other.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Makes the random choices.
+    audio : np.ndarray, shape (frames, 2)
+        A clean guitar.
+
+    Returns
+    -------
+    np.ndarray, shape (frames, 2)
+    """
+    from scipy import signal
+
+    def filtered(y: np.ndarray, edges: float | tuple[float, float], kind: str) -> np.ndarray:
+        return signal.sosfilt(signal.butter(1, edges, kind, fs=RATE, output="sos"), y, axis=0)
+
+    drive = 10 ** (rng.uniform(20, 50) / 20) / max(np.abs(audio).max(), MIN_RMS)
+    audio = filtered(audio, np.exp(rng.uniform(*np.log((80, 800)))), "highpass")
+    # At four times the rate, lest harmonics beyond half the rate are folded back.
+    audio = signal.resample_poly(np.tanh(drive * signal.resample_poly(audio, 4, 1)), 1, 4)
+    low, high = rng.uniform(60, 150), np.exp(rng.uniform(*np.log((3000, 8000))))
+    audio = filtered(filtered(audio, (low, high), "bandpass"), high, "lowpass")
+    return audio + rng.uniform(0, 3) * filtered(audio, (1500, 4000), "bandpass")
 
 
 def play(
@@ -342,13 +376,21 @@ def play(
     for i in instruments:
         program = int(rng.choice(i.programs + i.more if expressive else i.programs))
         i = music.widened(rng, i, program) if expressive else i
-        lines.append(Line(program, music.lead(rng, song, i, expressive=expressive)))
+        riff = expressive and program in music.DISTORTED and rng.random() < RIFFS
+        notes = (
+            music.power_chords(rng, song)
+            if riff
+            else music.lead(rng, song, i, expressive=expressive)
+        )
+        lines.append(Line(program, notes))
     if len(lines) > 1 and rng.random() < 0.5:
         lines = music.take_turns(lines, song.seconds / len(lines) / rng.integers(1, 3))
     stems = [([line], int(rng.integers(34, 95))) for line in lines]
     if recording.style != "alone":
         accompaniment = music.backing(rng, song, recording.style, recording.drums, recording.labels)
-        stems += [(accompaniment, 64)] if accompaniment else []
+        guitars = [line for line in accompaniment if line.program in music.DISTORTED]
+        others = [line for line in accompaniment if line not in guitars]
+        stems += [(stem, 64) for stem in (others, guitars) if stem]
     audio = []
     for number, (stem, pan) in enumerate(stems):
         leads = expressive and number < len(lines)
@@ -361,7 +403,11 @@ def play(
         if leads:
             holds = not instruments[number].polyphonic or stem[0].program in ELECTRIC_ORGANS
             gesture = music.draw_gesture(rng, stem[0].notes, song.seconds, holds=holds)
+        distorted = expressive and stem[0].program in music.DISTORTED
+        if driven := distorted and rng.random() < AMPLIFIED:
+            stem = music.unamplified(stem[0])
         midi = to_midi(stem, song.seconds, reverb, pan, gesture)
         programs = {line.program for line in stem}
-        audio.append(render(midi, soundfont, skip + frames, programs)[skip:])
+        rendered = render(midi, soundfont, skip + frames, programs)[skip:]
+        audio.append(amplified(rng, rendered) if driven else rendered)
     return audio[: len(lines)], audio[len(lines) :]
