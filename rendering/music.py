@@ -376,7 +376,7 @@ def power_chords(rng: np.random.Generator, song: Song) -> list[Note]:
     """
     steps = int(rng.choice([4, 8, 8, 16]))  # per bar
     step = 4 * song.beat / steps
-    struck = np.flatnonzero(rng.random(steps) < rng.uniform(0.4, 1))
+    struck = np.flatnonzero([True, *(rng.random(steps - 1) < rng.uniform(0.4, 1))])
     lengths = 0.95 * step * np.diff(struck, append=steps)
     rings = rng.random(len(struck)) < rng.uniform(0.3, 1)
     lowest = int(rng.integers(36, 46))
