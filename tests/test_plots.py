@@ -161,6 +161,18 @@ def test_a_figure_is_whole_or_not_there_and_equal_if_it_shows_the_same(tmp_path,
     assert [(tmp_path / name).read_bytes() for name in ("a.b.png", "a.b.pdf")] == before
 
 
+def test_titles_take_letters_from_fonts_that_are_installed(monkeypatch):
+    import matplotlib.font_manager
+
+    monkeypatch.setattr(
+        matplotlib.font_manager, "get_font_names", lambda: ["Arial", "Yu Gothic", "Malgun Gothic"]
+    )
+    drawn = style.styled(lambda title: style.new_figure(4, 1, title))
+    family = drawn("\u97f3 \ubc14.wav").texts[0].get_fontfamily()
+    assert family == ["DejaVu Sans", "Yu Gothic", "Malgun Gothic"]
+    assert drawn("a.wav").texts[0].get_fontfamily() == ["DejaVu Sans"]
+
+
 def test_scripts_from_the_root_plot_all_optimizers(files, call):
     both = [replace(files, optimizer=optimizer) for optimizer in ("adam", "sgd")]
     for each in both:

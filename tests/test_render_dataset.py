@@ -423,3 +423,50 @@ def test_a_pedal_holds_notes_to_the_bar_and_a_strum_spreads_a_chord():
     gaps = np.diff([n.start for n in played])
     assert (gaps > 0.004).all() and (gaps < 0.041).all()
     assert [n.pitch for n in played] in ([60, 64, 67], [67, 64, 60])
+
+
+def test_riffs_are_of_fifths_and_muted_roots_and_start_every_bar():
+    song = music.Song(9, music.SCALES[1], (0, 5), 0.5, 8.0)  # A minor, F; bars of 2 s
+    lengths = set()
+    for seed in range(50):
+        notes = music.power_chords(np.random.default_rng(seed), song)
+        assert {0.0, 2.0, 4.0, 6.0} <= {note.start for note in notes}
+        for bar in range(4):
+            struck = [note for note in notes if 2 * bar <= note.start < 2 * bar + 2]
+            root = min(note.pitch for note in struck)
+            assert 36 <= root < 57 and root % 12 == (5 if bar % 2 else 9)
+            assert {note.pitch - root for note in struck} <= {0, 7, 12}
+        clean, muted = music.CLEAN, music.MUTED
+        lines = dict(music.unamplified(music.Line(30, notes)))
+        assert sorted(note for line in lines.values() for note in line) == sorted(notes)
+        assert {n.pitch % 12 for n in lines.get(muted, [])} <= {9, 5}
+        assert all(n.end - n.start < 0.09 for n in lines.get(muted, []))
+        assert all(n.end - n.start > 0.09 for n in lines.get(clean, []))
+        lengths |= lines.keys()
+    assert lengths == {clean, muted}
+
+
+def test_a_rock_band_has_all_its_guitars_whatever_leads():
+    bands = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        song = music.draw_song(rng, 4.0)
+        bands.append([line.program for line in music.backing(rng, song, "rock", True, ["gel"])])
+    assert {program for _, program, _ in bands} == set(music.CHORD_PROGRAMS["rock"])
+
+
+def test_an_amplifier_distorts_chords_as_a_whole_and_folds_nothing_back():
+    times = np.arange(44100)[:, None] / 44100
+
+    def heard(*frequencies):
+        tones = sum(np.sin(2 * np.pi * f * times) for f in frequencies) * np.ones((1, 2))
+        audio = synthesis.amplified(np.random.default_rng(1), 0.01 * tones)
+        return 20 * np.log10(
+            np.abs(np.fft.rfft(audio[:, 0] * np.hanning(44100)))
+        )  # dB, bins of 1 Hz
+
+    single, chord, high = heard(600), heard(600, 900), heard(5000)
+    assert single[1800] > single[600] - 20  # the third harmonic
+    assert single[300] < single[600] - 60 and chord[300] > chord[600] - 25  # 2 * 600 - 900
+    assert high[19100] < high[15000] - 30  # where the fifth harmonic, 25 kHz, would be folded to
+    assert not synthesis.amplified(np.random.default_rng(1), np.zeros((4410, 2))).any()

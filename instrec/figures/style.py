@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 DPI = 200
 CHARACTERS_AN_INCH = 11  # of a title
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
+# Letters that the font of the style lacks, as in file names, are taken from those installed of:
+EAST_ASIAN = (
+    *("Noto Sans CJK JP", "Droid Sans Fallback", "WenQuanYi Zen Hei"),  # Linux
+    *("Hiragino Sans", "PingFang HK", "Apple SD Gothic Neo", "Arial Unicode MS"),  # macOS
+    *("Yu Gothic", "Microsoft YaHei", "Malgun Gothic"),  # Windows
+)
 STYLE = Path(__file__).with_name("figures.mplstyle")
 
 
@@ -95,6 +101,8 @@ def new_figure(width: float, height: float, title: str) -> "Figure":
     -------
     Figure
     """
+    import matplotlib
+    from matplotlib import font_manager
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
@@ -103,7 +111,11 @@ def new_figure(width: float, height: float, title: str) -> "Figure":
         textwrap.fill(line, int(width * CHARACTERS_AN_INCH), break_on_hyphens=False)
         for line in title.splitlines()
     ]
-    figure.suptitle("\n".join(lines))
+    fonts = matplotlib.rcParams["font.family"]
+    if not title.isascii():
+        installed = font_manager.get_font_names()
+        fonts = [*fonts, *(name for name in EAST_ASIAN if name in installed)]
+    figure.suptitle("\n".join(lines), family=fonts)
     return figure
 
 
