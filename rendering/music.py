@@ -5,7 +5,7 @@ counted from 0.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, groupby
+from itertools import chain, groupby, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +89,7 @@ DRUM_BEATS = {  # style: {pitch: beats of a bar}
 }
 CLEAN, MUTED, DISTORTED = 27, 28, (29, 30)  # programs of electric guitars
 MUTED_NOTE = 0.08  # s
+BOWED = (40, 42)  # programs that also play two strings at a time
 KIT = (*range(35, 58), 60, 61, 62, 63, 64, 69, 70)  # pitches of the drum kit and of percussion
 SCALES = (  # major, minor, Dorian, Mixolydian, harmonic minor
     *((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10)),
@@ -96,6 +97,7 @@ SCALES = (  # major, minor, Dorian, Mixolydian, harmonic minor
 )
 PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (1, 4, 0, 5), (0, 4, 5, 3), (5, 3, 0, 4), (0, 6, 3, 0))
 LONG_RHYTHM = (2, 3, 4, 6)  # beats; for expressive melodies of instruments that hold notes
+LONGEST_SLUR = 3.5  # s; recorded notes end
 SPARSE_RHYTHM = (4, 6, 8)  # beats; for single notes that die away, or are held
 RHYTHMS = ((1, 0.5, 0.5), (2, 1, 1, 0.5), (0.5, 0.25, 0.25, 1), (1.5, 0.5, 1), (0.67, 0.33, 1))
 
@@ -299,7 +301,9 @@ def lead(
     low, high = instrument.low, instrument.high
     if expressive and not instrument.polyphonic:
         rhythms = (*RHYTHMS, LONG_RHYTHM, LONG_RHYTHM, SPARSE_RHYTHM)
-        return melody(rng, song, low, high, rhythms, longest=5)
+        notes = melody(rng, song, low, high, rhythms, longest=5)
+        bows = instrument.programs[0] in BOWED and rng.random() < 0.15
+        return double_stopped(rng, song, notes, low) if bows else notes
     if expressive:
         if rng.random() < 0.12:
             return melody(rng, song, low, high, (SPARSE_RHYTHM,), longest=8)
@@ -311,6 +315,80 @@ def lead(
         middle = (low + high) // 2
         return chords(rng, song, low, middle) + melody(rng, song, middle, high)
     return melody(rng, song, low, high) if kind == "melody" else chords(rng, song, low, high)
+
+
+def double_stopped(
+    rng: np.random.Generator, song: Song, notes: Iterable[Note], low: int
+) -> list[Note]:
+    """Add a second string to most notes: a third to a sixth below, in the scale.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Makes the random choices.
+    song : Song
+        Its key.
+    notes : iterable of Note
+        Of the upper string.
+    low : int
+        Lowest MIDI pitch.
+
+    Returns
+    -------
+    list of Note
+    """
+    played = []
+    for note in notes:
+        below = song.pitches(max(low, note.pitch - 9), note.pitch - 3)
+        played.append(note)
+        if below and rng.random() < 0.8:
+            played.append(note._replace(pitch=int(rng.choice(below))))
+    return played
+
+
+def slurred(
+    rng: np.random.Generator, notes: Sequence[Note]
+) -> tuple[list[Note], list[tuple[float, int]]]:
+    """Join notes up to a fourth apart to one that is bent, and let long ones trill now and then.
+
+    Wind players and bows start a slurred note without an attack; a SoundFont never does.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Makes the random choices.
+    notes : sequence of Note
+        One at a time: chords are left as they are.
+
+    Returns
+    -------
+    notes : list of Note
+        As they are struck.
+    bends : list of (float, int)
+        From when on, in seconds, and by how many semitones they are bent.
+    """
+    chance, trills = rng.uniform(0.3, 1), rng.random() < 0.3
+    joined: list[Note] = []
+    bends = []
+    if len({note.start for note in notes}) < len(notes):
+        return [*notes], bends
+    for note in sorted(notes):
+        base = joined[-1] if joined else note
+        steps = note.pitch - base.pitch
+        near = joined and note.start - base.end < 0.3 and note.end - base.start < LONGEST_SLUR
+        if near and abs(steps) <= 5 and rng.random() < chance:
+            joined[-1] = base._replace(end=note.end)
+        else:
+            steps = 0
+            joined.append(note)
+        period = 1 / rng.uniform(5, 9)  # s
+        if trills and note.end - note.start > 2 * period and rng.random() < 0.3:
+            above = int(rng.integers(1, 3))
+            for start in np.arange(note.start, note.end, period):
+                bends += [(start, steps), (start + period / 2, steps + above)]
+        else:
+            bends.append((note.start, steps))
+    return joined, bends
 
 
 def strummed(rng: np.random.Generator, notes: Iterable[Note]) -> list[Note]:
@@ -572,12 +650,17 @@ class Gesture(NamedTuple):
     """How a player moves pitch and loudness: without it, all notes of a SoundFont are alike."""
 
     times: np.ndarray  # s
-    bend: np.ndarray  # semitones, of which MIDI reaches two
+    bend: np.ndarray  # semitones
     loudness: np.ndarray  # 0 to 1
 
 
 def draw_gesture(
-    rng: np.random.Generator, notes: Sequence[Note], seconds: float, *, holds: bool
+    rng: np.random.Generator,
+    notes: Sequence[Note],
+    seconds: float,
+    *,
+    holds: bool,
+    bends: Sequence[tuple[float, int]] = (),
 ) -> Gesture:
     """Draw tuning and drift and, if the instrument holds notes, vibrato, glides and swells.
 
@@ -593,6 +676,8 @@ def draw_gesture(
         Length.
     holds : bool
         Whether the instrument holds notes: others are only detuned and drift.
+    bends : sequence of (float, int)
+        Of slurred notes, as `slurred` returns them.
 
     Returns
     -------
@@ -616,4 +701,10 @@ def draw_gesture(
         length = max(note.end - note.start, rise + 0.01)
         swell = np.interp(since, (0, rise, length), (start, 1, end))
         loudness[sounds] = swell * (1 - trembles * (0.5 + 0.5 * wave))
+    struck, before, slide = {note.start for note in notes}, 0, rng.uniform(0.01, 0.04)  # s
+    for (start, steps), (end, _) in pairwise([*bends, (seconds, 0)]):
+        before = steps if start in struck else before
+        sounds = (times >= start) & (times < end)
+        bend[sounds] += steps + (before - steps) * np.exp(-(times[sounds] - start) / slide)
+        before = steps
     return Gesture(times, bend, loudness)

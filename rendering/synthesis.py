@@ -28,6 +28,7 @@ ATTEMPTS = 64  # at a song: with three leads to be heard in each of three short 
 MIN_RMS = 1e-4  # of a rendered lead: below it, the SoundFont lacks the program
 SUNG = 0.85  # share of expressive voices that are synthesised, not played by a SoundFont
 AMPLIFIED = 0.6  # share of distorted guitars that are clean ones through an amplifier
+SLURS = 0.6  # share of leading bows, winds and played voices that slur
 RIFFS = 0.4  # share of leading distorted guitars that play power chords
 ELECTRIC_ORGANS = (16, 18)  # drawbar, rock: they swell and tremble; pipes can't
 
@@ -70,10 +71,14 @@ def to_midi(
         # Volume, pan, reverb, chorus; and expression at the end, because rendering stops with the
         # last event.
         changes = ((7, 127, 0), (10, pan, 0), (91, reverb, 0), (93, 0, 0), (11, 127, seconds))
+        reach = 2  # semitones of a bend, unless told otherwise
+        if gesture is not None and np.abs(gesture.bend).max() > reach:
+            reach = 12
+            changes += ((101, 0, 0), (100, 0, 0), (6, reach, 0.01))
         instrument.control_changes = [pretty_midi.ControlChange(*change) for change in changes]
         if gesture is not None:
             loudness = np.round(127 * gesture.loudness).astype(int).tolist()
-            bends = np.round(8191 * np.clip(gesture.bend / 2, -1, 1)).astype(int).tolist()
+            bends = np.round(8191 * np.clip(gesture.bend / reach, -1, 1)).astype(int).tolist()
             for time, value, bend in zip(gesture.times, loudness, bends, strict=True):
                 instrument.pitch_bends.append(pretty_midi.PitchBend(bend, time))
                 if time < seconds:
@@ -401,8 +406,12 @@ def play(
             continue
         gesture = None
         if leads:
-            holds = not instruments[number].polyphonic or stem[0].program in ELECTRIC_ORGANS
-            gesture = music.draw_gesture(rng, stem[0].notes, song.seconds, holds=holds)
+            line, bends = stem[0], []
+            holds = not instruments[number].polyphonic or line.program in ELECTRIC_ORGANS
+            if not instruments[number].polyphonic and rng.random() < SLURS:
+                notes, bends = music.slurred(rng, line.notes)
+                stem = [line._replace(notes=notes)]
+            gesture = music.draw_gesture(rng, stem[0].notes, song.seconds, holds=holds, bends=bends)
         distorted = expressive and stem[0].program in music.DISTORTED
         if driven := distorted and rng.random() < AMPLIFIED:
             stem = music.unamplified(stem[0])
