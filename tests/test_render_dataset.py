@@ -1,3 +1,4 @@
+import itertools
 import json
 import re
 import shutil
@@ -470,3 +471,48 @@ def test_an_amplifier_distorts_chords_as_a_whole_and_folds_nothing_back():
     assert single[300] < single[600] - 60 and chord[300] > chord[600] - 25  # 2 * 600 - 900
     assert high[19100] < high[15000] - 30  # where the fifth harmonic, 25 kHz, would be folded to
     assert not synthesis.amplified(np.random.default_rng(1), np.zeros((4410, 2))).any()
+
+
+def test_slurred_notes_are_struck_once_and_bent_to_every_pitch():
+    pitches = (69, 71, 74, 72, 69, 60, 60, 64)
+    notes = [music.Note(i / 2, i / 2 + 0.45, pitch, 90) for i, pitch in enumerate(pitches)]
+    struck = Counter()
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        joined, bends = music.slurred(rng, notes)
+        struck[len(joined)] += 1
+        assert {note.start for note in joined} <= {note.start for note in notes}
+        assert all(end.start - start.end < 0.06 for start, end in itertools.pairwise(joined))
+        assert all(note.end - note.start <= music.LONGEST_SLUR for note in joined)
+        gesture = music.draw_gesture(rng, joined, 4.0, holds=True, bends=bends)
+        for note in notes:
+            base = [n.pitch for n in joined if n.start <= note.start][-1]
+            sounds = (gesture.times > note.start + 0.1) & (gesture.times < note.end)
+            heard = base + gesture.bend[sounds]  # with trills, vibrato and the tuning
+            assert heard.min() == pytest.approx(note.pitch, abs=1.2)
+            assert heard.max() < note.pitch + 3.2
+    assert min(struck) == 2 and max(struck) >= 7  # 69 to 60 is too far
+    chord = [music.Note(0, 1, 60, 90), music.Note(0, 1, 64, 90)]
+    assert music.slurred(np.random.default_rng(0), chord) == (chord, [])
+
+
+def test_a_wide_bend_reaches_its_pitch(soundfont):
+    times = np.arange(0, 1.5, music.GESTURE_STEP)
+    gesture = music.Gesture(times, np.where(times < 0.75, 0.0, -5.0), np.ones(len(times)))
+    line = music.Line(73, [music.Note(0, 1.5, 81, 100)])  # a flute's A5
+    audio = synthesis.render(synthesis.to_midi([line], 1.5, gesture=gesture), soundfont, 66150)
+    for start, pitch in ((0.2, 81), (0.95, 76)):
+        played = audio[int(start * 44100) :][:22050, 0] * np.hanning(22050)  # bins of 2 Hz
+        loudest = 2 * np.abs(np.fft.rfft(played)).argmax()
+        assert librosa.hz_to_midi(loudest) == pytest.approx(pitch, abs=0.3)
+
+
+def test_double_stops_are_a_third_to_a_sixth_below_in_the_scale():
+    song = music.Song(0, music.SCALES[0], (0,), 0.5, 8.0)  # C major
+    notes = [music.Note(i, i + 1, pitch, 90) for i, pitch in enumerate((55, 57, 72, 76, 79) * 9)]
+    played = music.double_stopped(np.random.default_rng(0), song, notes, 55)
+    second = [note for note in played if note not in notes]
+    assert 16 < len(second) < 27  # four fifths of the 27 notes that have room below
+    for note in second:
+        upper = next(n for n in notes if n.start == note.start)
+        assert 3 <= upper.pitch - note.pitch <= 9 and note.pitch in song.pitches(55, 80)
