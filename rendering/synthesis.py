@@ -342,12 +342,42 @@ def amplified(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
     return audio + rng.uniform(0, 3) * filtered(audio, (1500, 4000), "bandpass")
 
 
+def gestured(
+    rng: np.random.Generator, line: Line, instrument: music.Instrument, seconds: float
+) -> tuple[Line, Gesture]:
+    """Draw how a lead is played: the notes that are struck, and how pitch and loudness move.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Makes the random choices.
+    line : Line
+        As composed.
+    instrument : Instrument
+        What plays it.
+    seconds : float
+        Length.
+
+    Returns
+    -------
+    line : Line
+        As it is struck: slurred notes are one.
+    gesture : Gesture
+    """
+    bends = []
+    if not instrument.polyphonic and rng.random() < SLURS:
+        notes, bends = music.slurred(rng, line.notes)
+        line = line._replace(notes=notes)
+    holds = not instrument.polyphonic or line.program in ELECTRIC_ORGANS
+    return line, music.draw_gesture(rng, line.notes, seconds, holds=holds, bends=bends)
+
+
 def play(
     rng: np.random.Generator, recording: Recording, soundfont: bytes | Path
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Render each lead as a stem, and the accompaniment as one stem or none, at any level.
+    """Render each lead as a stem; the accompaniment, too, but for its distorted guitars.
 
-    The stems, arrays (clips * frames, 2), share key, chords, tempo and room.
+    The stems, arrays (clips * frames, 2), share key, chords, tempo and room, and have any level.
 
     Parameters
     ----------
@@ -361,12 +391,21 @@ def play(
     Returns
     -------
     leads, accompaniment : list of np.ndarray, shape (clips * frames, 2)
+        Of the accompaniment: none, one, or one and distorted guitars.
     """
     skip, frames = round(LEAD_IN * RATE), len(recording.paths) * recording.frames
     song = music.draw_song(rng, (skip + frames) / RATE)
     reverb = int(rng.integers(70))
     instruments = [music.INSTRUMENTS[label] for label in recording.labels]
     expressive = recording.expressive
+
+    def heard(stem: list[Line], pan: int = 64, gesture: Gesture | None = None) -> np.ndarray:
+        driven = expressive and stem[0].program in music.DISTORTED and rng.random() < AMPLIFIED
+        stem = music.unamplified(stem[0]) if driven else stem
+        midi = to_midi(stem, song.seconds, reverb, pan, gesture)
+        played = render(midi, soundfont, skip + frames, {line.program for line in stem})[skip:]
+        return amplified(rng, played) if driven else played
+
     if recording.labels == (NOTHING,):
         kind = str(rng.choice([*nothing.KINDS], p=[*nothing.KINDS.values()]))
         if kind in nothing.GENERATED:
@@ -375,48 +414,34 @@ def play(
         if kind == "drums":
             beat = str(rng.choice([*music.DRUM_BEATS, "drawn"]))
             hits = music.percussion(rng, song) if beat == "drawn" else music.drums(rng, song, beat)
-            midi = to_midi([Line(None, hits)], song.seconds, reverb)
-            return [render(midi, soundfont, skip + frames, {None})[skip:]], []
+            return [heard([Line(None, hits)])], []
     lines = []
     for i in instruments:
         program = int(rng.choice(i.programs + i.more if expressive else i.programs))
         i = music.widened(rng, i, program) if expressive else i
-        riff = expressive and program in music.DISTORTED and rng.random() < RIFFS
-        notes = (
-            music.power_chords(rng, song)
-            if riff
-            else music.lead(rng, song, i, expressive=expressive)
-        )
-        lines.append(Line(program, notes))
+        if expressive and program in music.DISTORTED and rng.random() < RIFFS:
+            lines.append(Line(program, music.power_chords(rng, song)))
+        else:
+            lines.append(Line(program, music.lead(rng, song, i, expressive=expressive)))
     if len(lines) > 1 and rng.random() < 0.5:
         lines = music.take_turns(lines, song.seconds / len(lines) / rng.integers(1, 3))
-    stems = [([line], int(rng.integers(34, 95))) for line in lines]
+    pans = [int(rng.integers(34, 95)) for _ in lines]
+    band = []
     if recording.style != "alone":
-        accompaniment = music.backing(rng, song, recording.style, recording.drums, recording.labels)
-        guitars = [line for line in accompaniment if line.program in music.DISTORTED]
-        others = [line for line in accompaniment if line not in guitars]
-        stems += [(stem, 64) for stem in (others, guitars) if stem]
-    audio = []
-    for number, (stem, pan) in enumerate(stems):
-        leads = expressive and number < len(lines)
-        if leads and recording.labels[number] == "voi" and rng.random() < SUNG:
-            sung = voice.sing(rng, stem[0].notes, song.seconds, RATE)
+        band = music.backing(rng, song, recording.style, recording.drums, recording.labels)
+    leads = []
+    for label, instrument, line, pan in zip(
+        recording.labels, instruments, lines, pans, strict=True
+    ):
+        if not expressive:
+            leads.append(heard([line], pan))
+        elif label == "voi" and rng.random() < SUNG:
+            sung = voice.sing(rng, line.notes, song.seconds, RATE)
             sung = voice.room(rng, sung, RATE) if rng.random() < 0.7 else sung
-            audio.append(np.repeat(sung[:, None], 2, axis=1)[skip : skip + frames])
-            continue
-        gesture = None
-        if leads:
-            line, bends = stem[0], []
-            holds = not instruments[number].polyphonic or line.program in ELECTRIC_ORGANS
-            if not instruments[number].polyphonic and rng.random() < SLURS:
-                notes, bends = music.slurred(rng, line.notes)
-                stem = [line._replace(notes=notes)]
-            gesture = music.draw_gesture(rng, stem[0].notes, song.seconds, holds=holds, bends=bends)
-        distorted = expressive and stem[0].program in music.DISTORTED
-        if driven := distorted and rng.random() < AMPLIFIED:
-            stem = music.unamplified(stem[0])
-        midi = to_midi(stem, song.seconds, reverb, pan, gesture)
-        programs = {line.program for line in stem}
-        rendered = render(midi, soundfont, skip + frames, programs)[skip:]
-        audio.append(amplified(rng, rendered) if driven else rendered)
-    return audio[: len(lines)], audio[len(lines) :]
+            leads.append(np.repeat(sung[:, None], 2, axis=1)[skip : skip + frames])
+        else:
+            struck, gesture = gestured(rng, line, instrument, song.seconds)
+            leads.append(heard([struck], pan, gesture))
+    guitars = [line for line in band if line.program in music.DISTORTED]
+    others = [line for line in band if line not in guitars]
+    return leads, [heard(stem) for stem in (others, guitars) if stem]
