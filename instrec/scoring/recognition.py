@@ -21,12 +21,12 @@ from settings import NOTHING
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 3  # of the rule for what plays: raise it when that changes
+VERSION = 4  # of the rule for what plays: raise it when that changes
 DEFAULT_THRESHOLD = 0.5  # where a model has no thresholds of its own
 STRATEGY = "s2"
 QUIET = 30  # dB below the loudest patch: softer patches do not count in strengths
 LIKELY = 0.5  # least probability of what is shown: likelier than not
-NONE = 0.35  # output for 'none' above which none plays: most speech passes it, few solos do
+NONE = 0.25  # output for 'none' above which none plays: most speech passes it, few solos do
 BATCH = 256  # patches per call of the networks
 FIGURE_FRAMES = 4000  # columns of a spectrogram, roughly; more than a page has pixels
 
