@@ -145,6 +145,22 @@ class Song(NamedTuple):
         classes = {(self.tonic + self.scale[degree]) % 12 for degree in degrees}
         return [pitch for pitch in range(low, high + 1) if pitch % 12 in classes]
 
+    def root(self, chord: int, low: int) -> int:
+        """Return the lowest pitch from `low` on that is the root of a triad.
+
+        Parameters
+        ----------
+        chord : int
+            Degree of the scale, from 0.
+        low : int
+            MIDI pitch.
+
+        Returns
+        -------
+        int
+        """
+        return low + (self.tonic + self.scale[chord] - low) % 12
+
     def bars(self) -> Iterator[tuple[float, int]]:
         """Yield start and chord of every bar.
 
@@ -460,7 +476,7 @@ def power_chords(rng: np.random.Generator, song: Song) -> list[Note]:
     lowest = int(rng.integers(36, 46))
     notes = []
     for bar, chord in song.bars():
-        root = lowest + (song.tonic + song.scale[chord] - lowest) % 12
+        root = song.root(chord, lowest)
         for index, length, ring in zip(struck, lengths, rings, strict=True):
             start, velocity = bar + index * step, int(rng.integers(85, 120))
             pitches, length = (
@@ -482,9 +498,11 @@ def unamplified(line: Line) -> list[Line]:
     -------
     list of Line
     """
-    muted = [note for note in line.notes if note.end - note.start < MUTED_NOTE + 0.01]
-    clean = [note for note in line.notes if note not in muted]
-    return [Line(p, notes) for p, notes in ((CLEAN, clean), (MUTED, muted)) if notes]
+    played: dict[int, list[Note]] = {CLEAN: [], MUTED: []}
+    for note in line.notes:
+        is_muted = note.end - note.start < MUTED_NOTE + 0.01
+        played[MUTED if is_muted else CLEAN].append(note)
+    return [Line(program, notes) for program, notes in played.items() if notes]
 
 
 def bass(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
@@ -507,7 +525,7 @@ def bass(rng: np.random.Generator, song: Song, style: str) -> list[Note]:
     length = 4 * song.beat / steps
     notes = []
     for bar, chord in song.bars():
-        root = 28 + (song.tonic + song.scale[chord] - 28) % 12
+        root = song.root(chord, 28)
         tones = song.pitches(root, root + 12, chord) if style == "jazz" else [root]
         for step in range(steps):
             pitch = int(rng.choice(tones)) if step else root
@@ -593,11 +611,9 @@ def backing(
     list of Line
         A part for which the labels leave no program is missing.
     """
-    taken = {p for label in labels for p in INSTRUMENTS[label].programs + INSTRUMENTS[label].more}
-    beat = style
-    if style == "rock":
-        taken = set()
-        beat = "metal" if rng.random() < 0.4 else "rock"
+    rows = [INSTRUMENTS[label] for label in labels if style != "rock"]
+    taken = {program for row in rows for program in row.programs + row.more}
+    beat = "metal" if style == "rock" and rng.random() < 0.4 else style
     lines = [Line(None, drums(rng, song, beat))] if with_drums else []
     for programs, notes in (
         (CHORD_PROGRAMS[style], chords(rng, song, 48, 76)),

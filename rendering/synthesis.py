@@ -271,10 +271,11 @@ def perform(recording: Recording, soundfont: bytes | Path) -> np.ndarray:
     else:
         raise InputError(f"the SoundFont is silent for {' or '.join(recording.labels)}")
     spread = (4 if recording.expressive else 2) if len(leads) > 1 else 0
-    backing_level = ROCK if recording.style == "rock" else BAND
-    backing_level = backing_level if recording.expressive else BACKING
+    band_level = BACKING
+    if recording.expressive:
+        band_level = ROCK if recording.style == "rock" else BAND
     levels = rng.uniform(-spread, spread, len(leads))
-    levels = [*levels, *rng.uniform(*backing_level, len(accompaniment))]
+    levels = [*levels, *rng.uniform(*band_level, len(accompaniment))]
     audio = mix(leads + accompaniment, levels)
     if recording.expressive:
         audio = recorded(rng, audio)
@@ -443,5 +444,5 @@ def play(
             struck, gesture = gestured(rng, line, instrument, song.seconds)
             leads.append(heard([struck], pan, gesture))
     guitars = [line for line in band if line.program in music.DISTORTED]
-    others = [line for line in band if line not in guitars]
+    others = [line for line in band if line.program not in music.DISTORTED]
     return leads, [heard(stem) for stem in (others, guitars) if stem]

@@ -428,7 +428,7 @@ def test_a_pedal_holds_notes_to_the_bar_and_a_strum_spreads_a_chord():
 
 def test_riffs_are_of_fifths_and_muted_roots_and_start_every_bar():
     song = music.Song(9, music.SCALES[1], (0, 5), 0.5, 8.0)  # A minor, F; bars of 2 s
-    lengths = set()
+    programs = set()
     for seed in range(50):
         notes = music.power_chords(np.random.default_rng(seed), song)
         assert {0.0, 2.0, 4.0, 6.0} <= {note.start for note in notes}
@@ -443,8 +443,8 @@ def test_riffs_are_of_fifths_and_muted_roots_and_start_every_bar():
         assert {n.pitch % 12 for n in lines.get(muted, [])} <= {9, 5}
         assert all(n.end - n.start < 0.09 for n in lines.get(muted, []))
         assert all(n.end - n.start > 0.09 for n in lines.get(clean, []))
-        lengths |= lines.keys()
-    assert lengths == {clean, muted}
+        programs |= lines.keys()
+    assert programs == {clean, muted}
 
 
 def test_a_rock_band_has_all_its_guitars_whatever_leads():

@@ -101,8 +101,6 @@ def new_figure(width: float, height: float, title: str) -> "Figure":
     -------
     Figure
     """
-    import matplotlib
-    from matplotlib import font_manager
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
@@ -111,11 +109,13 @@ def new_figure(width: float, height: float, title: str) -> "Figure":
         textwrap.fill(line, int(width * CHARACTERS_AN_INCH), break_on_hyphens=False)
         for line in title.splitlines()
     ]
-    fonts = matplotlib.rcParams["font.family"]
+    heading = figure.suptitle("\n".join(lines))
     if not title.isascii():
+        from matplotlib import font_manager
+
         installed = font_manager.get_font_names()
-        fonts = [*fonts, *(name for name in EAST_ASIAN if name in installed)]
-    figure.suptitle("\n".join(lines), family=fonts)
+        others = (name for name in EAST_ASIAN if name in installed)
+        heading.set_fontfamily([*heading.get_fontfamily(), *others])
     return figure
 
 
