@@ -109,7 +109,7 @@ def encode(config: Config) -> None:
         [*zip(data_set.labels, *counts, strict=True), ("files", len(train), len(test))],
     )
     if others := metadata.passed_over(data_set, root):
-        print(f"{others} in the folders of the labels (no audio by their endings)")
+        print(f"{others} in the label folders (not audio, by their endings)")
     for name, reason in left_out:
         print(f"left out: {name}: {reason}")
     if left_out:

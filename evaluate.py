@@ -160,7 +160,8 @@ class Evaluator:
             f"{self.data_set.title}, {self.half}: {len(self.clips)} clips, {len(self.rows)} patches"
         )
         if self.absent:
-            print(f"note: no clip has {', '.join(self.absent)}: 0 in macro averages")
+            means = "left out of the mean accuracy" if self.op_mode == 1 else "0 in macro averages"
+            print(f"note: no clip has {', '.join(self.absent)}: {means}")
 
     def load_multi_test_data(self) -> None:
         """Call `load_test_data`: the documented name for a data set with two inputs."""
@@ -501,7 +502,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = command.choose_data_set(config)
     trains = arguments.op_mode == 1 and config.data_set.multi_label_test
     if training != (None,) * 3 and not trains or arguments.overwrite and arguments.op_mode != 1:
-        raise InputError("-e, -b, -c and --overwrite are for mode 1, where that trains (see -h)")
+        raise InputError("-e, -b, -c and --overwrite are only for mode 1 where it trains (see -h)")
     name, optimizer = model_files.trained_model(config, arguments.model)
     for member in name.split("+") if arguments.class_weight else ():
         _, variant = variants.variant_of(config, member, optimizer, arguments.split)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Export a trained model for other programs: as ONNX, or for LiteRT (TensorFlow Lite).
 
-  python3 export_model.py --format onnx --to exported/                    the model that comes along
+  python3 export_model.py --format onnx --to exported/                    the included model
   python3 export_model.py -m model_leaky -o adam -d 1 --format tflite --to exported/
 
 Writes one network, <model>.onnx or <model>.tflite, that averages all finished trainings and takes
@@ -168,8 +168,24 @@ def export(recogniser: Recogniser, kind: str, folder: Path) -> tuple[Path, float
             "weights": [record["weights"] for record in recogniser.records],
         },
     )
-    storage.save(folder / "example.py", EXAMPLE.read_bytes())
+    if hears_recordings(recogniser):
+        storage.save(folder / "example.py", EXAMPLE.read_bytes())
     return path, difference
+
+
+def hears_recordings(recogniser: Recogniser) -> bool:
+    """Tell whether the network's one input is of recordings as they are, not separated.
+
+    Parameters
+    ----------
+    recogniser : Recogniser
+        The model.
+
+    Returns
+    -------
+    bool
+    """
+    return len(recogniser.folders) == 1 and not recogniser.is_separated
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -187,13 +203,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--to", type=Path, default=Path("exported"), metavar="DIR", help="(exported)"
     )
     arguments, config = command.parse(parser, argv)
-    recogniser = Recogniser(model_files.to_recognise_with(config, arguments.model))
+    recogniser = Recogniser(model_files.to_recognise_with(config, arguments))
     recogniser.warn_of_untrained()
     path, difference = export(recogniser, arguments.format, arguments.to)
-    print(
-        f"{path}: {path.stat().st_size / 1e6:.1f} MB, outputs within {difference:.1e} of Keras'; "
-        "example.py beside it recognises a recording with it"
-    )
+    more = f"inputs are patches of {', '.join(recogniser.folders)}"
+    if hears_recordings(recogniser):
+        more = "example.py beside it recognises a recording with it"
+    size = path.stat().st_size / 1e6
+    print(f"{path}: {size:.1f} MB, outputs within {difference:.1e} of Keras'; {more}")
 
 
 if __name__ == "__main__":

@@ -371,6 +371,7 @@ class GenerateDataset:
         folders = [self.config.data_path / folder for folder in self.config.data_set.folders]
         states = [storage.state_of(folder / name) for folder in folders for name in filenames]
         return {
+            "version": features.VERSION,
             **asdict(self.config.features),
             "step": self.config.step(type_run),
             "labels": list(self.config.labels),

@@ -72,8 +72,8 @@ def import_model(
         "recipe": recipe,
         "folders": list(config.data_set.folders),
         "separated": config.data_set.source is not None,
-        "trained_on": "data that are not known",
-        "settings": config.parameters(),
+        "trained_on": "unknown data, in the form",
+        "settings": config.parameters() | {"test_overlap": config.overlap},
         "imported": {
             "structure": [structure.name, storage.digest_of_file(structure)],
             "weights": [weights.name, storage.digest_of_file(weights)],

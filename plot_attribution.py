@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--label", help="instrument to explain (the strongest of the recording)")
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder (here)")
     arguments, config = command.parse(parser, argv)
-    recogniser = Recogniser(model_files.to_recognise_with(config, arguments.model))
+    recogniser = Recogniser(model_files.to_recognise_with(config, arguments))
     if arguments.label not in (None, *recogniser.labels):
         raise InputError(
             f"expected --label to be one of {', '.join(recogniser.labels)} (the labels of "

@@ -47,7 +47,8 @@ def solos_in(folder: Path, labels: Sequence[str]) -> dict[Path, str]:
     for path in sorted(folder.rglob("*")):
         if metadata.is_audio(path):
             names = [path.parent.name, *re.split(r"[^A-Za-z0-9]", path.stem)[:1]]
-            named = [name.lower() for name in names if name.lower() in labels]
+            lower = {label.lower(): label for label in labels}
+            named = [lower[name.lower()] for name in names if name.lower() in lower]
             if not named:
                 raise InputError(
                     f"expected {path} to be called after a label, {', '.join(labels)}, or to lie "

@@ -156,8 +156,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     files = model_files.model_files(config, *model_files.trained_model(config, arguments.model))
     recogniser = Recogniser(files, STRATEGY)
     thresholds = dict.fromkeys(scores.AVERAGES, DEFAULT_THRESHOLD)
-    if files.optima.exists():
-        _, best, _ = optima.load(files.optima, config.labels, "plot_perf_metrics.py")
+    if recogniser.has_thresholds:
+        best = optima.load(recogniser.evaluated.optima, config.labels, "plot_perf_metrics.py")[1]
         thresholds = {average: best[STRATEGY]["global"][average] for average in thresholds}
     clips, y_true = chosen_clips(config, number)
     table = table_of(measure(recogniser, clips, config.seed), y_true, thresholds)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Recognise the instruments of recordings.
 
-  python3 predict.py song.wav                                     with the model that comes along
+  python3 predict.py song.wav                                     with the included model
   python3 predict.py recordings/ --csv found.csv --figures figures/
   python3 predict.py song.wav -m model_leaky -o adam -d 1         with one that you trained
 
@@ -75,7 +75,7 @@ def predict(
     path : str or Path
         Audio file.
     model, optimizer : str
-        The trained model ('adam' if no optimizer is named); by default the one that comes along,
+        The trained model ('adam' if no optimizer is named); by default the included one,
         of 11 labels (docs/pretrained.md), whatever settings.py says.
     config : Config, optional
         It names the data set that the model was trained on; by default what settings.py says.
@@ -198,8 +198,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, target in targets.items():
         if target and target.exists() and target.is_dir() != (name in FOLDERS):
             kind = "folder" if name in FOLDERS else "file"
-            raise InputError(f"expected --{name} to name a {kind}, found another thing: {target}")
-    files = model_files.to_recognise_with(config, arguments.model)
+            raise InputError(f"expected --{name} to name a {kind}, which {target} is not")
+    files = model_files.to_recognise_with(config, arguments)
     paths = audio_files(arguments.paths)
     model = (files, arguments.strategy, recognition.contents(files))
     recogniser = recognition.recogniser(*model)
@@ -216,8 +216,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not recogniser.has_thresholds:
         print(
             "note: the model has no thresholds of its own (evaluate.py -O 2 and "
-            "plot_perf_metrics.py find them): for all labels counts "
-            f"{recognition.DEFAULT_THRESHOLD}"
+            "plot_perf_metrics.py find them): "
+            f"{recognition.DEFAULT_THRESHOLD} is used for every label"
         )
     elif (right := recogniser.share_right()) is not None:
         print(

@@ -126,7 +126,7 @@ def separate(config: Config) -> None:
     """
     data_set = config.data_set
     if data_set.source is None:
-        raise InputError(f"{data_set.title} is used as it is: nothing is to be separated")
+        raise InputError(f"{data_set.title} needs no separation")
     source = config.data_path / data_set.source
     if not source.is_dir():
         raise InputError(

@@ -14,7 +14,7 @@ from instrec.errors import InputError, is_plain_name
 
 # --- the experiment -------------------------------------------------------------------------------
 # None leaves the choice to the scripts' options -d, -m and -o. A file in experiments/ can set any
-# parameter here for one experiment: give it to any script as -x NAME.
+# parameter here for one experiment: give it to a step or a plot as -x NAME.
 dataset: int | None = None  # an id of DATA_SETS below
 model: str | None = None  # a network in models/, or a trained model by its name
 optimizer: str | None = None  # 'adam' or 'sgd'
@@ -276,8 +276,11 @@ if len({data_set.name for data_set in DATA_SETS.values()}) < len(DATA_SETS):
     raise InputError("settings.py: expected a name of its own for every data set")
 
 
-def __getattr__(name: str) -> Path:
-    """Compute MODEL_PATH whenever it is read: it follows the data set and the window above."""
-    if name == "MODEL_PATH" and dataset in DATA_SETS:
-        return MODELS_ROOT / DATA_SETS[dataset].key(stft_window)
-    raise AttributeError(f"settings.py has no parameter {name!r}")
+def __getattr__(name: str) -> Path | int:
+    """Compute MODEL_PATH and nb_classes whenever they are read: they follow the data set above."""
+    if name not in ("MODEL_PATH", "nb_classes"):
+        raise AttributeError(f"settings.py has no parameter {name!r}")
+    if dataset not in DATA_SETS:
+        raise AttributeError(f"{name} depends on the data set: set `dataset` in settings.py")
+    row = DATA_SETS[dataset]
+    return len(row.labels) if name == "nb_classes" else MODELS_ROOT / row.key(stft_window)

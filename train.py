@@ -4,7 +4,7 @@
   python3 train.py -m model_leaky -o adam -c n -d 1
   python3 train.py -x irmas_standardised                      an experiment of experiments/
   python3 train.py -m model_leaky -o adam -d -1 --from irmas_wind_1024/model_leaky.adam
-  python3 train.py -o adam -d 1 --from pretrained --passes 2  from the model that comes along
+  python3 train.py -o adam -d 1 --from pretrained --passes 2  from the included model
 
 Trains iter_num networks from different random weights, or from trained ones (--from: transfer
 learning), and writes to <MODEL_PATH>/<model_name>/, for each iteration:
@@ -322,7 +322,7 @@ class Trainer:
             "training_patches": len(self.train_rows),
             "validation_patches": len(self.validation_rows),
             "seconds": round(seconds, 1),
-            "settings": self.config.parameters(),
+            "settings": self.config.parameters() | {"test_overlap": self.config.overlap},
             "devices": backend.devices(),
             "made_with": storage.environment("keras", backend.ENGINE, "numpy"),
             "weights": storage.digest_of_file(self.files.best(iteration)),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure what a model hears in a folder of real clips.
 
-  python3 benchmarks/real.py clips/                              # the model that comes along
+  python3 benchmarks/real.py clips/                              # the included model
   python3 benchmarks/real.py clips/ -m model_leaky -o adam -d 1  # one that you trained
   python3 benchmarks/real.py clips/ --band jazz                  # each over a rendered band
   python3 benchmarks/real.py clips/ --musicnn musicnn-0.1.0-py3-none-any.whl  # beside musicnn
@@ -200,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--musicnn", type=Path, metavar="WHEEL", help="compare with musicnn")
     parser.add_argument("--band", choices=("jazz", "pop", "rock"), help="mix each with a band")
     arguments, config = command.parse(parser, argv)
-    files = model_files.to_recognise_with(config, arguments.model)
+    files = model_files.to_recognise_with(config, arguments)
     model = (files, recognition.STRATEGY, recognition.contents(files))
     recogniser = recognition.recogniser(*model)
     _ = recogniser.networks  # loaded here, so that a faulty model is not blamed on the clips

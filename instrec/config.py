@@ -253,9 +253,14 @@ class Config(_Parameters):
         -------
         int
         """
-        own = self.row.test_overlap if self.row else None
-        overlap = 0 if part == "train" else self.test_overlap if own is None else own
+        overlap = 0 if part == "train" else self.overlap
         return max(1, int(self.patch_frames * (1 - overlap)))
+
+    @property
+    def overlap(self) -> float:
+        """Overlap of test patches: the data set's own, or else `test_overlap`."""
+        own = self.row.test_overlap if self.row else None
+        return self.test_overlap if own is None else own
 
     @property
     def feature_folder(self) -> Path:
@@ -420,7 +425,7 @@ def _check(config: Config, source: str) -> None:
         # Keras takes 32 bits, and each training adds its number to the seed.
         "seed": ("a whole number from 0 to 2**31", lambda x: 0 <= x <= 2**31),
         "time_duration": (
-            "seconds of one frame or more",
+            "at least one frame, in seconds",
             lambda x: config.hop_length <= x * config.sample_rate < float("inf"),
         ),
         "test_overlap": ("0 or more and below 1", lambda x: 0 <= x < 1),

@@ -48,6 +48,7 @@ def test_two_inputs_are_fed_by_name_and_standardised_inside(separated_model, tmp
     expected = np.mean([n.predict([*ready], verbose=0) for n in recogniser.networks], axis=0)
     inputs = [mean + std * x for x, (mean, std) in zip(ready, moments, strict=True)]
     path, _ = export_model.export(recogniser, kind, tmp_path)
+    assert not (tmp_path / "example.py").exists()  # it knows of one input, and does not separate
     assert export_model.outputs_of(path, kind, inputs) == pytest.approx(expected, abs=1e-5)
     assert np.abs(export_model.outputs_of(path, kind, inputs[::-1]) - expected).max() > 1e-4
 

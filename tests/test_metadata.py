@@ -86,6 +86,7 @@ def test_two_parts_may_hold_a_clip_of_one_name(irmas):
 def test_labels_are_read_however_they_are_written(tmp_path, content):
     (tmp_path / "a.txt").write_bytes(content)
     assert metadata.read_label_file(tmp_path / "a.txt", set(settings.IRMAS)) == {"gac", "voi"}
+    assert metadata.read_label_file(tmp_path / "a.txt", {"Gac", "Voi"}) == {"Gac", "Voi"}
 
 
 def test_what_is_no_label_file_is_named(tmp_path):
@@ -151,5 +152,5 @@ def test_what_is_passed_over_is_counted_by_its_ending(paths, call):
     (folder / "takes").mkdir()
     (folder / "as 0.wav").rename(folder / "as 0.wave")
     shown = call("create_encoding.py", "-d", -1).out
-    assert "skipped 4: 2 .pdf, 1 folder, 1 without an ending in the folders" in shown
+    assert "skipped 4: 2 .pdf, 1 folder, 1 without an ending in the label folders" in shown
     assert ["files", "6", "6"] in [line.split() for line in shown.splitlines()]

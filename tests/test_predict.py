@@ -1,5 +1,6 @@
 """Recognition of recordings, with a tiny network: real ones take minutes."""
 
+import dataclasses
 import json
 import os
 from types import SimpleNamespace
@@ -12,11 +13,13 @@ import soundfile
 from conftest import (
     MODEL,
     SINGLE,
+    extract,
     new_trainer,
     patches_of,
     record_of,
     refuses,
     tiny_network,
+    trained_on,
     write_tone,
 )
 
@@ -27,7 +30,7 @@ from instrec.common import storage
 from instrec.config import FeatureParameters, read
 from instrec.learning import model_files, trained
 from instrec.reporting import recordings
-from instrec.scoring import metrics, recognition
+from instrec.scoring import metrics, optima, recognition
 
 
 def outputs_of(files, patches):
@@ -143,13 +146,34 @@ def test_thresholds_are_those_of_the_model(model, song, call):
         recogniser.calibration = (1.0, intercept)
         found = recogniser.predict(song)
         assert found.table["present"].equals(shown.rename("present")) and not found.is_none
-    assert recordings.sentence(found).startswith("none of the 3 instruments clearly; closest is")
+    assert "none of the 3 instruments clearly; the closest is" in recordings.sentence(found)
     assert recogniser.share_right() is None
     call("evaluate.py", *MODEL, "-d", 21, "-O", 3, "-i", 2)
     assert 0 < recogniser.share_right() <= 1
     optima["recipe"]["weights"][0] = "other"
     storage.save_json(model.optima, optima)
     refuses("of other networks: run evaluate.py -O 2", recognition.Recogniser, model)
+
+
+def test_thresholds_of_test_data_halved_by_patch_are_found(model, call):
+    settings.halve_by = "patch"
+    call("evaluate.py", *MODEL, "-d", 21, "-O", 2, "-i", 2)
+    (path,) = [x for x in call("plot_perf_metrics.py", *MODEL).out.split() if "optima.json" in x]
+    assert "halved_by_patch_model_tiny" in path
+    recogniser = recognition.Recogniser(model)
+    assert recogniser.has_thresholds and str(recogniser.evaluated.optima) == path
+    with mock.patch.object(optima, "load", side_effect=optima.load) as load:
+        call("plot_stability.py", *MODEL, "--clips", 2)
+    assert {str(used.args[0]) for used in load.call_args_list} == {path}
+
+
+def test_patches_overlap_as_in_the_test_data(model, monkeypatch):
+    apart = dataclasses.replace(SINGLE, test_overlap=0.75)
+    monkeypatch.setitem(settings.DATA_SETS, 21, apart)
+    assert recognition.Recogniser(model).step == 21  # as trained
+    extract(21)
+    trained_on(21, overwrite=True, iter_num=2)
+    assert recognition.Recogniser(model).step == 10
 
 
 def test_everything_is_written_and_bad_files_are_left_out(model, song, paths, call):
@@ -228,7 +252,7 @@ def test_a_summary_has_a_row_a_recording_in_the_order_asked_for():
     }
     table = recordings.summary(everything)
     assert table["file"].tolist() == ["a.wav", "b.wav", "c.wav"]
-    assert table["instruments"].tolist() == ["pia", "sax pia", "none"]
+    assert table["instruments"].tolist() == ["pia", "sax;pia", "none"]
     assert recordings.summary(everything, "seconds")["file"].tolist() == ["a.wav", "c.wav", "b.wav"]
     assert recordings.summary(everything, "sax")["file"].tolist() == ["b.wav", "a.wav", "c.wav"]
 
@@ -373,12 +397,16 @@ def test_segments_are_scaled_as_the_strategy_is():
     outputs = np.zeros((12, 2))
     outputs[:, 0], outputs[::3, 1] = 0.5, 0.4
     # s2's windows have maxima of 0.5 and 0.4: the first label's average is 0.5 by both.
-    by_s1, by_s2 = (recognition.activity(outputs, s) for s in ("s1", "s2"))
+    loud = np.ones(12, dtype=bool)
+    by_s1, by_s2 = (recognition.activity(outputs, s, loud) for s in ("s1", "s2"))
     np.testing.assert_allclose(by_s1, outputs / 0.5)
     np.testing.assert_allclose(by_s2, outputs / 0.5)
     outputs[:, 0] = np.tile([0.9, 0.1, 0.1], 4)  # mean 0.367, maxima 0.9
-    np.testing.assert_allclose(recognition.activity(outputs, "s1"), outputs * 3 / 1.1)
-    np.testing.assert_allclose(recognition.activity(outputs, "s2"), outputs / 0.9)
+    np.testing.assert_allclose(recognition.activity(outputs, "s1", loud), outputs * 3 / 1.1)
+    np.testing.assert_allclose(recognition.activity(outputs, "s2", loud), outputs / 0.9)
+    # Ten loud patches and 50 soft ones, which neither count nor play.
+    outputs, loud = np.repeat([[0.9], [0.15]], (10, 50), axis=0), np.arange(60) < 10
+    np.testing.assert_allclose(recognition.activity(outputs, "s1", loud)[:, 0], loud)
 
 
 def test_without_a_model_the_one_that_comes_along_is_taken(model, song, monkeypatch, capsys):
@@ -387,8 +415,9 @@ def test_without_a_model_the_one_that_comes_along_is_taken(model, song, monkeypa
     monkeypatch.setattr(model_files, "PRETRAINED_ROOT", settings.MODELS_ROOT)
     expected = predict.predict(song, "model_tiny", "adam")
     pd.testing.assert_frame_equal(predict.predict(song), expected)
-    settings.dataset = None
+    settings.dataset, settings.optimizer = 21, "sgd"
     predict.main([str(song)])
+    settings.optimizer = None
     assert "2 trainings, on training data of single_1024" in capsys.readouterr().out
     for option in (["-d", "21"], ["-o", "adam"]):
         refuses("which model", predict.main, [str(song), *option])

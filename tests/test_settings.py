@@ -42,6 +42,10 @@ def test_derived_values_follow_the_parameters():
     assert config.features.windows == (2048, 4096, 8192)
     settings.dataset = -1
     assert settings.MODEL_PATH == settings.MODELS_ROOT / "jazz_db_1024" == read().model_folder
+    assert settings.nb_classes == len(settings.JAZZ)
+    settings.dataset = None
+    with pytest.raises(AttributeError, match="nb_classes depends on the data set"):
+        _ = settings.nb_classes
     settings.dataset = 99
     with pytest.raises(InputError, match="-d ID"):
         _ = read().data_set

@@ -346,5 +346,5 @@ def test_a_loss_that_is_no_number_ends_training_resumed_or_not(tiny, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(callbacks.StateSaver, "on_epoch_end", nan_in_epoch_2)
         for _ in range(2):
-            refuses("the loss of epoch 2 is no number any more", train_tiny)
+            refuses("the loss of epoch 2 is not finite", train_tiny)
     assert np.isfinite(history_of(train_tiny())["loss"]).all()

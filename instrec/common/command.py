@@ -37,7 +37,7 @@ OPTIONS = {
         "--from",
         "KEY/MODEL.OPTIMIZER",
         "start from a trained model, such as irmas_wind_1024/model_leaky.adam, or from "
-        "'pretrained', the one that comes along",
+        "'pretrained', the included one",
     ),
     "transfer_passes": ("--passes", None, "1: train a new output layer only, 2: then all layers"),
     "transfer_output": ("--output", None, "the new output layer's activation"),
@@ -89,8 +89,8 @@ def new_parser(docstring: str) -> argparse.ArgumentParser:
         metavar="NAME",
         action="append",
         default=[],
-        help="take what a file of experiments/ says, instead of settings.py; other options "
-        "come on top",
+        help="take parameters from a file of experiments/; they override settings.py, and other "
+        "options override them",
     )
     return parser
 

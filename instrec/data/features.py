@@ -12,6 +12,8 @@ import numpy as np
 from instrec.config import FeatureParameters
 from instrec.errors import InputError
 
+VERSION = 1  # of the numbers: raise it when the same audio gives other patches
+
 EPSILON = np.finfo(np.float32).eps  # keeps the logarithm of silence finite
 FRAMES_A_BLOCK = 32  # spectra computed at once: these fit the cache; more take twice as long
 

@@ -162,11 +162,10 @@ def read_label_file(path: Path, known: set[str]) -> set[str]:
     InputError
         If the file is missing, unreadable or empty, or names an unknown label.
     """
-    found = labels_in(path)
-    unknown = sorted(found - known)
-    if unknown:
+    written, found = {label.lower(): label for label in known}, labels_in(path)
+    if unknown := sorted(found - written.keys()):
         raise InputError(f"unknown label {unknown[0]!r} in {path.name}")
-    return found
+    return {written[label] for label in found}
 
 
 def labels_in(path: Path) -> set[str]:

@@ -178,11 +178,9 @@ def random_keys(seed: int, *ids: np.ndarray) -> np.ndarray:
 
 def _place_in_file(file_id: np.ndarray) -> np.ndarray:
     """Number the patches of each file from 0: [5, 5, 5, 7, 7] -> [0, 1, 2, 0, 1]."""
-    order = np.argsort(file_id, kind="stable")
-    _, first, counts = np.unique(file_id[order], return_index=True, return_counts=True)
-    place = np.empty(len(file_id), dtype=np.int64)
-    place[order] = np.arange(len(file_id)) - np.repeat(first, counts)
-    return place
+    import pandas as pd
+
+    return pd.Series(file_id).groupby(file_id).cumcount().to_numpy()
 
 
 def halves(labels: Sequence[Sequence[str]], *, seed: int = 0) -> np.ndarray:

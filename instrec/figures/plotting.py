@@ -72,9 +72,7 @@ def _find_results(
             )
         if model is None:
             model = model_files.trained_name(config, config.model)
-            if ending != "run.json":  # results made after training
-                model = config.result_name(model)
-        elif "+" in model and not model.startswith(RESULT_PREFIXES):
+        if ending != "run.json" and not model.startswith(RESULT_PREFIXES):  # made by evaluate.py
             model = config.result_name(model)
         if not is_plain_name(model):
             raise InputError(f"expected the name of a model, found {model!r}")

@@ -76,8 +76,8 @@ class StateSaver(keras.callbacks.Callback):
         """
         if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
             raise InputError(
-                f"the loss of epoch {epoch + 1} is no number any more: train again with a smaller "
-                "learning_rate in settings.py; what the epochs before left goes on as it was"
+                f"the loss of epoch {epoch + 1} is not finite: lower learning_rate in settings.py, "
+                "and train again with --overwrite"
             )
         is_best = self.is_best(logs["val_accuracy"])
         values = {**logs, "training_pass": self._training_pass}

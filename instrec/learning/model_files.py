@@ -1,5 +1,6 @@
 """Where training and evaluation leave their files, and under which names."""
 
+import argparse
 import contextlib
 import itertools
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import numpy as np
 import models
 import settings
 from instrec.common import storage
-from instrec.config import PRETRAINED, Config, parse_source
+from instrec.config import ENSEMBLE, HALVED_BY, PRETRAINED, Config, parse_source
 from instrec.errors import InputError, is_plain_name
 
 # Columns of a history: one row per epoch.
@@ -84,6 +85,19 @@ class ModelFiles:
         list of int
         """
         return list(itertools.takewhile(lambda i: self.run_record(i).exists(), itertools.count()))
+
+    def evaluated(self) -> "ModelFiles":
+        """Return the files of the model's thresholds, which may be of halves of another kind.
+
+        Returns
+        -------
+        ModelFiles
+            Of the first results, by the order of their names' prefixes, that have thresholds.
+        """
+        prefixes = (half + both for half in HALVED_BY.values() for both in ("", ENSEMBLE))
+        names = sorted((f"{prefix}{self.model}" for prefix in prefixes), key=len)
+        found = [ModelFiles(self.folder.parent / n, n, self.optimizer) for n in names]
+        return next((files for files in found if files.optima.exists()), self)
 
     def lock_results(self) -> contextlib.AbstractContextManager:
         """Lock the results, but not training, which may run there for hours.
@@ -238,15 +252,15 @@ def pretrained_files() -> ModelFiles:
     return source_files(PRETRAINED, PRETRAINED_ROOT)
 
 
-def to_recognise_with(config: Config, name: str | None) -> ModelFiles:
-    """Return the files of the selected model, or of the one that comes along if none is.
+def to_recognise_with(config: Config, arguments: argparse.Namespace) -> ModelFiles:
+    """Return the files of the selected model, or of the included one if none is.
 
     Parameters
     ----------
     config : Config
-        Names the model if `name` does not.
-    name : str or None
-        Value of `-m`.
+        Names the model of an experiment.
+    arguments : argparse.Namespace
+        Options of the command line.
 
     Returns
     -------
@@ -255,11 +269,11 @@ def to_recognise_with(config: Config, name: str | None) -> ModelFiles:
     Raises
     ------
     InputError
-        If no model is named, but an optimizer is, or a data set on the command line.
+        If the command line names no model, but a data set, an optimizer or an experiment.
     """
-    if name is None and config.model is None:
-        if config.dataset is not None or config.optimizer is not None:
-            raise InputError("which model? give -m MODEL_NAME, or neither -d nor -o")
+    if arguments.model is None and config.model is None:
+        if arguments.experiment or (arguments.dataset, arguments.optimizer) != (None, None):
+            raise InputError("which model? give -m MODEL_NAME, or none of -d, -o and -x")
         return pretrained_files()
-    model, optimizer = trained_model(config, name)
+    model, optimizer = trained_model(config, arguments.model)
     return model_files(config, model, optimizer)

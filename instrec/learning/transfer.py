@@ -20,7 +20,7 @@ class TransferSource:
     ----------
     config : Config
         `transfer_from` names the model, and `iter_num` says how many trainings start from it, each
-        from the source's training of the same number; the model that comes along has one, for all.
+        from the source's training of the same number; the included model has one, for all.
 
     Raises
     ------

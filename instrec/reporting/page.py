@@ -132,7 +132,7 @@ def render(path: Path, recogniser: Recogniser, found: Recognition, source: str) 
         HTML.
     """
     shown = [recogniser.labels.index(label) for label in found.table.index]
-    active = recognition.activity(found.predictions[:, shown], recogniser.strategy)
+    active = recognition.activity(found.predictions[:, shown], recogniser.strategy, found.loud)
     data = {
         "name": path.name,
         "audio": source,

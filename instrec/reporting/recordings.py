@@ -10,6 +10,7 @@ import numpy as np
 
 from instrec.common import command, storage
 from instrec.config import full_name
+from instrec.data.metadata import LABEL_SEPARATOR
 from instrec.scoring.recognition import Recogniser, Recognition
 from settings import NOTHING
 
@@ -68,8 +69,9 @@ def sentence(found: Recognition) -> str:
     """
     playing = found.table[found.table["present"]]
     if found.is_none or playing.empty:
-        closest = "" if found.is_none else f" clearly; closest is {full_name(found.table.index[0])}"
-        return f"none of the {len(found.table)} instruments{closest}"
+        closest = f" clearly; the closest is {full_name(found.table.index[0])}"
+        none = f"none of the {len(found.table)} instruments"
+        return none if found.is_none else none + closest
     return ", ".join(
         f"{full_name(label)} {_when(row.segments, found.seconds)}".rstrip()
         for label, row in playing.iterrows()
@@ -172,7 +174,7 @@ def summary(everything: Mapping[str, Recognition], order: str = "file") -> "pd.D
     for name, found in everything.items():
         present = list(found.table.index[found.table["present"]])
         row = {"file": name, "seconds": round(found.seconds, 1)}
-        row["instruments"] = NOTHING if found.is_none else " ".join(present)
+        row["instruments"] = NOTHING if found.is_none else LABEL_SEPARATOR.join(present)
         row["strongest"] = NOTHING if found.is_none else found.table.index[0]
         rows.append(row | found.table["strength"].sort_index().to_dict())
     table = pd.DataFrame(rows)
@@ -191,7 +193,7 @@ def print_summary(table: "pd.DataFrame") -> None:
         (
             row.file,
             clock(row.seconds),
-            ", ".join(map(full_name, row.instruments.split())) or "nothing for sure",
+            ", ".join(map(full_name, row.instruments.split(LABEL_SEPARATOR))) or "nothing certain",
         )
         for row in table.itertuples()
     ]

@@ -159,10 +159,11 @@ def _changes(found: Sequence[Change], name: Namer) -> list[str]:
         f"In points, with the interval of {intervals.CONFIDENCE:.0%} that {intervals.DRAWS:,} "
         "draws of clips and trainings span. A published change is one of the thesis, or the "
         "difference of two of its scores. A verdict takes "
-        f"{intervals.MIN_TRAININGS} trainings of each side: it agrees where the interval holds "
-        "what was published and not 0, disagrees where it holds nothing of it, and cannot tell "
-        "otherwise, where the baseline's score leaves no room for what was published, or where no "
-        "draw differs. "
+        f"{intervals.MIN_TRAININGS} trainings of each side: it agrees where the interval overlaps "
+        "the published range and excludes 0 (or, where that range includes 0, exceeds it by at "
+        f"most {100 * intervals.NO_CHANGE:g} points), disagrees where they do not overlap, and "
+        "cannot tell otherwise, where the baseline's score leaves no room for what was published, "
+        "or where no draw differs. "
         f"Verdicts: {counts}.",
         markdown_table("Changes, in points", rows),
     ]
@@ -269,9 +270,10 @@ def _endings(done: Sequence[Outcome]) -> list[str]:
     ]
     cut = [outcome.experiment.id for outcome in done if not outcome.finished]
     return [
-        f"Cut off while their loss may still have fallen, and no evidence: {', '.join(cut)}."
+        "Cut off while the loss may still have been falling, and therefore not evidence: "
+        f"{', '.join(cut)}."
         if cut
-        else "Every training stopped by itself: none was cut off while its loss still fell.",
+        else "Every training stopped by itself: none was cut off while its loss was still falling.",
         markdown_table("Trainings", rows),
     ]
 

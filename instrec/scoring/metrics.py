@@ -154,13 +154,16 @@ def calibrated(averaged: np.ndarray, calibration: tuple[float, float]) -> np.nda
     >>> calibrated(np.array([0.2, 0.8]), (1.0, 0.0)).round(2).tolist()
     [0.2, 0.8]
     """
+    from scipy.special import expit
+
     slope, intercept = calibration
-    return 1 / (1 + np.exp(-(slope * _log_odds(averaged) + intercept)))
+    return expit(slope * _log_odds(averaged) + intercept)
 
 
 def _log_odds(averaged: np.ndarray) -> np.ndarray:
-    shares = np.clip(averaged, 1e-4, 1 - 1e-4)
-    return np.log(shares / (1 - shares))
+    from scipy.special import logit
+
+    return logit(np.clip(averaged, 1e-4, 1 - 1e-4))
 
 
 BY_PATCH = "patch"  # instead of a strategy: each patch decides for itself (thesis 5.2.2)

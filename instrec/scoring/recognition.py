@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+import models
 from instrec.common import command, storage
 from instrec.config import FeatureParameters, data_set_of
 from instrec.data import audio, features, separated
@@ -59,6 +60,8 @@ class Recognition(NamedTuple):
         Input of the network's last layer, concatenated over the trainings, if asked for.
     note : str
         What is wrong with the file, if it was used nevertheless.
+    loud : np.ndarray [shape=(patches,), dtype=bool]
+        Which patches count: the others are too soft.
     """
 
     table: "pd.DataFrame"
@@ -71,6 +74,7 @@ class Recognition(NamedTuple):
     none_segments: tuple[tuple[float, float], ...] = ()
     embeddings: np.ndarray | None = None
     note: str = ""
+    loud: np.ndarray | None = None
 
 
 class StrongestPatch(NamedTuple):
@@ -113,15 +117,17 @@ class Recogniser:
     def __init__(self, files: ModelFiles, strategy: str = STRATEGY) -> None:
         if strategy not in metrics.STRATEGIES:
             raise InputError(f"expected strategy 's1' or 's2', found {strategy!r}")
-        self.files, self.strategy = files, strategy
+        self.files, self.strategy, self.evaluated = files, strategy, files.evaluated()
         needed = ("settings", "separated", *trained.OF_TRAINING)
         self._trainings = [trained.load(files, i, "train.py", *needed) for i in files.finished()]
         self.records = [training.record for training in self._trainings]
         if not self.records:
             id_, _ = data_set_of(files.folder.parent.name)
+            made = f"-m {files.model} -o {files.optimizer} -d {id_}"
+            made = made if files.model in models.model_names() else "-x its experiment"
             raise InputError(
-                f"expected a trained model in {files.folder}, found none: run "
-                f"python3 train.py -m {files.model} -o {files.optimizer} -d {id_}"
+                f"expected a trained model in {files.folder}, found none: "
+                f"run python3 train.py {made}"
             )
         path = files.run_record(0)
         with storage.parsing(path, "train.py", also=(TypeError,)):  # other types inside
@@ -141,14 +147,15 @@ class Recogniser:
     def _load_optima(self) -> None:
         """Set the best threshold of each label and the calibration, if the model has them."""
         self.thresholds = np.full(len(self.labels), DEFAULT_THRESHOLD)
-        self.has_thresholds, self.calibration = self.files.optima.exists(), None
+        self.has_thresholds, self.calibration = self.evaluated.optima.exists(), None
         if not self.has_thresholds:
             return
         remedy = "evaluate.py -O 2 and plot_perf_metrics.py"
-        recipe, found, calibration = optima.load(self.files.optima, self.labels, remedy)
-        with storage.parsing(self.files.optima, remedy):
+        path = self.evaluated.optima
+        recipe, found, calibration = optima.load(path, self.labels, remedy)
+        with storage.parsing(path, remedy):
             if not set(recipe["weights"]) <= {record["weights"] for record in self.records}:
-                raise InputError(f"{self.files.optima} is of other networks: run {remedy}")
+                raise InputError(f"{path} is of other networks: run {remedy}")
         self.thresholds = np.array([*found[self.strategy]["classwise"].values()])
         self.calibration = calibration.get(self.strategy)
 
@@ -160,9 +167,9 @@ class Recogniser:
         float or None
             Micro precision with these thresholds; None if evaluate.py -O 3 was not run.
         """
-        if not self.files.scores.exists():
+        if not self.evaluated.scores.exists():
             return None
-        record, table = scores.load(self.files.scores, "evaluate.py -O 3")
+        record, table = scores.load(self.evaluated.scores, "evaluate.py -O 3")
         if record["recipe"]["weights"] != [record["weights"] for record in self.records]:
             return None
         chosen = (table.strategy == self.strategy) & (table.kind == "global_classwise")
@@ -222,6 +229,7 @@ class Recogniser:
             bool(none[loud].mean() > NONE),
             segments(none > NONE, self._hop, self.parameters.patch_seconds, seconds),
             embeddings,
+            loud=loud,
         )
 
     @property
@@ -335,8 +343,8 @@ class Recogniser:
             columns["probability"] = metrics.calibrated(averages, self.calibration)
             present &= columns["probability"] >= LIKELY
         hop, length = self._hop, self.parameters.patch_seconds
-        playing = activity(predictions, self.strategy) >= thresholds
-        playing &= present & (none[:, None] <= NONE)
+        playing = activity(predictions, self.strategy, loud) >= thresholds
+        playing &= present & ((none <= NONE) & loud)[:, None]
         found = [segments(of_label, hop, length, seconds) for of_label in playing.T]
         columns |= {"threshold": thresholds, "present": present, "segments": found}
         index = pd.Index([self.labels[i] for i in instruments], name="instrument")
@@ -374,7 +382,8 @@ def contents(files: ModelFiles) -> tuple[str, ...]:
     -------
     tuple of str
     """
-    paths = [files.run_record(iteration) for iteration in files.finished()] + [files.optima]
+    paths = [files.run_record(iteration) for iteration in files.finished()]
+    paths.append(files.evaluated().optima)
     return tuple(storage.digest_of_file(path) for path in paths if path.exists())
 
 
@@ -434,8 +443,10 @@ def audible(spectrogram: np.ndarray, parameters: FeatureParameters, step: int) -
     return by_patch >= by_patch.max() * 10 ** (-QUIET / 10)
 
 
-def activity(predictions: np.ndarray, strategy: str) -> np.ndarray:
+def activity(predictions: np.ndarray, strategy: str, loud: np.ndarray) -> np.ndarray:
     """Scale patch outputs as the strategy scales their clip: by the strongest average.
+
+    Soft patches, which do not count in that, become 0.
 
     Parameters
     ----------
@@ -443,13 +454,16 @@ def activity(predictions: np.ndarray, strategy: str) -> np.ndarray:
         Outputs of the network.
     strategy : {'s1', 's2'}
         How the clip is aggregated.
+    loud : np.ndarray [shape=(patches,), dtype=bool]
+        As `audible` tells; at least one.
 
     Returns
     -------
     np.ndarray [shape=(patches, labels)]
         To be compared with the thresholds of that strategy.
     """
-    return predictions / (metrics.averages(strategy, predictions).max() or 1.0)
+    strongest = metrics.averages(strategy, predictions[loud]).max() or 1.0
+    return predictions * loud[:, None] / strongest
 
 
 def edges(patches: int, hop: float, length: float, seconds: float) -> np.ndarray:

@@ -24,7 +24,7 @@ MODEL = ("-m", "model_residual", "-o", "adam")
 
 @pytest.fixture
 def model(paths):
-    """A copy of the model that comes along, as somebody else may hand it over (id 10)."""
+    """A copy of the included model, as somebody else may hand it over (id 10)."""
     own = model_files.pretrained_files()
     files = model_files.source_files(model_files.PRETRAINED, settings.MODELS_ROOT)
     shutil.copytree(own.folder, files.folder)
