@@ -433,6 +433,7 @@ def evaluate_model(
     *,
     split: float | None = None,
     overwrite: bool = False,
+    **given: int,
 ) -> None:
     """Evaluate a trained model on the data set, as `config` says.
 
@@ -448,6 +449,8 @@ def evaluate_model(
         As for `Evaluator`.
     overwrite : bool
         Whether that training replaces one with other settings.
+    **given
+        Parameters of that training, by name, that differ from the model's own.
 
     Raises
     ------
@@ -463,6 +466,7 @@ def evaluate_model(
         options = {"split": planned.split, "held_out": True, "overwrite": overwrite}
         for member in planned.members:
             network, variant = variants.variant_of(config, member, optimizer, split)
+            variant |= given
             now = config.parameters()
             different = [f"{n} {v!r}" for n, v in variant.items() if now[n] != v]
             if different:
@@ -498,7 +502,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     command.add_run_options(parser)
     command.add_training_options(parser)
     arguments, config = command.parse(parser, argv)
-    training = (arguments.nb_epochs, arguments.batch_size, arguments.class_weight)
+    sizes = {"nb_epochs": arguments.nb_epochs, "batch_size": arguments.batch_size}
+    training = (*sizes.values(), arguments.class_weight)
     config = command.choose_data_set(config)
     trains = arguments.op_mode == 1 and config.data_set.multi_label_test
     if training != (None,) * 3 and not trains or arguments.overwrite and arguments.op_mode != 1:
@@ -509,9 +514,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         weighted = variant.get("class_weight")
         if weighted not in (None, arguments.class_weight):
             raise InputError(f"{member} was trained with -c {weighted}: so is its half")
-    evaluate_model(
-        config, name, arguments.op_mode, split=arguments.split, overwrite=arguments.overwrite
-    )
+    given = {parameter: value for parameter, value in sizes.items() if value is not None}
+    options = {"split": arguments.split, "overwrite": arguments.overwrite}
+    evaluate_model(config, name, arguments.op_mode, **options, **given)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import numpy as np
 from instrec.common import command, storage
 from instrec.config import Config
 from instrec.data import audio, tensors
+from instrec.errors import InputError
 from instrec.figures import plotting, scores
 from instrec.learning import model_files
 from instrec.scoring import metrics, optima
@@ -48,7 +49,14 @@ def chosen_clips(config: Config, number: int) -> tuple[list[Path], np.ndarray]:
     files : list of Path
         Audio.
     labels : np.ndarray [shape=(clips, labels), dtype=bool]
+
+    Raises
+    ------
+    InputError
+        If the halves share clips.
     """
+    if config.halve_by == "patch":
+        raise InputError("halves by patch share clips, so none is pure: set halve_by to 'clip'")
     part = tensors.load(config, "test")
     pure = np.unique(part.file_id[part.pure_mask(config)])
     rng = np.random.default_rng(config.seed)

@@ -32,13 +32,14 @@ from instrec.common import command, storage
 from instrec.config import Config, read
 from instrec.errors import InputError
 from instrec.experiments import Experiment
-from instrec.learning import model_files, trained
+from instrec.learning import model_files, trained, variants
 from instrec.learning.model_files import ModelFiles, source_files
 from instrec.reporting import cells, comparison, inputs, report
 from instrec.reporting.outcomes import Outcome
 from instrec.scoring import scores
 
-NEEDED = ("weights", "best_accuracy", "chance", "epochs", "best_epoch", "stopped")  # of a record
+NEEDED = ("weights", "best_accuracy", "chance", "epochs", "best_epoch", "stopped", "settings")
+TRAINED_BY = (*variants.VARIANT, "nb_epochs", "batch_size", "seed")  # must be those of now
 SCALES = ("full", "demo", "smoke")
 DEMO = settings.ROOT / "demo"  # git ignores it
 PATHS = {"DATA": "data", "FEATURE": "features", "MODEL": "models"}  # INSTREC_<name>_PATH: folder
@@ -260,9 +261,10 @@ def improvements(
         drawn["improvement"], _ = comparison.plot_improvement(
             model, base, data_set=key, baseline_data_set=base_key
         )
-    if experiment.published_classwise_change is not None:
+    if experiment.published_classwise_change is not None and experiment.baseline in ("", *done):
+        base_key, base = side(experiment.baseline or experiment.id)
         drawn["improvement classwise"], _ = comparison.plot_improvement(
-            model, model, data_set=key, thresholds="classwise"
+            model, base, data_set=key, baseline_data_set=base_key, thresholds="classwise"
         )
     return drawn
 
@@ -351,6 +353,10 @@ def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
         ]
         if record["recipe"].get("weights") != [training["weights"] for training in trainings]:
             raise InputError(f"its models have changed since they were scored: run {again}")
+        now = config.parameters()
+        for training in trainings if experiment.trains else ():
+            if others := [x for x in TRAINED_BY if training["settings"].get(x) != now[x]]:
+                raise InputError(f"it was trained with other {', '.join(others)}: run {again}")
         confusion = storage.load_json(files.confusion, again) if experiment.confusion else {}
         clips = storage.load_arrays(files.clips, again)
         patches = storage.load_arrays(files.patches, again) if experiment.confusion else {}

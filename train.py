@@ -183,7 +183,7 @@ class Trainer:
         print(f"{self.files.best(iteration).name}: trained before, best accuracy {accuracy:.3f}")
 
     def _saved(self, iteration: int, recipe: dict) -> tuple | None:
-        """Return history, pass and variables of an interrupted training, if there is one."""
+        """Return history, pass, time and variables of an interrupted training, if there is one."""
         path = self.files.state(iteration)
         if not path.exists():
             return None
@@ -200,18 +200,18 @@ class Trainer:
         network = self._new_network(recipe["precision"])
         if self.source is not None:
             self.source.copy_weights(iteration, network)
-        new = (np.empty(0, dtype=model_files.HISTORY_TYPE), 1, None)
-        history, first, variables = saved or new
+        new = (np.empty(0, dtype=model_files.HISTORY_TYPE), 1, 0.0, None)
+        history, first, seconds, variables = saved or new
         if backend.is_first():
             goes_on = f", going on after epoch {len(history)}" if saved else ""
             print(f"training {self.name}.{self.optimizer}{iteration}{goes_on}")
-        started = time.perf_counter()
+        started = time.perf_counter() - seconds
         for number, of_pass in enumerate(recipe["passes"][first - 1 :], start=first):
             if number > first:
                 backend.wait_for_all("the best weights of a pass")
                 network.load_weights(self.files.best(iteration))
             self._compile(network, recipe, **of_pass)
-            saver = callbacks.StateSaver(self.files, iteration, recipe, number, history)
+            saver = callbacks.StateSaver(self.files, iteration, recipe, number, history, started)
             if variables is not None and number == first:
                 callbacks.assign(network, variables)
             elif number > 1 and backend.is_first():
@@ -221,7 +221,7 @@ class Trainer:
                 self._fit(network, saver)
             history = saver.history
         if backend.is_first():
-            self._finish(network, saver, time.perf_counter() - started)
+            self._finish(network, saver)
 
     def _new_network(self, precision: str) -> "keras.Model":
         """Return the network with new random weights, computing in a precision (a Keras policy).
@@ -293,9 +293,7 @@ class Trainer:
                 verbose=shown if backend.is_first() else 0,
             )
 
-    def _finish(
-        self, network: "keras.Model", saver: "callbacks.StateSaver", seconds: float
-    ) -> None:
+    def _finish(self, network: "keras.Model", saver: "callbacks.StateSaver") -> None:
         """Write the files that training leaves, the record last."""
         from instrec.learning import backend
 
@@ -321,7 +319,7 @@ class Trainer:
             "trained_on": f"{self.tensors.kind}training data",
             "training_patches": len(self.train_rows),
             "validation_patches": len(self.validation_rows),
-            "seconds": round(seconds, 1),
+            "seconds": round(saver.seconds, 1),
             "settings": self.config.parameters() | {"test_overlap": self.config.overlap},
             "devices": backend.devices(),
             "made_with": storage.environment("keras", backend.ENGINE, "numpy"),

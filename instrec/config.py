@@ -438,6 +438,8 @@ def _check(config: Config, source: str) -> None:
         f"names of {', '.join(settings.AUGMENTATIONS)}, with blanks between",
         lambda _: effects <= set(settings.AUGMENTATIONS),
     )
+    if "mix" in effects:  # a mix has two classes
+        rules["class_weight"] = ("'n' where patches are mixed", lambda x: x == "n")
     for name, (expected, is_right) in rules.items():
         value = getattr(config, name)
         if not is_right(value):

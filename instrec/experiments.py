@@ -3,7 +3,8 @@
     title, answers             what it is, and what it answers, such as 'thesis 5.6.2'
     note                       a remark that the report shows
     baseline                   the experiment it is compared with
-    published_change           change of f-score against the baseline in points, from and to
+    published_change           change of f-score against the baseline in points, from and to; of one
+                               average only, {macro = [0, 1]}
     published_classwise_change the same with class-wise thresholds, against the baseline with one
                                threshold; without a baseline, against itself
     published_accuracy_change  the same for the mean accuracy of the confusion matrix
@@ -56,9 +57,9 @@ class Experiment:
     answers: str = ""
     note: str = ""
     baseline: str = ""
-    published_change: list | None = None
-    published_classwise_change: list | None = None
-    published_accuracy_change: list | None = None
+    published_change: list | dict | None = None
+    published_classwise_change: list | dict | None = None
+    published_accuracy_change: list | dict | None = None
     confusion: bool = False
     published: dict = field(default_factory=dict)
     render: dict = field(default_factory=dict)
@@ -127,9 +128,10 @@ def load(name_or_path: str, *, above: tuple[str, ...] = ()) -> Experiment:
 
 def _check_published(content: Mapping[str, Any], path: Path) -> None:
     for name in CHANGES:
-        points = content.get(name, [0, 0])
-        if len(points) != 2 or not all(isinstance(x, int | float) for x in points):
-            raise InputError(f"{path}: expected {name} as two numbers, from and to, in points")
+        given = content.get(name, [0, 0])
+        for points in given.values() if isinstance(given, dict) else [given]:
+            if len(points) != 2 or not all(isinstance(x, int | float) for x in points):
+                raise InputError(f"{path}: expected {name} as two numbers, from and to, in points")
     for name, value in content.get("published", {}).items():
         shares = value if isinstance(value, list) else [value]
         is_right = len(shares) in (1, 3) and all(
@@ -177,7 +179,8 @@ def needs(experiment: Experiment, config: Config) -> list[str]:
     """
     if experiment.trains:
         return [config.transfer_from] if config.transfer_from else []
-    return [f"{config.key}/{member}.{config.optimizer}" for member in config.model.split("+")]
+    members = config.trained_name(config.model).split("+")
+    return [f"{config.key}/{member}.{config.optimizer}" for member in members]
 
 
 def trainers_of(chosen: Iterable[Experiment], configs: Mapping[str, Config]) -> dict[str, str]:

@@ -108,8 +108,9 @@ def test_a_mix_is_the_sum_of_two_patches_and_both_are_its_target():
     x = np.log(np.random.default_rng(0).uniform(0.1, 1, (40, 6, 5, 1))).astype(np.float32)
     y = np.eye(40, dtype=np.float32)
     mixed, targets = augmentation.mix(rng(), x, y)
-    shares = np.exp(x - x.max(axis=(1, 2, 3), keepdims=True)).reshape(40, -1)
-    sums, own = np.exp(mixed).reshape(40, -1), 0
+    loudest = x.max(axis=(1, 2, 3), keepdims=True)  # the first patch keeps its level
+    shares = np.exp(x - loudest).reshape(40, -1)
+    sums, own = np.exp(mixed - loudest).reshape(40, -1), 0
     for number, target in enumerate(targets):
         assert target.sum() == 1 and target.dtype == np.float32
         (other,) = set(np.flatnonzero(target)) - {number} or {number}

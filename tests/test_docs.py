@@ -4,6 +4,7 @@ import argparse
 import ast
 import doctest
 import importlib
+import inspect
 import re
 import shlex
 
@@ -47,6 +48,8 @@ def commands(page):
     """Every command that a page prints, in blocks and within its text, as lists of words."""
     prose = FENCE.sub("", page.read_text(encoding="utf-8"))
     lines = [line for body in fences(page, "") for line in body.splitlines()]
+    for body in fences(page, "bash"):  # of other programs, too
+        lines += re.findall(r"^(?:\w+=\S+ )*(python3 .+)$", body, re.M)
     lines += [" ".join(code.split()) for code in re.findall(r"`(python3 [^`]+|make [^`]+)`", prose)]
     for line in lines:
         for placeholder, value in PLACEHOLDERS.items():
@@ -102,6 +105,9 @@ def parse(monkeypatch):
 
     def parse_command(script, arguments):
         main = importlib.import_module(script.removesuffix(".py").replace("/", ".")).main
+        if not inspect.signature(main).parameters:
+            assert not arguments
+            return argparse.Namespace()
         with pytest.raises(ParsedError) as parsed:
             main(arguments)
         return parsed.value.args[0]

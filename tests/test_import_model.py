@@ -89,6 +89,24 @@ def change_layer(structure, number, class_name=None, **options):
     structure.write_text(json.dumps(content))
 
 
+@pytest.mark.parametrize("axis", [3, [3]])
+def test_the_axis_of_a_normalisation_is_that_of_channels(tmp_path, axis):
+    """tf.keras wrote a list."""
+    from instrec.learning.backend import keras
+
+    layers = keras.layers
+    wanted = keras.Sequential([layers.Input((4, 5, 3)), layers.BatchNormalization()])
+    wanted.layers[0].set_weights(list(np.random.default_rng(0).uniform(1, 2, (4, 3))))
+    wanted.save_weights(tmp_path / "bn.weights.h5")
+    options = {"name": "batch_normalization", "axis": axis, "batch_input_shape": [None, 4, 5, 3]}
+    found = keras.Sequential.from_config(
+        keras2._up_to_date([{"class_name": "BatchNormalization", "config": options}])
+    )
+    found.layers[0].set_weights(wanted.layers[0].get_weights())
+    x = np.random.default_rng(1).normal(size=(2, 4, 5, 3)).astype(np.float32)
+    np.testing.assert_allclose(found(x), wanted(x), atol=1e-6)
+
+
 def test_what_cannot_be_imported_is_one_line(paths, call, refused, copies):
     structure, weights = copies
     content, data = structure.read_bytes(), weights.read_bytes()

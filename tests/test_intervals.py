@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import precision_recall_fscore_support, recall_score
+from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
 
 from instrec.scoring import intervals
 from instrec.scoring.intervals import Decisions
@@ -28,15 +28,15 @@ def test_without_drawing_it_is_the_score(average):
         assert score == pytest.approx(expected[measure])
 
 
-def test_accuracy_by_patch_is_the_macro_recall_of_patches():
+def test_accuracy_by_patch_is_the_mean_recall_of_labels_that_occur():
     rng = np.random.default_rng(1)
-    y_true = np.eye(3, dtype=bool)[np.arange(30) % 3]
-    predicted = rng.multinomial(5, [0.5, 0.3, 0.2], size=(2, 30))
+    y_true = np.eye(4, dtype=bool)[np.arange(30) % 3]
+    predicted = rng.multinomial(5, [0.5, 0.3, 0.1, 0.1], size=(2, 30))
     found = Decisions.of_patches(CLIPS[:30], y_true, predicted)
-    score = found.resampled("macro", 1, np.ones((1, 30)), rng)
+    score = found.resampled("mean accuracy", 1, np.ones((1, 30)), rng)
     true = np.repeat(np.arange(30) % 3, 5)
     each = [
-        recall_score(true, np.repeat(np.tile(np.arange(3), 30), counts.ravel()), average="macro")
+        balanced_accuracy_score(true, np.repeat(np.tile(np.arange(4), 30), counts.ravel()))
         for counts in predicted
     ]
     assert any(score == pytest.approx(x) for x in (each[0], each[1], np.mean(each)))

@@ -189,7 +189,10 @@ def test_scripts_from_the_root_plot_all_optimizers(files, call):
     [
         ("model_leaky+std", "evaluate.py -O 2 -m model_leaky+std -o adam -d 20"),
         ("ensemble_model_leaky", "evaluate.py -O 2 --ensemble -m model_leaky -o adam -d 20"),
-        ("halved_by_song_model_leaky", "evaluate.py -O 2 -m model_leaky -o adam -d 20"),
+        (
+            "halved_by_song_model_leaky",
+            "evaluate.py -O 2 -m model_leaky -o adam -d 20, with halve_by = 'song'",
+        ),
     ],
 )
 def test_what_is_missing_is_named_by_the_command_that_makes_it(files, refused, model, command):
@@ -203,6 +206,11 @@ def test_results_of_another_split_are_told_apart(files, refused):
     apart.folder.mkdir(parents=True)
     message = refused("plot_conf_mat.py", "--folder", apart.folder)
     assert message.endswith("-d 20 -s 0.7")
+    held_out = files.folder / "confusion_0.5"
+    held_out.mkdir()
+    assert refused("plot_conf_mat.py", "--folder", held_out).endswith("-d 20 -s 0.5")
+    message = refused("plot_history.py", "-m", "std", "-o", "adam", "-d", 20)
+    assert message.endswith("run the training of std again")
     apart.sweep.touch()
     message = refused("plot_perf_metrics.py", "-m", "model_leaky", "-o", "adam", "-d", 20)
     assert message.endswith(f"plotted by --folder {apart.folder}")

@@ -155,11 +155,11 @@ def test_thresholds_are_those_of_the_model(model, song, call):
     refuses("of other networks: run evaluate.py -O 2", recognition.Recogniser, model)
 
 
-def test_thresholds_of_test_data_halved_by_patch_are_found(model, call):
-    settings.halve_by = "patch"
+def test_thresholds_of_test_data_halved_by_song_are_found(model, call):
+    settings.halve_by = "song"
     call("evaluate.py", *MODEL, "-d", 21, "-O", 2, "-i", 2)
     (path,) = [x for x in call("plot_perf_metrics.py", *MODEL).out.split() if "optima.json" in x]
-    assert "halved_by_patch_model_tiny" in path
+    assert "halved_by_song_model_tiny" in path
     recogniser = recognition.Recogniser(model)
     assert recogniser.has_thresholds and str(recogniser.evaluated.optima) == path
     with mock.patch.object(optima, "load", side_effect=optima.load) as load:

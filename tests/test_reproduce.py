@@ -128,6 +128,7 @@ def results(paths):
         for i in range(2):
             record = {
                 "recipe": {"model": "model_baseline"},
+                "settings": config.parameters(),
                 "weights": f"{name}{i}",
                 "best_accuracy": 0.7,
                 "chance": 0.1,
@@ -180,7 +181,7 @@ def test_the_report_sets_ours_beside_what_was_published(results, monkeypatch):
     assert row[4:7] == ["+0.0 (+0.0 to +0.0)", "cannot tell", "±0.0"]
     assert "| irmas_relu | s1 | one | 0.500 ± 0.000 | 0.600 ± 0.000 | 0.410 ± 0.014 |" in text
     assert "| irmas_relu | 1 | 31 | stopped by itself | 20 | 0.700 | 0.100 |" in text
-    assert "no evidence: irmas_harm, irmas_standardised." in text
+    assert "not evidence: irmas_harm, irmas_standardised." in text
     assert "| 0.6816 | 0.091 ± 0.000 | −59.1 |" in text
     assert "results: git commit | abc" in text and "2 min 02 s" in text
     assert "| jazz | not run | expected models/jazz_db_1024/model_baseline/model_base" in text
@@ -196,6 +197,10 @@ def test_results_of_other_models_are_not_reported(results, paths):
     storage.save_json(files.run_record(1), record | {"weights": "trained again"})
     outcome = reproduce.outcome_of(catalogue["irmas_harm"], configs["irmas_harm"], paths)
     assert outcome.state == "not run" and "have changed since they were scored" in outcome.reason
+    record["settings"]["nb_epochs"] = 3
+    storage.save_json(files.run_record(1), record)
+    outcome = reproduce.outcome_of(catalogue["irmas_harm"], configs["irmas_harm"], paths)
+    assert outcome.reason == "it was trained with other nb_epochs: run reproduce.py again"
 
 
 def test_a_failure_is_reported_with_its_reason(results, paths):

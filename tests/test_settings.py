@@ -66,6 +66,11 @@ def test_parameters_out_of_range_are_refused(name, value):
     refuses(f"settings.py: expected {name} .*found {value!r}", read)
 
 
+def test_mixed_patches_have_no_class_weights():
+    mixed = read(augmentation="start mix")
+    refuses("class_weight to be 'n' where patches are mixed", mixed.changed, {"class_weight": "y"})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -6,6 +6,7 @@ import pytest
 from conftest import MODEL, find_scores
 
 import plot_stability
+import settings
 from instrec.config import read
 from instrec.scoring import scores
 from instrec.scoring.disturbances import DISTURBANCES
@@ -27,6 +28,17 @@ def test_the_mildest_changes_least_and_nothing_else(name):
     assert away[0] > 0
     if name != "room":  # where reflections may fall in with a tone that stands
         assert away == sorted(away)
+
+
+def test_a_minute_is_encoded():
+    y = np.sin(np.arange(60 * 44100) / 10, dtype=np.float32) / 2
+    coded = DISTURBANCES["codec"][0](y, 44100, 0.5, np.random.default_rng(0))
+    assert np.corrcoef(coded, y)[0, 1] > 0.99
+
+
+def test_halves_by_patch_are_refused(model, refused):
+    settings.halve_by = "patch"
+    assert "set halve_by to 'clip'" in refused("plot_stability.py", *MODEL, "-d", 21)
 
 
 def test_any_model_is_measured(model, call, refused):

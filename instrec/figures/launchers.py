@@ -29,5 +29,6 @@ def write(folder: Path) -> None:
     folder : Path
         Of a trained model.
     """
-    for script in SCRIPTS:
+    is_trained = any(folder.glob("*.run.json"))  # here, and not in a folder of results alone
+    for script in SCRIPTS if is_trained else set(SCRIPTS) - {"plot_history.py"}:
         storage.save(folder / script, _LAUNCHER.format(script=script, root=str(settings.ROOT)))

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import models
 from instrec.common import command, storage
-from instrec.config import ENSEMBLE, RESULT_PREFIXES, Config, data_set_of
+from instrec.config import ENSEMBLE, HALVED_BY, RESULT_PREFIXES, Config, data_set_of
 from instrec.errors import InputError, is_plain_name
 from instrec.figures import style
 from instrec.learning import model_files
@@ -176,8 +177,13 @@ def _remedy(script: str, config: Config, folder: Path, model: str, optimizer: st
     if ENSEMBLE in model and "+" not in names and not trains:
         script += " --ensemble"
     names = names.split("+")[0] if trains else names
-    split = f" -s {apart[0].removeprefix('split_')}" if apart else ""
-    return dataclasses.replace(config, dataset=id_).command(script, names, optimizer) + split
+    if trains and not config.given and names not in models.model_names():
+        return f"the training of {names} again"
+    share = re.fullmatch(r"(split|confusion)_(.+)", apart[0]) if apart else None
+    split = f" -s {share[2]}" if share else ""
+    halved = [f", with halve_by = {by!r}" for by, x in HALVED_BY.items() if x and x in model]
+    command_ = dataclasses.replace(config, dataset=id_).command(script, names, optimizer)
+    return f"{command_}{split}{''.join(halved)}"
 
 
 def _place_of(folder: Path, model: str) -> tuple[str, list[str]]:

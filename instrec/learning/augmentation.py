@@ -129,8 +129,9 @@ def mix(
     """
     others, on = rng.permutation(len(patches)), rng.random(len(patches)) < 0.5
     gain = _column(rng.uniform(-9, 9, len(patches)) * NEPERS)
-    relative = patches - patches.max(axis=(1, 2, 3), keepdims=True)
-    both = _sum(relative, relative[others] + gain)
+    loudest = patches.max(axis=(1, 2, 3), keepdims=True)
+    relative = patches - loudest
+    both = loudest + _sum(relative, relative[others] + gain)
     if targets is not None:
         shared = (targets + targets[others]) / 2
         targets = np.where(on[:, None], shared, targets).astype(targets.dtype)

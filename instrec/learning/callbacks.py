@@ -1,6 +1,7 @@
 """Keras callback that lets a training be killed at any moment and resumed."""
 
 import json
+import time
 from pathlib import Path
 
 import h5py
@@ -32,6 +33,8 @@ class StateSaver(keras.callbacks.Callback):
         Number of the pass, from 1.
     history : np.ndarray [shape=(epochs,)]
         Of the epochs done so far, including earlier passes.
+    started : float
+        When the training started, by `time.perf_counter`; later by the time it was interrupted.
     """
 
     def __init__(
@@ -41,11 +44,17 @@ class StateSaver(keras.callbacks.Callback):
         recipe: dict,
         training_pass: int,
         history: np.ndarray,
+        started: float,
     ) -> None:
         super().__init__()
         self.recipe, self.iteration, self.history = recipe, iteration, history
         self._best, self._state = files.best(iteration), files.state(iteration)
-        self._training_pass = training_pass
+        self._training_pass, self._started = training_pass, started
+
+    @property
+    def seconds(self) -> float:
+        """How long the training has taken so far, without interruptions."""
+        return time.perf_counter() - self._started
 
     @property
     def losses(self) -> np.ndarray:
@@ -121,6 +130,7 @@ class StateSaver(keras.callbacks.Callback):
             recipe=json.dumps(self.recipe),
             history=self.history,
             training_pass=np.int64(self._training_pass),
+            seconds=np.float64(self.seconds),
             **{f"v{i}": to_numpy(v) for i, v in enumerate(_variables(network))},
         )
 
@@ -155,7 +165,7 @@ def hdf5_of(network: keras.Model) -> bytes:
         return file.id.get_file_image()
 
 
-def read_state(path: Path) -> tuple[dict, np.ndarray, int, list[np.ndarray]]:
+def read_state(path: Path) -> tuple[dict, np.ndarray, int, float, list[np.ndarray]]:
     """Return what `StateSaver.save_state` saved: where a training was interrupted.
 
     Parameters
@@ -168,14 +178,17 @@ def read_state(path: Path) -> tuple[dict, np.ndarray, int, list[np.ndarray]]:
     recipe : dict
     history : np.ndarray [shape=(epochs,)]
     training_pass : int
+    seconds : float
+        How long it had taken.
     variables : list of np.ndarray
     """
     remedy = "the same command again"
     with storage.parsing(path, remedy):
         state = storage.load_arrays(path, remedy)
-        variables = [state[f"v{i}"] for i in range(len(state) - 3)]
+        variables = [state[f"v{i}"] for i in range(len(state) - 4)]
         recipe = json.loads(str(state["recipe"]))
-        return recipe, state["history"], int(state["training_pass"]), variables
+        done = int(state["training_pass"]), float(state["seconds"])
+        return recipe, state["history"], *done, variables
 
 
 def assign(network: keras.Model, values: list[np.ndarray]) -> None:

@@ -76,6 +76,8 @@ def _up_to_date(config: dict[str, Any] | list) -> dict[str, Any]:
                 layers.append({"class_name": "InputLayer", "config": {"batch_shape": shape}})
         if "data_format" in options:
             options["data_format"] = "channels_last"
+        if isinstance(options.get("axis"), list) and len(options["axis"]) == 1:  # of tf.keras
+            options["axis"] = options["axis"][0]
         if options.get("axis") == CHANNEL_AXIS[data_format]:
             options["axis"] = -1
         links = {name: layer[name] for name in ("name", "inbound_nodes") if name in layer}

@@ -39,7 +39,8 @@ def variant_of(
     network : str or None
         Of a model that is not trained, the network of that name, or else that of `config`.
     parameters : dict
-        By name; empty if the model is not trained.
+        By name; empty if the model is not trained. With the numbers of epochs and of patches per
+        batch, which do not distinguish a variant.
     """
     files = model_files.model_files(config, name, optimizer, split)
     if not files.run_record(0).exists():
@@ -50,7 +51,9 @@ def variant_of(
     remedy = f"the training of {name} again, with --overwrite"
     record = trained.load_record(files, 0, remedy, "recipe", "settings")
     with storage.parsing(path, remedy):
-        return record["recipe"]["model"], {n: record["settings"][n] for n in VARIANT}
+        recipe = record["recipe"]
+        sizes = {n: recipe[n] for n in ("nb_epochs", "batch_size") if n in recipe}
+        return recipe["model"], {n: record["settings"][n] for n in VARIANT} | sizes
 
 
 def check_pair(model_name: str, data_set: DataSet) -> None:

@@ -98,8 +98,9 @@ class Change:
             outcome.decisions(self.strategy, average, classwise=classwise)
             for outcome, classwise in self._sides
         )
-        measure = "recall" if self.strategy == BY_PATCH else "f_score"
-        return intervals.interval(*decided, average, measure)
+        if self.strategy == BY_PATCH:
+            return intervals.interval(*decided, "mean accuracy", "recall")
+        return intervals.interval(*decided, average)
 
     def verdict(self, average: str, interval: tuple[float, float]) -> str:
         """Judge the published change by the interval; '' if none was published.
@@ -143,16 +144,20 @@ def changes(done: Sequence[Outcome]) -> Iterator[Change]:
                 published = _published(outcome, baseline, experiment.published_change, names)
                 yield Change(outcome, baseline, "one threshold", strategy, published)
             if experiment.published_classwise_change and (baseline or not experiment.baseline):
-                both = _of_both(experiment.published_classwise_change)
-                yield Change(outcome, baseline or outcome, CLASSWISE, strategy, both)
+                points = _by_average(experiment.published_classwise_change)
+                yield Change(outcome, baseline or outcome, CLASSWISE, strategy, points)
         if baseline is not None and outcome.confusion and baseline.confusion:
             points, names = experiment.published_accuracy_change, {"macro": "mean accuracy"}
             published = _published(outcome, baseline, points, names)
             yield Change(outcome, baseline, "mean accuracy", BY_PATCH, published)
 
 
-def _of_both(points: Sequence[float]) -> dict[str, tuple[float, float]]:
-    return dict.fromkeys(AVERAGES, tuple(x / 100 for x in points))
+def _by_average(
+    points: Sequence[float] | Mapping[str, Sequence[float]],
+) -> dict[str, tuple[float, float]]:
+    """Return a published change, of both averages or of those named, as shares of 1."""
+    named = points if isinstance(points, Mapping) else dict.fromkeys(AVERAGES, points)
+    return {average: tuple(x / 100 for x in both) for average, both in named.items()}
 
 
 def _published(
@@ -160,7 +165,7 @@ def _published(
 ) -> dict[str, tuple[float, float]]:
     """Return the published change or, failing that, the difference of the scores in `names`."""
     if points:
-        return _of_both(points)
+        return _by_average(points)
     found = {}
     for average, name in names.items():
         sides = [o.experiment.published.get(name) for o in (outcome, baseline)]

@@ -77,7 +77,10 @@ def codec(y: np.ndarray, sr: int, level: float, rng: np.random.Generator) -> np.
     import soundfile
 
     buffer = io.BytesIO()
-    soundfile.write(buffer, y, sr, format="OGG", subtype="VORBIS", compression_level=1 - level)
+    encoding = {"format": "OGG", "subtype": "VORBIS", "compression_level": 1 - level}
+    with soundfile.SoundFile(buffer, "w", sr, 1, **encoding) as file:
+        for start in range(0, len(y), sr):  # a minute at once overflows the encoder's stack
+            file.write(y[start : start + sr])
     buffer.seek(0)
     decoded, _ = soundfile.read(buffer, dtype="float32")
     return np.pad(decoded[: len(y)], (0, max(0, len(y) - len(decoded))))

@@ -75,7 +75,7 @@ class Decisions:
         Returns
         -------
         Decisions
-            Their macro recall is the mean accuracy of the confusion matrix by patch.
+            For the mean accuracy of the confusion matrix by patch.
         """
         total = predicted.sum(axis=-1, keepdims=True)
         tp = predicted * y_true
@@ -89,7 +89,7 @@ class Decisions:
         Parameters
         ----------
         average : str
-            Such as 'micro'.
+            As for `interval`.
         measure : int
             Index in `metrics.Score`: 0 is precision, 1 recall, 2 the f-score.
         clip_weights : np.ndarray [shape=(draws, clips)]
@@ -107,10 +107,18 @@ class Decisions:
         return np.take_along_axis(found, drawn, axis=0).mean(axis=0)
 
 
+def _mean_accuracy(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> metrics.Score:
+    """Average the recall of labels that occur, as `metrics.mean_accuracy` does."""
+    recall = metrics.precision_recall_f(tp, fp, fn).recall
+    mean = recall.sum(axis=-1) / np.count_nonzero(tp + fn, axis=-1)
+    return metrics.Score(np.nan, mean, np.nan)
+
+
 # From true positives, false positives and false negatives [... x labels].
 _SCORES = {
     "micro": lambda *counts: metrics.precision_recall_f(*(x.sum(axis=-1) for x in counts)),
     "macro": lambda *counts: metrics.macro_of(metrics.precision_recall_f(*counts)),
+    "mean accuracy": _mean_accuracy,
 }
 
 
@@ -123,8 +131,8 @@ def interval(
     ----------
     ours, baseline : Decisions
         Of the two models.
-    average : {'micro', 'macro'}
-        Over the labels.
+    average : {'micro', 'macro', 'mean accuracy'}
+        Over the labels; the last one has only a recall.
     measure : {'precision', 'recall', 'f_score'}
         What is compared.
     seed : int
