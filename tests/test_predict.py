@@ -83,16 +83,29 @@ def test_a_standardised_model_of_separated_audio_is_given_that(separated_model, 
     ("playing", "end", "expected"),
     [
         ([0, 0, 0, 0], 2.7, ()),
-        ([1, 1, 0, 0], 2.7, ((0, 1.5),)),
-        ([0, 1, 1, 1], 2.7, ((0.5, 2.7),)),  # the last patch counts until the end
+        ([1, 1, 0, 0], 2.7, ((0, 1.25),)),  # between the middles of two patches
+        ([0, 1, 1, 1], 2.7, ((0.75, 2.7),)),  # the last patch counts until the end
         ([1, 1, 1, 1], 2.7, ((0, 2.7),)),
         ([1, 1, 1, 1], 2.697, ((0, 2.69),)),  # rounding leads not beyond the end
-        ([1, 0, 1, 0], 2.7, ((0, 2),)),  # patches 0 and 2 touch
-        ([1, 0, 0, 0, 1, 0], 9, ((0, 1), (2, 3))),
+        ([1, 0, 1, 0], 2.7, ((0, 0.75), (1.25, 1.75))),
+        ([1, 0, 0, 0, 1, 0], 9, ((0, 0.75), (2.25, 2.75))),
     ],
 )
 def test_segments(playing, end, expected):
-    assert recognition.segments(np.array(playing, dtype=bool), 0.5, 1.0, end) == expected
+    times = recognition.edges(len(playing), 0.5, 1.0, end)
+    assert recognition.segments(np.array(playing, dtype=bool), times) == expected
+
+
+def test_what_is_shorter_than_a_patch_is_repeated(model, paths, monkeypatch):
+    recogniser = recognition.Recogniser(model)
+    write_tone(paths / "short.wav", 0, seconds=0.7)
+    refuses("too short: 0.70 s, and 1.00 s are needed", recogniser.predict, paths / "short.wav")
+    monkeypatch.setattr(recognition, "SHORTEST", 0.5)
+    found = recogniser.predict(paths / "short.wav")
+    assert found.predictions.shape == (1, 3) and found.edges.tolist() == [0, found.seconds]
+    assert found.seconds == pytest.approx(0.7, abs=0.01) and found.spectrogram.shape[1] < 43
+    assert found.table.index[0] == SINGLE.labels[0]
+    assert recogniser.strongest_patch(paths / "short.wav").inputs[0].shape == (128, 43, 1)
 
 
 def test_what_dies_away_does_not_count():
@@ -118,7 +131,7 @@ def test_a_label_for_none_is_a_flag_of_the_file_and_of_stretches(model, song, mo
     assert found.table["strength"].tolist() == pytest.approx([1.0, strength])
     ((first, last),) = found.none_segments
     ((start, end),) = found.table["segments"].iloc[0]
-    assert start == 0 and last == found.seconds and 0 < end - first < 1  # patches overlap
+    assert start == 0 and first == end and last == found.seconds
     tags = recordings.as_jams(recogniser, "a.wav", found)["annotations"][0]["data"]
     assert [tag["value"] for tag in tags] == [SINGLE.labels[0], "none"]
     outputs[:] = [0.55, 0.4, 0.05]

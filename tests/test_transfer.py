@@ -140,6 +140,19 @@ def test_the_model_that_comes_along_is_a_source_for_every_training(source, monke
     assert all(map(np.array_equal, body, same))  # both from its first training
 
 
+def test_patches_may_have_another_length_if_the_weights_fit(source):
+    config = read(transfer_from="pretrained", iter_num=1)
+    start = TransferSource(config)
+    network = start.new_network(5)
+    assert network.inputs[0].shape[1:] == config.features.patch_shape
+    assert network.outputs[0].shape[1:] == (5,)
+    with_theirs = network.get_weights()
+    start.copy_weights(0, network)
+    assert all(map(np.array_equal, with_theirs, network.get_weights()))
+    longer = read(dataset=21, transfer_from=SOURCE, iter_num=1, time_duration=2.0)
+    refuses("do not fit patches of 86 frames", TransferSource(longer).new_network, 3)
+
+
 def test_a_transfer_never_replaces_its_source(source):
     settings.dataset = 21
     start = TransferSource(read(transfer_from=SOURCE, iter_num=1))
@@ -300,8 +313,9 @@ def test_mode_1_trains_its_half_as_the_same_variant(
 ):
     monkeypatch.setattr(models, "model_names", lambda: ["model_tiny"])
     monkeypatch.setattr(models, "get_model", lambda *_: tiny_network())
-    variant = ("-o", "adam", "-d", 20, "-e", 1, "-b", 8, "-i", 1)
+    variant = ("-o", "adam", "-d", 20, "-i", 1)
     variant += ("-s", split) if split != 0.5 else ()
+    values |= {"nb_epochs": 1, "batch_size": 8}
     with changed(values):
         call("train.py", "-m", "model_tiny", "--name", "variant", *variant)
     call("evaluate.py", "-m", "variant", "-O", 1, *variant)

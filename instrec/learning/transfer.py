@@ -31,11 +31,16 @@ class TransferSource:
     def __init__(self, config: Config) -> None:
         self.source, self._activation = config.transfer_from, config.transfer_output
         self.files = model_files.source_files(self.source, config.models_root)
-        wanted = dataclasses.asdict(config.features)
+        wanted, self._shape = dataclasses.asdict(config.features), config.features.patch_shape
+        frames = wanted.pop("patch_frames")  # networks that pool over all of them take any number
         self._trainings = [self._training(i, wanted) for i in range(config.iter_num)]
         trained.check_alike(self._trainings)
         # Frozen layers expect patches standardised, if at all, as those they were trained on.
         self.means_and_stds = self._trainings[0].means_and_stds()
+        if self.means_and_stds:
+            different = storage.mismatches(self._trainings[0].record, {"patch_frames": frames})
+            if different:
+                raise InputError(f"{self.source} takes other features ({different})")
         self.network: str = self._trainings[0].record["recipe"]["model"]
 
     def _training(self, iteration: int, wanted: dict) -> trained.Training:
@@ -69,6 +74,8 @@ class TransferSource:
     def new_network(self, num_classes: int) -> "keras.Model":
         """Return the source's network, with its weights and a new output layer.
 
+        Patches may be longer or shorter than the source's.
+
         Parameters
         ----------
         num_classes : int
@@ -78,10 +85,25 @@ class TransferSource:
         -------
         keras.Model
             Not compiled.
+
+        Raises
+        ------
+        InputError
+            If the weights do not fit patches of that length.
         """
         from instrec.learning.backend import keras
 
         network = self._trainings[0].network()
+        if network.inputs[0].shape[1:] != self._shape:
+            inputs = [keras.Input(self._shape) for _ in network.inputs]
+            weights = network.get_weights()
+            network = keras.models.clone_model(network, input_tensors=inputs)
+            try:
+                network.set_weights(weights)
+            except ValueError:
+                raise InputError(
+                    f"the weights of {self.source} do not fit patches of {self._shape[1]} frames"
+                ) from None
         last = network.layers[-1]
         # Keep the name: a new one could clash with another layer of the loaded network.
         new = keras.layers.Dense(num_classes, activation=self._activation, name=last.name)

@@ -22,12 +22,13 @@ from settings import NOTHING
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 4  # of the rule for what plays: raise it when that changes
+VERSION = 5  # of the rule for what plays: raise it when that changes
 DEFAULT_THRESHOLD = 0.5  # where a model has no thresholds of its own
 STRATEGY = "s2"
 QUIET = 30  # dB below the loudest patch: softer patches do not count in strengths
 LIKELY = 0.5  # least probability of what is shown: likelier than not
 NONE = 0.25  # output for 'none' above which none plays: most speech passes it, few solos do
+SHORTEST = 1.0  # s of a recording; those shorter than a patch are repeated to fill it
 BATCH = 256  # patches per call of the networks
 FIGURE_FRAMES = 4000  # columns of a spectrogram, roughly; more than a page has pixels
 
@@ -212,22 +213,24 @@ class Recogniser:
             If the file cannot be used, with the reason.
         """
         spectrograms, seconds = self._spectrograms(Path(path))
-        inputs = [features.patches_of(x, self.parameters, self.step) for x in spectrograms]
+        filled = [self._filled(x, seconds) for x in spectrograms]
+        inputs = [features.patches_of(x, self.parameters, self.step) for x in filled]
         title = Path(path).name if show_progress else None
         outputs, embeddings = self._outputs(inputs, title, embed=embed)
         shown = spectrograms[0][..., 0]
         pool = max(1, shown.shape[1] // FIGURE_FRAMES)  # frames per column of the figure
         whole = shown[:, : shown.shape[1] // pool * pool]
-        none, loud = self._none(outputs), audible(spectrograms[0], self.parameters, self.step)
+        none, loud = self._none(outputs), audible(filled[0], self.parameters, self.step)
+        times = edges(len(outputs), self._hop, self.parameters.patch_seconds, seconds)
         return Recognition(
-            self._table(outputs, seconds, loud),
+            self._table(outputs, times, loud),
             outputs,
             whole.reshape(len(whole), -1, pool).mean(axis=-1),
-            edges(len(outputs), self._hop, self.parameters.patch_seconds, seconds),
+            times,
             seconds,
             self.parameters.sample_rate,
             bool(none[loud].mean() > NONE),
-            segments(none > NONE, self._hop, self.parameters.patch_seconds, seconds),
+            segments(none > NONE, times),
             embeddings,
             loud=loud,
         )
@@ -256,12 +259,14 @@ class Recogniser:
         InputError
             If the file cannot be used, with the reason.
         """
-        spectrograms, _ = self._spectrograms(Path(path))
-        inputs = [features.patches_of(x, self.parameters, self.step) for x in spectrograms]
+        spectrograms, seconds = self._spectrograms(Path(path))
+        filled = [self._filled(x, seconds) for x in spectrograms]
+        inputs = [features.patches_of(x, self.parameters, self.step) for x in filled]
         outputs, _ = self._outputs(inputs)
         if label is None:  # the strongest that is an instrument
-            loud = audible(spectrograms[0], self.parameters, self.step)
-            label = self.labels.index(self._table(outputs, 0.0, loud).index[0])
+            loud = audible(filled[0], self.parameters, self.step)
+            times = np.arange(len(outputs) + 1)  # do not matter
+            label = self.labels.index(self._table(outputs, times, loud).index[0])
         row = int(outputs[:, label].argmax())
         return StrongestPatch(
             label,
@@ -280,6 +285,14 @@ class Recogniser:
         shortest = min(map(len, sounds))  # separated sounds may differ in length
         spectrograms = [features.log_mel_channels(y[:shortest], self.parameters) for y in sounds]
         return spectrograms, shortest / rate
+
+    def _filled(self, spectrogram: np.ndarray, seconds: float) -> np.ndarray:
+        """Repeat a recording that is shorter than a patch."""
+        missing = max(0, self.parameters.patch_frames - spectrogram.shape[1])
+        if missing and seconds < SHORTEST:
+            least = min(SHORTEST, self.parameters.patch_seconds)
+            raise InputError(f"too short: {seconds:.2f} s, and {least:.2f} s are needed")
+        return np.pad(spectrogram, ((0, 0), (0, missing), (0, 0)), mode="wrap")
 
     def _separated(self, path: Path, rate: int) -> list[np.ndarray]:
         """Separate a recording into what each input of the networks hears."""
@@ -327,7 +340,9 @@ class Recogniser:
         """Return the output for 'none of the instruments' by patch; 0 without such a label."""
         return predictions[:, np.array(self.labels) == NOTHING].sum(axis=1)
 
-    def _table(self, predictions: np.ndarray, seconds: float, loud: np.ndarray) -> "pd.DataFrame":
+    def _table(
+        self, predictions: np.ndarray, times: np.ndarray, loud: np.ndarray
+    ) -> "pd.DataFrame":
         """Return the table for outputs by patch; only loud patches count in strengths."""
         import pandas as pd
 
@@ -342,10 +357,9 @@ class Recogniser:
             averages = metrics.averages(self.strategy, predictions[loud])
             columns["probability"] = metrics.calibrated(averages, self.calibration)
             present &= columns["probability"] >= LIKELY
-        hop, length = self._hop, self.parameters.patch_seconds
         playing = activity(predictions, self.strategy, loud) >= thresholds
         playing &= present & ((none <= NONE) & loud)[:, None]
-        found = [segments(of_label, hop, length, seconds) for of_label in playing.T]
+        found = [segments(of_label, times) for of_label in playing.T]
         columns |= {"threshold": thresholds, "present": present, "segments": found}
         index = pd.Index([self.labels[i] for i in instruments], name="instrument")
         table = pd.DataFrame(columns, index=index)
@@ -487,32 +501,27 @@ def edges(patches: int, hop: float, length: float, seconds: float) -> np.ndarray
     return np.concatenate([[0.0], inner, [seconds]])
 
 
-def segments(
-    playing: np.ndarray, hop: float, length: float, seconds: float
-) -> tuple[tuple[float, float], ...]:
+def segments(playing: np.ndarray, times: np.ndarray) -> tuple[tuple[float, float], ...]:
     """Join the patches in which an instrument plays into segments.
 
     Parameters
     ----------
     playing : np.ndarray [shape=(patches,), dtype=bool]
         Whether it plays in each patch.
-    hop, length : float
-        Seconds from patch to patch, and of one patch.
-    seconds : float
-        Length of the recording; the last patch extends to it.
+    times : np.ndarray [shape=(patches + 1,)]
+        Of `edges`.
 
     Returns
     -------
     tuple of (float, float)
-        Start and end in seconds; patches that touch or overlap are one segment.
+        Start and end in seconds.
+
+    Examples
+    --------
+    >>> segments(np.array([True, True, False, True]), np.array([0.0, 0.75, 1.25, 1.75, 2.5]))
+    ((0.0, 1.25), (1.75, 2.5))
     """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], playing, [False]]).astype(int)))
-    found: list[tuple[float, float]] = []
-    last = math.floor(round(100 * seconds, 6)) / 100  # no end is later, not even by rounding
-    for first, after in edges.reshape(-1, 2):
-        start = first * hop
-        end = seconds if after == len(playing) else (after - 1) * hop + length
-        if found and start <= found[-1][1]:
-            start = found.pop()[0]
-        found.append((round(float(start), 2), min(round(float(end), 2), last)))
-    return tuple(found)
+    changes = np.flatnonzero(np.diff(np.concatenate([[False], playing, [False]]).astype(int)))
+    last = math.floor(round(100 * float(times[-1]), 6)) / 100  # no end is later, not even rounded
+    found = np.round(times[changes], 2).clip(max=last).reshape(-1, 2)
+    return tuple((float(start), float(end)) for start, end in found)
