@@ -141,7 +141,7 @@ def test_the_model_that_comes_along_is_a_source_for_every_training(source, monke
 
 
 def test_patches_may_have_another_length_if_the_weights_fit(source):
-    config = read(transfer_from="pretrained", iter_num=1)
+    config = read(transfer_from="pretrained", iter_num=1, time_duration=2.0)
     start = TransferSource(config)
     network = start.new_network(5)
     assert network.inputs[0].shape[1:] == config.features.patch_shape

@@ -95,7 +95,7 @@ class TransferSource:
 
         network = self._trainings[0].network()
         if network.inputs[0].shape[1:] != self._shape:
-            inputs = [keras.Input(self._shape) for _ in network.inputs]
+            inputs = keras.tree.map_structure(lambda _: keras.Input(self._shape), network.input)
             weights = network.get_weights()
             network = keras.models.clone_model(network, input_tensors=inputs)
             try:
