@@ -26,7 +26,7 @@ from scipy.signal import butter, sosfiltfilt
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a package there has this file's name
 
 from instrec.common import command  # noqa: E402
-from rendering import banks, music, playing, synthesis  # noqa: E402
+from rendering import banks, music, synthesis  # noqa: E402
 from rendering.music import Line  # noqa: E402
 from separation import harmonic_percussive, melody, solo_accompaniment  # noqa: E402
 from separation.melody import STEP  # noqa: E402
@@ -45,7 +45,7 @@ if importlib.util.find_spec("essentia"):
 
 
 # --- mixtures -------------------------------------------------------------------------------------
-def render(font: bytes, line: Line, gesture: playing.Gesture | None = None) -> np.ndarray:
+def render(font: bytes, line: Line, gesture: music.Gesture | None = None) -> np.ndarray:
     """Render one line as mono audio of `DURATION`, shape (n,)."""
     midi = synthesis.to_midi([line], DURATION, gesture=gesture)
     audio = synthesis.render(midi, font, int(DURATION * RATE)).mean(axis=1)
@@ -53,7 +53,7 @@ def render(font: bytes, line: Line, gesture: playing.Gesture | None = None) -> n
     return sosfiltfilt(butter(2, 25, "highpass", fs=RATE, output="sos"), audio)
 
 
-def true_pitch(notes: list[music.Note], gesture: playing.Gesture, stem: np.ndarray) -> np.ndarray:
+def true_pitch(notes: list[music.Note], gesture: music.Gesture, stem: np.ndarray) -> np.ndarray:
     """Return the pitch that was played, in Hz; a note lasts until the next or until it fades."""
     times = np.arange(0, DURATION, STEP)
     last = np.searchsorted([n.start for n in notes], times, side="right") - 1
@@ -74,7 +74,7 @@ def make_mixture(font: bytes, seed: int) -> dict[str, np.ndarray]:
     instrument = music.INSTRUMENTS[SOLOS[seed % len(SOLOS)]]
     song = music.draw_song(rng, DURATION)
     notes = music.lead(rng, song, instrument, expressive=True)
-    gesture = playing.draw_gesture(rng, notes, DURATION, holds=True)
+    gesture = music.draw_gesture(rng, notes, DURATION, holds=True)
     solo = render(font, Line(int(rng.choice(instrument.programs)), notes), gesture)
     pitch = true_pitch(notes, gesture, solo)
     band = [render(font, line) for line in music.backing(rng, song, "jazz", True, labels=())]

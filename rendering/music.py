@@ -1,14 +1,16 @@
-"""What is played: instruments, harmony, melodies.
+"""What is played: instruments, harmony, melodies, and how a player moves pitch and loudness.
 
 Conventions: times are seconds, pitches MIDI numbers (60 is middle C), programs General MIDI,
 counted from 0.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, groupby
+from itertools import chain, groupby, pairwise
 from typing import NamedTuple
 
 import numpy as np
+
+GESTURE_STEP = 0.02  # s between two positions of a gesture
 
 
 class Instrument(NamedTuple):
@@ -18,7 +20,7 @@ class Instrument(NamedTuple):
     low: int
     high: int
     polyphonic: bool = False
-    more: tuple[int, ...] = ()  # played, too, in expressive recordings
+    more: tuple[int, ...] = ()  # programs of expressive recordings only
 
 
 INSTRUMENTS = {  # a new label in settings.py needs a row here
@@ -31,8 +33,7 @@ INSTRUMENTS = {  # a new label in settings.py needs a row here
     "egc": Instrument((26, 27, 28), 40, 80, True),  # electric guitar, clean
     "egd": Instrument((29, 30), 40, 80, True),  # electric guitar, distorted
     "epi": Instrument((4, 5), 36, 84, True),  # electric piano
-    # Flute, recorder, pan flute; piccolo.
-    "flu": Instrument((73, 74, 75), 60, 91, more=(72, 73, 73)),
+    "flu": Instrument((73, 74, 75), 60, 91, more=(72, 73)),  # flute, recorder, pan flute; piccolo
     "gac": Instrument((24, 25), 40, 76, True),
     # Clean, overdriven, distorted; jazz, muted.
     "gel": Instrument((27, 29, 30), 40, 80, True, more=(26, 28)),
@@ -47,10 +48,10 @@ INSTRUMENTS = {  # a new label in settings.py needs a row here
     "svm": Instrument((52, 53, 54, 85), 41, 62),  # singing voice, male
     "syn": Instrument((62, 80, 81, 84, 86, 87, 88, 90), 40, 88, True),
     "tb": Instrument((57,), 40, 70),  # trombone
-    "tp": Instrument((56, 59), 54, 82, more=(56, 56)),
-    "tru": Instrument((56, 59), 54, 82, more=(56, 56)),  # open and muted
+    "tp": Instrument((56, 59), 54, 82),
+    "tru": Instrument((56, 59), 54, 82),  # open and muted
     "ts": Instrument((66,), 44, 75),  # tenor saxophone
-    "vio": Instrument((40, 110), 55, 93, more=(40,)),  # violin, fiddle
+    "vio": Instrument((40, 110), 55, 93),  # violin, fiddle
     "voi": Instrument((52, 53, 85), 45, 79),
 }
 # All that a program can play; expressive recordings go there now and then.
@@ -77,7 +78,7 @@ REACH = {
 CHORD_PROGRAMS = {
     "pop": (4, 11, 12, 46, 50, 62, 89, 108),
     "jazz": (0, 1, 26),
-    "rock": (27, 29, 30),
+    "rock": (25, 27, 29, 30),
 }
 BASS_PROGRAMS = {"pop": (32, 33, 34, 35, 36, 38), "jazz": (32,), "rock": (33, 34, 35)}
 DRUM_BEATS = {  # style: {pitch: beats of a bar}
@@ -96,6 +97,7 @@ SCALES = (  # major, minor, Dorian, Mixolydian, harmonic minor
 )
 PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (1, 4, 0, 5), (0, 4, 5, 3), (5, 3, 0, 4), (0, 6, 3, 0))
 LONG_RHYTHM = (2, 3, 4, 6)  # beats; for expressive melodies of instruments that hold notes
+LONGEST_SLUR = 3.5  # s; recorded notes end
 SPARSE_RHYTHM = (4, 6, 8)  # beats; for single notes that die away, or are held
 RHYTHMS = ((1, 0.5, 0.5), (2, 1, 1, 0.5), (0.5, 0.25, 0.25, 1), (1.5, 0.5, 1), (0.67, 0.33, 1))
 
@@ -360,6 +362,51 @@ def double_stopped(
     return played
 
 
+def slurred(
+    rng: np.random.Generator, notes: Sequence[Note]
+) -> tuple[list[Note], list[tuple[float, int]]]:
+    """Join notes up to a fourth apart to one that is bent, and let long ones trill now and then.
+
+    Wind players and bows start a slurred note without an attack; a SoundFont never does.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Makes the random choices.
+    notes : sequence of Note
+        One at a time: chords are left as they are.
+
+    Returns
+    -------
+    notes : list of Note
+        As they are struck.
+    bends : list of (float, int)
+        From when on, in seconds, and by how many semitones they are bent.
+    """
+    chance, trills = rng.uniform(0.3, 1), rng.random() < 0.3
+    joined: list[Note] = []
+    bends = []
+    if len({note.start for note in notes}) < len(notes):
+        return [*notes], bends
+    for note in sorted(notes):
+        base = joined[-1] if joined else note
+        steps = note.pitch - base.pitch
+        near = joined and note.start - base.end < 0.3 and note.end - base.start < LONGEST_SLUR
+        if near and abs(steps) <= 5 and rng.random() < chance:
+            joined[-1] = base._replace(end=note.end)
+        else:
+            steps = 0
+            joined.append(note)
+        period = 1 / rng.uniform(5, 9)  # s
+        if trills and note.end - note.start > 2 * period and rng.random() < 0.3:
+            above = int(rng.integers(1, 3))
+            for start in np.arange(note.start, note.end, period):
+                bends += [(start, steps), (start + period / 2, steps + above)]
+        else:
+            bends.append((note.start, steps))
+    return joined, bends
+
+
 def strummed(rng: np.random.Generator, notes: Iterable[Note]) -> list[Note]:
     """Start the notes of a chord one after another, from the lowest or the highest.
 
@@ -544,7 +591,7 @@ def backing(
 ) -> list[Line]:
     """Compose chords, bass and drums, on programs that none of the labels uses.
 
-    A rock band's guitars are those of its lead.
+    A rock band has all its guitars, whatever the lead is: clips with one are labelled by the lead.
 
     Parameters
     ----------
@@ -613,3 +660,67 @@ def take_turns(lines: Sequence[Line], slot: float) -> list[Line]:
         line._replace(notes=[n for n in line.notes if int(n.start / slot) % len(lines) == i])
         for i, line in enumerate(lines)
     ]
+
+
+class Gesture(NamedTuple):
+    """How a player moves pitch and loudness: without it, all notes of a SoundFont are alike."""
+
+    times: np.ndarray  # s
+    bend: np.ndarray  # semitones
+    loudness: np.ndarray  # 0 to 1
+
+
+def draw_gesture(
+    rng: np.random.Generator,
+    notes: Sequence[Note],
+    seconds: float,
+    *,
+    holds: bool,
+    bends: Sequence[tuple[float, int]] = (),
+) -> Gesture:
+    """Draw tuning and drift and, if the instrument holds notes, vibrato, glides and swells.
+
+    Vibrato comes late and grows; a glide reaches a note from below or above; each note swells once.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Makes the random choices.
+    notes : sequence of Note
+        What is played.
+    seconds : float
+        Length.
+    holds : bool
+        Whether the instrument holds notes: others are only detuned and drift.
+    bends : sequence of (float, int)
+        Of slurred notes, as `slurred` returns them.
+
+    Returns
+    -------
+    Gesture
+    """
+    times = np.arange(0, seconds, GESTURE_STEP)
+    bend = rng.normal(0, 0.15) + np.cumsum(rng.normal(0, 0.01, len(times)))
+    loudness = np.ones(len(times))
+    if not holds:
+        return Gesture(times, np.clip(bend, -0.5, 0.5), loudness)
+    rate, depth = rng.uniform(4.5, 6.5), max(0, rng.uniform(-0.4, 0.5))
+    delay, trembles = rng.uniform(0.05, 0.5), rng.uniform(0, 0.15)
+    glide, rise = rng.uniform(0.02, 0.1), rng.uniform(0.02, 0.2)  # s
+    softest = 1 if rng.random() < 0.3 else 0.3  # lowest loudness at a note's ends; 1 is no swell
+    for note in notes:
+        sounds = (times >= note.start) & (times < note.end)
+        since = times[sounds] - note.start
+        wave = np.sin(2 * np.pi * rate * since) * np.clip((since - delay) / 0.3, 0, 1)
+        bend[sounds] += depth * wave + rng.normal(0, 0.3) * np.exp(-since / glide)
+        start, end = rng.uniform(softest, 1, 2)
+        length = max(note.end - note.start, rise + 0.01)
+        swell = np.interp(since, (0, rise, length), (start, 1, end))
+        loudness[sounds] = swell * (1 - trembles * (0.5 + 0.5 * wave))
+    struck, before, slide = {note.start for note in notes}, 0, rng.uniform(0.01, 0.04)  # s
+    for (start, steps), (end, _) in pairwise([*bends, (seconds, 0)]):
+        before = steps if start in struck else before
+        sounds = (times >= start) & (times < end)
+        bend[sounds] += steps + (before - steps) * np.exp(-(times[sounds] - start) / slide)
+        before = steps
+    return Gesture(times, bend, loudness)

@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from instrec.errors import InputError
-from rendering import music, nothing, playing, voice
-from rendering.music import Line
+from rendering import music, nothing, voice
+from rendering.music import Gesture, Line
 from rendering.plan import RATE, Recording
-from rendering.playing import Gesture
 from settings import NOTHING
 
 LEAD_IN = 1.0  # s, rendered and cut off, so that clips begin mid-music
@@ -29,7 +28,9 @@ ATTEMPTS = 64  # at a song: with three leads to be heard in each of three short 
 MIN_RMS = 1e-4  # of a rendered lead: below it, the SoundFont lacks the program
 SUNG = 0.85  # share of expressive voices that are synthesised, not played by a SoundFont
 AMPLIFIED = 0.6  # share of distorted guitars that are clean ones through an amplifier
+SLURS = 0.6  # share of leading bows, winds and played voices that slur
 RIFFS = 0.4  # share of leading distorted guitars that play power chords
+ELECTRIC_ORGANS = (16, 18)  # drawbar, rock: they swell and tremble; pipes can't
 
 
 def to_midi(
@@ -342,6 +343,36 @@ def amplified(rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
     return audio + rng.uniform(0, 3) * filtered(audio, (1500, 4000), "bandpass")
 
 
+def gestured(
+    rng: np.random.Generator, line: Line, instrument: music.Instrument, seconds: float
+) -> tuple[Line, Gesture]:
+    """Draw how a lead is played: the notes that are struck, and how pitch and loudness move.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Makes the random choices.
+    line : Line
+        As composed.
+    instrument : Instrument
+        What plays it.
+    seconds : float
+        Length.
+
+    Returns
+    -------
+    line : Line
+        As it is struck: slurred notes are one.
+    gesture : Gesture
+    """
+    bends = []
+    if not instrument.polyphonic and rng.random() < SLURS:
+        notes, bends = music.slurred(rng, line.notes)
+        line = line._replace(notes=notes)
+    holds = not instrument.polyphonic or line.program in ELECTRIC_ORGANS
+    return line, music.draw_gesture(rng, line.notes, seconds, holds=holds, bends=bends)
+
+
 def play(
     rng: np.random.Generator, recording: Recording, soundfont: bytes | Path
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -410,7 +441,7 @@ def play(
             sung = voice.room(rng, sung, RATE) if rng.random() < 0.7 else sung
             leads.append(np.repeat(sung[:, None], 2, axis=1)[skip : skip + frames])
         else:
-            struck, gesture = playing.gestured(rng, line, instrument, song.seconds)
+            struck, gesture = gestured(rng, line, instrument, song.seconds)
             leads.append(heard([struck], pan, gesture))
     guitars = [line for line in band if line.program in music.DISTORTED]
     others = [line for line in band if line.program not in music.DISTORTED]

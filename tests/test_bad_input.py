@@ -135,7 +135,7 @@ def write_cut(path):
 UNUSABLE = {  # more of what is cut, and of what is no audio, in test_audio.py
     "zero-byte.wav": (empty, "not readable as audio"),
     "text.wav": (write_text, "not readable as audio"),
-    "cut.wav": (write_cut, "too short: 0.74 s, and 1.00 s are needed; cut off: it promises"),
+    "cut.wav": (write_cut, "too short: 0.74 s, and one patch takes 1.00 s; cut off: it promises"),
     "silent.wav": (write_samples(0, 0), "silent"),
     "nan.wav": (write_samples(np.nan, 0), "NaN"),
     "infinite.wav": (write_samples(np.inf, -np.inf), "infinite"),

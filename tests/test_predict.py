@@ -96,18 +96,6 @@ def test_segments(playing, end, expected):
     assert recognition.segments(np.array(playing, dtype=bool), times) == expected
 
 
-def test_what_is_shorter_than_a_patch_is_repeated(model, paths, monkeypatch):
-    recogniser = recognition.Recogniser(model)
-    write_tone(paths / "short.wav", 0, seconds=0.7)
-    refuses("too short: 0.70 s, and 1.00 s are needed", recogniser.predict, paths / "short.wav")
-    monkeypatch.setattr(recognition, "SHORTEST", 0.5)
-    found = recogniser.predict(paths / "short.wav")
-    assert found.predictions.shape == (1, 3) and found.edges.tolist() == [0, found.seconds]
-    assert found.seconds == pytest.approx(0.7, abs=0.01) and found.spectrogram.shape[1] < 43
-    assert found.table.index[0] == SINGLE.labels[0]
-    assert recogniser.strongest_patch(paths / "short.wav").inputs[0].shape == (128, 43, 1)
-
-
 def test_what_dies_away_does_not_count():
     """A second of music, then of noise 40 dB below it, then of music 20 dB below it."""
     parameters = FeatureParameters(22050, (1024,), 512, 128, 43)
@@ -166,6 +154,19 @@ def test_thresholds_are_those_of_the_model(model, song, call):
     optima["recipe"]["weights"][0] = "other"
     storage.save_json(model.optima, optima)
     refuses("of other networks: run evaluate.py -O 2", recognition.Recogniser, model)
+
+
+def test_the_strongest_instrument_is_shown_more_easily(model, song, call):
+    call("evaluate.py", *MODEL, "-d", 21, "-O", 2, "-i", 2)
+    call("plot_perf_metrics.py", *MODEL, "-d", 21)
+    recogniser = recognition.Recogniser(model)
+    recogniser.thresholds = np.zeros(3)
+    order = [*recogniser.predict(song).table.index]  # the strongest first
+    places = [order.index(label) for label in SINGLE.labels]
+    for first, second, shown in ((0.45, 0.45, 1), (0.39, 0.3, 0), (0.65, 0.61, 2), (0.9, 0.59, 1)):
+        probabilities = np.array([first, second, 0.1])[places]
+        with mock.patch.object(metrics, "calibrated", return_value=probabilities):
+            assert recogniser.predict(song).table["present"].sum() == shown
 
 
 def test_thresholds_of_test_data_halved_by_song_are_found(model, call):

@@ -19,7 +19,7 @@ from instrec.common import command
 from instrec.data import metadata
 from instrec.data.splits import recording_of, song_of
 from instrec.learning.model_files import PRETRAINED_ROOT
-from rendering import banks, music, nothing, playing, samples, synthesis, voice
+from rendering import banks, music, nothing, samples, synthesis, voice
 from rendering import plan as planning
 from rendering.banks import Bank
 from rendering.plan import RATE
@@ -224,12 +224,11 @@ def test_expressive_recordings_take_turns_alone_and_over_bands():
     assert [recording.turn for recording in plan] == list(range(len(plan)))
     assert all(recording.expressive for recording in plan)
     styles = Counter(recording.style for recording in plan[:240])
-    assert set(styles) == {"alone", "pop", "jazz", "rock"}
+    assert set(styles) == set(planning.BANDS)
     assert 0.35 < styles["alone"] / 240 < 0.65
-    # What accompanies jazz has labels itself, so that labels would be incomplete.
+    # What accompanies jazz and rock has labels itself, so that labels would be incomplete.
     complete = [r for r in plan if r.texts or settings.NOTHING in r.labels]
-    assert {recording.style for recording in complete} <= {"alone", "pop", "rock"}
-    assert {recording.labels for recording in plan if recording.style == "rock"} == {("gel",)}
+    assert {recording.style for recording in complete} == {"alone", "pop"}
     assert {r.drums for r in plan if r.style == "alone"} == {False}
     assert {r.drums for r in plan if r.style == "rock"} == {True}
 
@@ -285,7 +284,8 @@ def test_recorded_notes_become_a_soundfont_whose_keys_play_the_nearest_note():
     t = np.arange(RATE) / RATE
     low, high = (np.sin(2 * np.pi * librosa.midi_to_hz(pitch) * t) for pitch in (60, 67))
     high += 2 * np.sin(4 * np.pi * librosa.midi_to_hz(67) * t)
-    content = samples.soundfont(40, {60: low, 67: high})
+    notes = {60: (9000 * low).astype(np.int16), 67: (9000 * high).astype(np.int16)}
+    content = samples.soundfont(40, notes)
     for pitch, octave in ((30, 0), (59, 0), (63, 0), (64, 1), (67, 1), (75, 1)):
         midi = synthesis.to_midi([music.Line(40, [music.Note(0, 0.5, pitch, 127)])], 1)
         y = synthesis.render(midi, content, RATE)[RATE // 10 : RATE // 2].mean(axis=1)
@@ -294,9 +294,7 @@ def test_recorded_notes_become_a_soundfont_whose_keys_play_the_nearest_note():
     assert abs(y).max() > 0.01
 
 
-@pytest.mark.parametrize(
-    ("name", "pitch"), [("C4", 60), ("Cs4", 61), ("A0", 21), ("078-F#", 78), ("F2 v2", None)]
-)
+@pytest.mark.parametrize(("name", "pitch"), [("C4", 60), ("Cs4", 61), ("A0", 21), ("F2 v2", None)])
 def test_the_name_of_a_note_is_its_pitch(name, pitch):
     assert samples.pitch_of(name) == pitch
 
@@ -358,7 +356,7 @@ def test_a_gesture_is_heard_as_bend_and_loudness(soundfont):
     """One note, two semitones up and softer in its second half."""
     times = np.arange(0, 2, 0.02)
     late = times >= 1
-    gesture = playing.Gesture(times, 2.0 * late, np.where(late, 0.3, 1.0))
+    gesture = music.Gesture(times, 2.0 * late, np.where(late, 0.3, 1.0))
     line = music.Line(40, [music.Note(0, 2, 69, 100)])
     midi = synthesis.to_midi([line], 2, gesture=gesture)
     audio = synthesis.render(midi, soundfont, 2 * 44100).mean(axis=1)
@@ -396,15 +394,6 @@ def test_a_bank_of_a_file_a_program_sounds_as_it_is_written(tmp_path):
     refuses(
         r"fluidsynth can't play .*065.sf3", synthesis.render, midi, bank, 3 * planning.RATE, [65]
     )
-
-
-def test_stops_play_together_where_they_have_the_pipes():
-    principal = {60: np.full(5, 0.1), 72: np.full(4, 0.2)}
-    reed = {60: np.full(9, 1.0)}
-    notes = samples.registered([(principal, 0), (principal, 1), (reed, 0)])
-    assert notes.keys() == {60, 72}
-    assert notes[60] == pytest.approx(np.full(4, 1.3)) and notes[72] is not principal[60]
-    assert notes[72] == pytest.approx(principal[72])
 
 
 def test_a_song_has_several_excerpts_whose_names_tell():
@@ -458,7 +447,7 @@ def test_riffs_are_of_fifths_and_muted_roots_and_start_every_bar():
     assert programs == {clean, muted}
 
 
-def test_a_rock_band_has_all_its_guitars():
+def test_a_rock_band_has_all_its_guitars_whatever_leads():
     bands = []
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -490,12 +479,12 @@ def test_slurred_notes_are_struck_once_and_bent_to_every_pitch():
     struck = Counter()
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        joined, bends = playing.slurred(rng, notes)
+        joined, bends = music.slurred(rng, notes)
         struck[len(joined)] += 1
         assert {note.start for note in joined} <= {note.start for note in notes}
         assert all(end.start - start.end < 0.06 for start, end in itertools.pairwise(joined))
-        assert all(note.end - note.start <= playing.LONGEST_SLUR for note in joined)
-        gesture = playing.draw_gesture(rng, joined, 4.0, holds=True, bends=bends)
+        assert all(note.end - note.start <= music.LONGEST_SLUR for note in joined)
+        gesture = music.draw_gesture(rng, joined, 4.0, holds=True, bends=bends)
         for note in notes:
             base = [n.pitch for n in joined if n.start <= note.start][-1]
             sounds = (gesture.times > note.start + 0.1) & (gesture.times < note.end)
@@ -503,48 +492,13 @@ def test_slurred_notes_are_struck_once_and_bent_to_every_pitch():
             assert heard.min() == pytest.approx(note.pitch, abs=1.2)
             assert heard.max() < note.pitch + 3.2
     assert min(struck) == 2 and max(struck) >= 7  # 69 to 60 is too far
-
-
-def test_melodies_are_slurred_or_detached_and_chords_only_softened():
-    melody = [music.Note(i, i + 0.9, 60 + i, 90) for i in range(4)]
     chord = [music.Note(0, 1, 60, 90), music.Note(0, 1, 64, 90)]
-    assert playing.is_melody(melody) and not playing.is_melody(chord)
-    assert not playing.is_melody([music.Note(0, 1, 60, 90), music.Note(0.5, 1, 64, 90)])
-    kinds = Counter()
-    for seed in range(90):
-        rng = np.random.default_rng(seed)
-        label = str(rng.choice(["cl", "gel", "pia"]))
-        instrument = music.INSTRUMENTS[label]
-        line = music.Line(instrument.programs[0], melody)
-        struck, gesture = playing.gestured(rng, line, instrument, 4.0)
-        shortest = min(note.end - note.start for note in struck.notes)
-        kinds[label, "slurred"] += len(struck.notes) < 4
-        kinds[label, "detached"] += shortest < 0.89
-        kinds[label, "swells"] += np.ptp(gesture.loudness) > 0
-        assert shortest >= 0.27
-        assert all(36 <= note.velocity <= 90 for note in struck.notes)
-        struck, gesture = playing.gestured(rng, line._replace(notes=chord), instrument, 4.0)
-        assert [note[:3] for note in struck.notes] == [note[:3] for note in chord]
-        assert label == "cl" or np.abs(gesture.bend).max() <= 0.5
-    assert all(kinds[label, "detached"] for label in ("cl", "gel", "pia"))
-    assert kinds["cl", "slurred"] and kinds["gel", "slurred"] and not kinds["pia", "slurred"]
-    assert kinds["cl", "swells"] and not kinds["gel", "swells"] and not kinds["pia", "swells"]
-
-
-def test_clarinets_vibrate_less_often_than_flutes():
-    note = [music.Note(0, 4, 70, 90)]
-    still = Counter()
-    for seed in range(200):
-        for program, label in ((71, "cl"), (73, "flu")):
-            line, rng = music.Line(program, note), np.random.default_rng(seed)
-            _, gesture = playing.gestured(rng, line, music.INSTRUMENTS[label], 4.0)
-            still[label] += np.abs(np.diff(gesture.bend[100:])).max() < 0.06  # it only drifts
-    assert still["cl"] > 140 > 90 > still["flu"]
+    assert music.slurred(np.random.default_rng(0), chord) == (chord, [])
 
 
 def test_a_wide_bend_reaches_its_pitch(soundfont):
-    times = np.arange(0, 1.5, playing.GESTURE_STEP)
-    gesture = playing.Gesture(times, np.where(times < 0.75, 0.0, -5.0), np.ones(len(times)))
+    times = np.arange(0, 1.5, music.GESTURE_STEP)
+    gesture = music.Gesture(times, np.where(times < 0.75, 0.0, -5.0), np.ones(len(times)))
     line = music.Line(73, [music.Note(0, 1.5, 81, 100)])  # a flute's A5
     audio = synthesis.render(synthesis.to_midi([line], 1.5, gesture=gesture), soundfont, 66150)
     for start, pitch in ((0.2, 81), (0.95, 76)):

@@ -26,9 +26,9 @@ VERSION = 5  # of the rule for what plays: raise it when that changes
 DEFAULT_THRESHOLD = 0.5  # where a model has no thresholds of its own
 STRATEGY = "s2"
 QUIET = 30  # dB below the loudest patch: softer patches do not count in strengths
-LIKELY = 0.5  # least probability of what is shown: likelier than not
+LIKELY = 0.6  # least probability of what is shown
+STRONGEST = 0.4  # the same of the strongest instrument: there is one, unless 'none' is heard
 NONE = 0.25  # output for 'none' above which none plays: most speech passes it, few solos do
-SHORTEST = 1.0  # s of a recording; those shorter than a patch are repeated to fill it
 BATCH = 256  # patches per call of the networks
 FIGURE_FRAMES = 4000  # columns of a spectrogram, roughly; more than a page has pixels
 
@@ -41,8 +41,8 @@ class Recognition(NamedTuple):
     table : pandas.DataFrame
         By instrument, the strongest first: strength, probability (only of calibrated models),
         threshold, present, and segments, a tuple of (start, end) in seconds. Present is what passes
-        its threshold and, where the probability is known, is likelier to play than not; nothing is
-        where the model finds none of its instruments.
+        its threshold and, where the probability is known, that of `LIKELY`, or of `STRONGEST` if it
+        is the strongest; nothing is where the model finds none of its instruments.
     predictions : np.ndarray [shape=(patches, labels)]
         Outputs of the network, averaged over the trainings.
     spectrogram : np.ndarray [shape=(mel bands, columns)]
@@ -213,14 +213,13 @@ class Recogniser:
             If the file cannot be used, with the reason.
         """
         spectrograms, seconds = self._spectrograms(Path(path))
-        filled = [self._filled(x, seconds) for x in spectrograms]
-        inputs = [features.patches_of(x, self.parameters, self.step) for x in filled]
+        inputs = [features.patches_of(x, self.parameters, self.step) for x in spectrograms]
         title = Path(path).name if show_progress else None
         outputs, embeddings = self._outputs(inputs, title, embed=embed)
         shown = spectrograms[0][..., 0]
         pool = max(1, shown.shape[1] // FIGURE_FRAMES)  # frames per column of the figure
         whole = shown[:, : shown.shape[1] // pool * pool]
-        none, loud = self._none(outputs), audible(filled[0], self.parameters, self.step)
+        none, loud = self._none(outputs), audible(spectrograms[0], self.parameters, self.step)
         times = edges(len(outputs), self._hop, self.parameters.patch_seconds, seconds)
         return Recognition(
             self._table(outputs, times, loud),
@@ -259,12 +258,11 @@ class Recogniser:
         InputError
             If the file cannot be used, with the reason.
         """
-        spectrograms, seconds = self._spectrograms(Path(path))
-        filled = [self._filled(x, seconds) for x in spectrograms]
-        inputs = [features.patches_of(x, self.parameters, self.step) for x in filled]
+        spectrograms, _ = self._spectrograms(Path(path))
+        inputs = [features.patches_of(x, self.parameters, self.step) for x in spectrograms]
         outputs, _ = self._outputs(inputs)
         if label is None:  # the strongest that is an instrument
-            loud = audible(filled[0], self.parameters, self.step)
+            loud = audible(spectrograms[0], self.parameters, self.step)
             times = np.arange(len(outputs) + 1)  # do not matter
             label = self.labels.index(self._table(outputs, times, loud).index[0])
         row = int(outputs[:, label].argmax())
@@ -285,14 +283,6 @@ class Recogniser:
         shortest = min(map(len, sounds))  # separated sounds may differ in length
         spectrograms = [features.log_mel_channels(y[:shortest], self.parameters) for y in sounds]
         return spectrograms, shortest / rate
-
-    def _filled(self, spectrogram: np.ndarray, seconds: float) -> np.ndarray:
-        """Repeat a recording that is shorter than a patch."""
-        missing = max(0, self.parameters.patch_frames - spectrogram.shape[1])
-        if missing and seconds < SHORTEST:
-            least = min(SHORTEST, self.parameters.patch_seconds)
-            raise InputError(f"too short: {seconds:.2f} s, and {least:.2f} s are needed")
-        return np.pad(spectrogram, ((0, 0), (0, missing), (0, 0)), mode="wrap")
 
     def _separated(self, path: Path, rate: int) -> list[np.ndarray]:
         """Separate a recording into what each input of the networks hears."""
@@ -356,7 +346,8 @@ class Recogniser:
             # Relative strengths alone would always let something pass, even in noise.
             averages = metrics.averages(self.strategy, predictions[loud])
             columns["probability"] = metrics.calibrated(averages, self.calibration)
-            present &= columns["probability"] >= LIKELY
+            is_strongest = np.arange(len(strengths)) == strengths.argmax()
+            present &= columns["probability"] >= np.where(is_strongest, STRONGEST, LIKELY)
         playing = activity(predictions, self.strategy, loud) >= thresholds
         playing &= present & ((none <= NONE) & loud)[:, None]
         found = [segments(of_label, times) for of_label in playing.T]
