@@ -220,16 +220,15 @@ class Recogniser:
         pool = max(1, shown.shape[1] // FIGURE_FRAMES)  # frames per column of the figure
         whole = shown[:, : shown.shape[1] // pool * pool]
         none, loud = self._none(outputs), audible(spectrograms[0], self.parameters, self.step)
-        times = edges(len(outputs), self._hop, self.parameters.patch_seconds, seconds)
         return Recognition(
-            self._table(outputs, times, loud),
+            self._table(outputs, seconds, loud),
             outputs,
             whole.reshape(len(whole), -1, pool).mean(axis=-1),
-            times,
+            edges(len(outputs), self._hop, self.parameters.patch_seconds, seconds),
             seconds,
             self.parameters.sample_rate,
             bool(none[loud].mean() > NONE),
-            segments(none > NONE, times),
+            segments(none > NONE, self._hop, self.parameters.patch_seconds, seconds),
             embeddings,
             loud=loud,
         )
@@ -263,8 +262,7 @@ class Recogniser:
         outputs, _ = self._outputs(inputs)
         if label is None:  # the strongest that is an instrument
             loud = audible(spectrograms[0], self.parameters, self.step)
-            times = np.arange(len(outputs) + 1)  # do not matter
-            label = self.labels.index(self._table(outputs, times, loud).index[0])
+            label = self.labels.index(self._table(outputs, 0.0, loud).index[0])
         row = int(outputs[:, label].argmax())
         return StrongestPatch(
             label,
@@ -330,9 +328,7 @@ class Recogniser:
         """Return the output for 'none of the instruments' by patch; 0 without such a label."""
         return predictions[:, np.array(self.labels) == NOTHING].sum(axis=1)
 
-    def _table(
-        self, predictions: np.ndarray, times: np.ndarray, loud: np.ndarray
-    ) -> "pd.DataFrame":
+    def _table(self, predictions: np.ndarray, seconds: float, loud: np.ndarray) -> "pd.DataFrame":
         """Return the table for outputs by patch; only loud patches count in strengths."""
         import pandas as pd
 
@@ -348,9 +344,10 @@ class Recogniser:
             columns["probability"] = metrics.calibrated(averages, self.calibration)
             is_strongest = np.arange(len(strengths)) == strengths.argmax()
             present &= columns["probability"] >= np.where(is_strongest, STRONGEST, LIKELY)
+        hop, length = self._hop, self.parameters.patch_seconds
         playing = activity(predictions, self.strategy, loud) >= thresholds
         playing &= present & ((none <= NONE) & loud)[:, None]
-        found = [segments(of_label, times) for of_label in playing.T]
+        found = [segments(of_label, hop, length, seconds) for of_label in playing.T]
         columns |= {"threshold": thresholds, "present": present, "segments": found}
         index = pd.Index([self.labels[i] for i in instruments], name="instrument")
         table = pd.DataFrame(columns, index=index)
@@ -492,27 +489,32 @@ def edges(patches: int, hop: float, length: float, seconds: float) -> np.ndarray
     return np.concatenate([[0.0], inner, [seconds]])
 
 
-def segments(playing: np.ndarray, times: np.ndarray) -> tuple[tuple[float, float], ...]:
+def segments(
+    playing: np.ndarray, hop: float, length: float, seconds: float
+) -> tuple[tuple[float, float], ...]:
     """Join the patches in which an instrument plays into segments.
 
     Parameters
     ----------
     playing : np.ndarray [shape=(patches,), dtype=bool]
         Whether it plays in each patch.
-    times : np.ndarray [shape=(patches + 1,)]
-        Of `edges`.
+    hop, length : float
+        Seconds from patch to patch, and of one patch.
+    seconds : float
+        Length of the recording; the last patch extends to it.
 
     Returns
     -------
     tuple of (float, float)
-        Start and end in seconds.
-
-    Examples
-    --------
-    >>> segments(np.array([True, True, False, True]), np.array([0.0, 0.75, 1.25, 1.75, 2.5]))
-    ((0.0, 1.25), (1.75, 2.5))
+        Start and end in seconds; patches that touch or overlap are one segment.
     """
-    changes = np.flatnonzero(np.diff(np.concatenate([[False], playing, [False]]).astype(int)))
-    last = math.floor(round(100 * float(times[-1]), 6)) / 100  # no end is later, not even rounded
-    found = np.round(times[changes], 2).clip(max=last).reshape(-1, 2)
-    return tuple((float(start), float(end)) for start, end in found)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], playing, [False]]).astype(int)))
+    found: list[tuple[float, float]] = []
+    last = math.floor(round(100 * seconds, 6)) / 100  # no end is later, not even by rounding
+    for first, after in edges.reshape(-1, 2):
+        start = first * hop
+        end = seconds if after == len(playing) else (after - 1) * hop + length
+        if found and start <= found[-1][1]:
+            start = found.pop()[0]
+        found.append((round(float(start), 2), min(round(float(end), 2), last)))
+    return tuple(found)
