@@ -6,9 +6,9 @@
 
 Writes one network, <model>.onnx or <model>.tflite, that averages all finished trainings and takes
 plain log-mel patches: standardisation is built in. Beside it go <model>.json (labels, feature
-parameters, thresholds) and example.py, which recognises a recording with only librosa and the
-network. Needs: pip install -r requirements-export.txt. The outputs for random patches are compared
-with Keras'; a difference above 1e-5 is an error.
+parameters, thresholds) and, if it hears recordings as they are, example.py, which recognises one
+with only librosa and the network. Needs: pip install -r requirements-export.txt. The outputs for
+random patches are compared with Keras'; a difference above 1e-5 is an error.
 """
 
 import dataclasses

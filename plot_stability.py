@@ -164,8 +164,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     files = model_files.model_files(config, *model_files.trained_model(config, arguments.model))
     recogniser = Recogniser(files, STRATEGY)
     thresholds = dict.fromkeys(scores.AVERAGES, DEFAULT_THRESHOLD)
-    if recogniser.has_thresholds:
-        best = optima.load(recogniser.evaluated.optima, config.labels, "plot_perf_metrics.py")[1]
+    # Those found on the other half; of halves of another kind, they would know these clips.
+    results = model_files.model_files(config, config.result_name(files.model), files.optimizer)
+    if results.optima.exists():
+        _, best, _ = optima.load(results.optima, config.labels, "plot_perf_metrics.py")
         thresholds = {average: best[STRATEGY]["global"][average] for average in thresholds}
     clips, y_true = chosen_clips(config, number)
     table = table_of(measure(recogniser, clips, config.seed), y_true, thresholds)

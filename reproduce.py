@@ -32,14 +32,16 @@ from instrec.common import command, storage
 from instrec.config import Config, read
 from instrec.errors import InputError
 from instrec.experiments import Experiment
-from instrec.learning import model_files, trained, variants
+from instrec.learning import model_files, trained
 from instrec.learning.model_files import ModelFiles, source_files
 from instrec.reporting import cells, comparison, inputs, report
 from instrec.reporting.outcomes import Outcome
 from instrec.scoring import scores
 
 NEEDED = ("weights", "best_accuracy", "chance", "epochs", "best_epoch", "stopped", "settings")
-TRAINED_BY = (*variants.VARIANT, "nb_epochs", "batch_size", "seed")  # must be those of now
+# With others of these than today's, train.py would train again.
+TRAINED_BY = ("split_by", "balanced", "standardise", "nb_epochs", "batch_size", "learning_rate")
+TRAINED_BY += ("patience", "class_weight", "schedule", "augmentation", "precision", "seed")
 SCALES = ("full", "demo", "smoke")
 DEMO = settings.ROOT / "demo"  # git ignores it
 PATHS = {"DATA": "data", "FEATURE": "features", "MODEL": "models"}  # INSTREC_<name>_PATH: folder
@@ -356,7 +358,10 @@ def outcome_of(experiment: Experiment, config: Config, logs: Path) -> Outcome:
         now = config.parameters()
         for training in trainings if experiment.trains else ():
             if others := [x for x in TRAINED_BY if training["settings"].get(x) != now[x]]:
-                raise InputError(f"it was trained with other {', '.join(others)}: run {again}")
+                raise InputError(
+                    f"it was trained with other {', '.join(others)}: "
+                    "run reproduce.py with --overwrite"
+                )
         confusion = storage.load_json(files.confusion, again) if experiment.confusion else {}
         clips = storage.load_arrays(files.clips, again)
         patches = storage.load_arrays(files.patches, again) if experiment.confusion else {}

@@ -129,9 +129,15 @@ def load(name_or_path: str, *, above: tuple[str, ...] = ()) -> Experiment:
 def _check_published(content: Mapping[str, Any], path: Path) -> None:
     for name in CHANGES:
         given = content.get(name, [0, 0])
-        for points in given.values() if isinstance(given, dict) else [given]:
-            if len(points) != 2 or not all(isinstance(x, int | float) for x in points):
-                raise InputError(f"{path}: expected {name} as two numbers, from and to, in points")
+        given = given if isinstance(given, dict) else {"macro": given}
+        for average, points in given.items():
+            is_pair = isinstance(points, list) and len(points) == 2
+            is_pair &= average in ("micro", "macro")
+            if not is_pair or not all(isinstance(x, int | float) for x in points):
+                raise InputError(
+                    f"{path}: expected {name} as two numbers, from and to, in points, or as "
+                    "{micro = [from, to]} or {macro = [from, to]}"
+                )
     for name, value in content.get("published", {}).items():
         shares = value if isinstance(value, list) else [value]
         is_right = len(shares) in (1, 3) and all(

@@ -73,6 +73,8 @@ def test_what_is_chosen_brings_what_it_starts_from(catalogue):
         (PLAIN + '[published]\n"s1 micro" = 50', "shares from 0 to 1, .*: 50"),
         (PLAIN + '[published]\n"s1 micro" = [0.5, 0.6]', r"found 's1 micro': \[0.5, 0.6\]"),
         ("published_change = [1]\n" + PLAIN, "two numbers"),
+        ("published_change = {macro = 1}\n" + PLAIN, "two numbers"),
+        ("published_change = {macros = [0, 1]}\n" + PLAIN, "two numbers"),
     ],
 )
 def test_what_an_experiment_cannot_say(tmp_path, text, message):

@@ -208,7 +208,8 @@ def test_results_of_another_split_are_told_apart(files, refused):
     assert message.endswith("-d 20 -s 0.7")
     held_out = files.folder / "confusion_0.5"
     held_out.mkdir()
-    assert refused("plot_conf_mat.py", "--folder", held_out).endswith("-d 20 -s 0.5")
+    message = refused("plot_history.py", "--folder", held_out)
+    assert message.endswith("run python3 evaluate.py -O 1 -m model_leaky -o <adam|sgd> -d 20")
     message = refused("plot_history.py", "-m", "std", "-o", "adam", "-d", 20)
     assert message.endswith("run the training of std again")
     apart.sweep.touch()

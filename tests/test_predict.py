@@ -178,6 +178,10 @@ def test_thresholds_of_test_data_halved_by_song_are_found(model, call):
     with mock.patch.object(optima, "load", side_effect=optima.load) as load:
         call("plot_stability.py", *MODEL, "--clips", 2)
     assert {str(used.args[0]) for used in load.call_args_list} == {path}
+    found = json.loads(recogniser.evaluated.optima.read_text())
+    stale = found | {"recipe": found["recipe"] | {"weights": ["other"]}}
+    storage.save_json(model.optima, stale)  # of networks that were trained before
+    assert str(recognition.Recogniser(model).evaluated.optima) == path
 
 
 def test_patches_overlap_as_in_the_test_data(model, monkeypatch):

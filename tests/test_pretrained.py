@@ -1,4 +1,4 @@
-"""The model that comes along: what lies in pretrained/, and that it recognises something."""
+"""The included model: what lies in pretrained/, and that it recognises something."""
 
 import dataclasses
 import json

@@ -186,7 +186,7 @@ def test_the_report_sets_ours_beside_what_was_published(results, monkeypatch):
     assert "results: git commit | abc" in text and "2 min 02 s" in text
     assert "| jazz | not run | expected models/jazz_db_1024/model_baseline/model_base" in text
     figures = {path.name for path in (report / "figures").iterdir()}
-    assert "irmas_harm_improvement.png" in figures
+    assert {"irmas_harm_improvement.png", "irmas_harm_improvement_classwise.png"} <= set(figures)
     assert all(f"figures/{name}" in text for name in figures)
 
 
@@ -200,7 +200,9 @@ def test_results_of_other_models_are_not_reported(results, paths):
     record["settings"]["nb_epochs"] = 3
     storage.save_json(files.run_record(1), record)
     outcome = reproduce.outcome_of(catalogue["irmas_harm"], configs["irmas_harm"], paths)
-    assert outcome.reason == "it was trained with other nb_epochs: run reproduce.py again"
+    assert (
+        outcome.reason == "it was trained with other nb_epochs: run reproduce.py with --overwrite"
+    )
 
 
 def test_a_failure_is_reported_with_its_reason(results, paths):

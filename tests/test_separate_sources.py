@@ -102,7 +102,7 @@ def test_two_runs_that_share_a_folder_are_kept_apart(paths, refused):
 
 
 def test_what_cannot_be_separated_is_said(refused):
-    assert "nothing is to be separated" in refused("separate_sources.py", "-d", 1)
+    assert "needs no separation" in refused("separate_sources.py", "-d", 1)
     assert "found nothing" in refused("separate_sources.py", "-d", 3)
 
 

@@ -68,7 +68,8 @@ def test_parameters_out_of_range_are_refused(name, value):
 
 def test_mixed_patches_have_no_class_weights():
     mixed = read(augmentation="start mix")
-    refuses("class_weight to be 'n' where patches are mixed", mixed.changed, {"class_weight": "y"})
+    expected = "x.py: expected class_weight to be 'n' where patches are mixed, found 'y'"
+    refuses(expected, mixed.changed, {"class_weight": "y"}, "x.py")
 
 
 @pytest.mark.parametrize(

@@ -149,8 +149,9 @@ def test_patches_may_have_another_length_if_the_weights_fit(source):
     with_theirs = network.get_weights()
     start.copy_weights(0, network)
     assert all(map(np.array_equal, with_theirs, network.get_weights()))
-    longer = read(dataset=21, transfer_from=SOURCE, iter_num=1, time_duration=2.0)
-    refuses("do not fit patches of 86 frames", TransferSource(longer).new_network, 3)
+    for seconds, frames in ((2.0, 86), (0.5, 21)):
+        other = read(dataset=21, transfer_from=SOURCE, iter_num=1, time_duration=seconds)
+        refuses(f"do not fit patches of {frames} frames", TransferSource(other).new_network, 3)
 
 
 def test_a_transfer_never_replaces_its_source(source):
@@ -324,5 +325,7 @@ def test_mode_1_trains_its_half_as_the_same_variant(
     assert {name: recipe[name] for name in values} == values
     own = None if split == 0.5 else split  # the published half stands in for the model's own
     assert model_files.model_files(read(), "variant", "adam", own).confusion.exists()
+    call("evaluate.py", "-m", "variant", "-O", 1, *variant, "-e", 2, "--overwrite")
+    assert record_of(half)["recipe"]["nb_epochs"] == 2
     message = refused("evaluate.py", "-m", "variant", "-O", 1, *variant, "-c", "y")
     assert "trained with -c n: so is its half" in message

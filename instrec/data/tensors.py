@@ -19,7 +19,7 @@ import numpy as np
 
 from instrec.common import storage
 from instrec.config import Config
-from instrec.data import metadata, splits
+from instrec.data import features, metadata, splits
 from instrec.errors import InputError
 
 PARTS = ("train", "test")
@@ -392,6 +392,7 @@ def load(config: Config, part: str) -> Tensors:
     expected = {"recipe": dict, "fingerprint": str, "patches": int, "files": int}
     record = storage.load_json(path / RECORD, remedy, expected=expected)
     wanted = asdict(parameters) | {"step": config.step(part), "labels": list(config.labels)}
+    wanted["version"] = features.VERSION
     if different := storage.mismatches(record, wanted):
         raise InputError(
             f"the tensors in {path} were made with other settings than today's "

@@ -179,9 +179,11 @@ def _remedy(script: str, config: Config, folder: Path, model: str, optimizer: st
     names = names.split("+")[0] if trains else names
     if trains and not config.given and names not in models.model_names():
         return f"the training of {names} again"
-    share = re.fullmatch(r"(split|confusion)_(.+)", apart[0]) if apart else None
-    split = f" -s {share[2]}" if share else ""
+    is_held_out = bool(apart) and apart[0].startswith("confusion_")
+    script = "evaluate.py -O 1" if trains and is_held_out else script
+    split = f" -s {apart[0].removeprefix('split_')}" if apart and "split_" in apart[0] else ""
     halved = [f", with halve_by = {by!r}" for by, x in HALVED_BY.items() if x and x in model]
+    halved = [] if config.given else halved  # the experiment says so
     command_ = dataclasses.replace(config, dataset=id_).command(script, names, optimizer)
     return f"{command_}{split}{''.join(halved)}"
 

@@ -185,9 +185,9 @@ def read_state(path: Path) -> tuple[dict, np.ndarray, int, float, list[np.ndarra
     remedy = "the same command again"
     with storage.parsing(path, remedy):
         state = storage.load_arrays(path, remedy)
-        variables = [state[f"v{i}"] for i in range(len(state) - 4)]
+        variables = [state[f"v{i}"] for i in range(sum(name[0] == "v" for name in state))]
         recipe = json.loads(str(state["recipe"]))
-        done = int(state["training_pass"]), float(state["seconds"])
+        done = int(state["training_pass"]), float(state.get("seconds", 0))
         return recipe, state["history"], *done, variables
 
 

@@ -86,18 +86,21 @@ class ModelFiles:
         """
         return list(itertools.takewhile(lambda i: self.run_record(i).exists(), itertools.count()))
 
-    def evaluated(self) -> "ModelFiles":
-        """Return the files of the model's thresholds, which may be of halves of another kind.
+    def evaluated(self) -> list["ModelFiles"]:
+        """Return the files of all results that have thresholds: the model's own come first.
+
+        Others are of an ensemble, or of test data halved in another way.
 
         Returns
         -------
-        ModelFiles
-            Of the first results, by the order of their names' prefixes, that have thresholds.
+        list of ModelFiles
         """
-        prefixes = (half + both for half in HALVED_BY.values() for both in ("", ENSEMBLE))
-        names = sorted((f"{prefix}{self.model}" for prefix in prefixes), key=len)
+        names = [
+            f"{half}{both}{self.model}" for half in HALVED_BY.values() for both in ("", ENSEMBLE)
+        ]
+        names.sort(key=len)
         found = [ModelFiles(self.folder.parent / n, n, self.optimizer) for n in names]
-        return next((files for files in found if files.optima.exists()), self)
+        return [files for files in found if files.optima.exists()]
 
     def lock_results(self) -> contextlib.AbstractContextManager:
         """Lock the results, but not training, which may run there for hours.

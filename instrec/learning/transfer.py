@@ -97,8 +97,8 @@ class TransferSource:
         if network.inputs[0].shape[1:] != self._shape:
             inputs = keras.tree.map_structure(lambda _: keras.Input(self._shape), network.input)
             weights = network.get_weights()
-            network = keras.models.clone_model(network, input_tensors=inputs)
             try:
+                network = keras.models.clone_model(network, input_tensors=inputs)
                 network.set_weights(weights)
             except ValueError:
                 raise InputError(

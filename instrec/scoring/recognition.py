@@ -118,7 +118,7 @@ class Recogniser:
     def __init__(self, files: ModelFiles, strategy: str = STRATEGY) -> None:
         if strategy not in metrics.STRATEGIES:
             raise InputError(f"expected strategy 's1' or 's2', found {strategy!r}")
-        self.files, self.strategy, self.evaluated = files, strategy, files.evaluated()
+        self.files, self.strategy = files, strategy
         needed = ("settings", "separated", *trained.OF_TRAINING)
         self._trainings = [trained.load(files, i, "train.py", *needed) for i in files.finished()]
         self.records = [training.record for training in self._trainings]
@@ -148,17 +148,24 @@ class Recogniser:
     def _load_optima(self) -> None:
         """Set the best threshold of each label and the calibration, if the model has them."""
         self.thresholds = np.full(len(self.labels), DEFAULT_THRESHOLD)
-        self.has_thresholds, self.calibration = self.evaluated.optima.exists(), None
-        if not self.has_thresholds:
-            return
+        self.evaluated, self.calibration = None, None
         remedy = "evaluate.py -O 2 and plot_perf_metrics.py"
-        path = self.evaluated.optima
-        recipe, found, calibration = optima.load(path, self.labels, remedy)
-        with storage.parsing(path, remedy):
-            if not set(recipe["weights"]) <= {record["weights"] for record in self.records}:
-                raise InputError(f"{path} is of other networks: run {remedy}")
-        self.thresholds = np.array([*found[self.strategy]["classwise"].values()])
-        self.calibration = calibration.get(self.strategy)
+        weights, others = {record["weights"] for record in self.records}, []
+        for files in self.files.evaluated():
+            recipe, found, calibration = optima.load(files.optima, self.labels, remedy)
+            with storage.parsing(files.optima, remedy):
+                if set(recipe["weights"]) <= weights:
+                    self.evaluated, self.calibration = files, calibration.get(self.strategy)
+                    self.thresholds = np.array([*found[self.strategy]["classwise"].values()])
+                    return
+            others.append(files)
+        if self.files in others:
+            raise InputError(f"{self.files.optima} is of other networks: run {remedy}")
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Whether the thresholds are the best ones of this model."""
+        return self.evaluated is not None
 
     def share_right(self) -> float | None:
         """Return how often a label that passes its threshold is right on the model's test clips.
@@ -168,7 +175,7 @@ class Recogniser:
         float or None
             Micro precision with these thresholds; None if evaluate.py -O 3 was not run.
         """
-        if not self.evaluated.scores.exists():
+        if self.evaluated is None or not self.evaluated.scores.exists():
             return None
         record, table = scores.load(self.evaluated.scores, "evaluate.py -O 3")
         if record["recipe"]["weights"] != [record["weights"] for record in self.records]:
@@ -385,7 +392,7 @@ def contents(files: ModelFiles) -> tuple[str, ...]:
     tuple of str
     """
     paths = [files.run_record(iteration) for iteration in files.finished()]
-    paths.append(files.evaluated().optima)
+    paths += [result.optima for result in files.evaluated()]
     return tuple(storage.digest_of_file(path) for path in paths if path.exists())
 
 
