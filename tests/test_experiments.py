@@ -63,6 +63,13 @@ def test_what_is_chosen_brings_what_it_starts_from(catalogue):
     assert ensemble == ["irmas_relu", "irmas_ensemble"]
 
 
+def test_an_ensemble_of_a_variant_needs_the_variant(tmp_path):
+    text = PLAIN.replace("[settings]", "[settings]\nensemble = true", 1)
+    experiment = write(tmp_path / "x.toml", 'baseline = "irmas_standardised"\n' + text)
+    config = read().changed(experiment.parameters, "")
+    assert experiments.needs(experiment, config) == ["irmas_1024/standardised.adam"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -270,6 +270,12 @@ def test_launchers_run_as_printed(script, run_script, refused, files):
     assert not run.stderr
 
 
+def test_no_history_is_plotted_where_nothing_is_trained(tmp_path):
+    launchers.write(tmp_path)
+    scripts = {path.name for path in tmp_path.iterdir()}
+    assert scripts == set(launchers.SCRIPTS) - {"plot_history.py"}
+
+
 def test_damaged_results_are_one_plain_error(files):
     for change in (
         {"scores": {}},
