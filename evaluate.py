@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import models
 import train
 from instrec.common import command, storage
 from instrec.config import Config, read
@@ -217,9 +216,8 @@ class Evaluator:
     def _training_command(self, model: str) -> str:
         if self.held_out:
             return self._command("evaluate.py -O 1", model)
-        if self.config.given or model in models.model_names():
-            return self._command("train.py", model)
-        return f"the training of {model} again"
+        command_ = self._command("train.py", model)
+        return command_ if self.config.given else model_files.how_to_train(model, command_)
 
     def _training(self, files: ModelFiles, iteration: int) -> trained.Training:
         """Open a training; refuse one that does not fit what is evaluated."""

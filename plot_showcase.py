@@ -43,11 +43,10 @@ def solos_in(folder: Path, labels: Sequence[str]) -> dict[Path, str]:
     InputError
         If there is none, or one is named after no label.
     """
-    found = {}
+    found, lower = {}, {label.lower(): label for label in labels}
     for path in sorted(folder.rglob("*")):
         if metadata.is_audio(path):
             names = [path.parent.name, *re.split(r"[^A-Za-z0-9]", path.stem)[:1]]
-            lower = {label.lower(): label for label in labels}
             named = [lower[name.lower()] for name in names if name.lower() in lower]
             if not named:
                 raise InputError(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import models
 from instrec.common import command, storage
 from instrec.config import ENSEMBLE, HALVED_BY, RESULT_PREFIXES, Config, data_set_of
 from instrec.errors import InputError, is_plain_name
@@ -177,15 +176,14 @@ def _remedy(script: str, config: Config, folder: Path, model: str, optimizer: st
     if ENSEMBLE in model and "+" not in names and not trains:
         script += " --ensemble"
     names = names.split("+")[0] if trains else names
-    if trains and not config.given and names not in models.model_names():
-        return f"the training of {names} again"
     is_held_out = bool(apart) and apart[0].startswith("confusion_")
     script = "evaluate.py -O 1" if trains and is_held_out else script
     split = f" -s {apart[0].removeprefix('split_')}" if apart and "split_" in apart[0] else ""
     halved = [f", with halve_by = {by!r}" for by, x in HALVED_BY.items() if x and x in model]
     halved = [] if config.given else halved  # the experiment says so
     command_ = dataclasses.replace(config, dataset=id_).command(script, names, optimizer)
-    return f"{command_}{split}{''.join(halved)}"
+    found = f"{command_}{split}{''.join(halved)}"
+    return model_files.how_to_train(names, found) if trains and not config.given else found
 
 
 def _place_of(folder: Path, model: str) -> tuple[str, list[str]]:

@@ -179,6 +179,24 @@ def trained_name(config: Config, network: str) -> str:
     return config.trained_name(network, tuple(models.model_names()))
 
 
+def how_to_train(name: str, command: str) -> str:
+    """Say how a model is trained: only the user knows the command of a variant.
+
+    Parameters
+    ----------
+    name : str
+        The trained model.
+    command : str
+        What trains the network of that name.
+
+    Returns
+    -------
+    str
+        To follow "run".
+    """
+    return command if name in models.model_names() else f"the training of {name} again"
+
+
 def chosen_optimizer(config: Config) -> str:
     """Return the chosen optimizer.
 

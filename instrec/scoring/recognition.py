@@ -393,7 +393,7 @@ def contents(files: ModelFiles) -> tuple[str, ...]:
     """
     paths = [files.run_record(iteration) for iteration in files.finished()]
     paths += [result.optima for result in files.evaluated()]
-    return tuple(storage.digest_of_file(path) for path in paths if path.exists())
+    return tuple(map(storage.digest_of_file, paths))
 
 
 def recognise(
