@@ -40,7 +40,7 @@ from rendering.plan import RATE, Recording
 from rendering.synthesis import file_of, perform
 
 VERSION = 3  # of the music: raise it when the same arguments give other audio
-EXPRESSIVE_VERSION = 7  # of expressive music, likewise
+EXPRESSIVE_VERSION = 5  # of expressive music, likewise
 EXPRESSIVE = "rendered"  # the folder of the data set whose music is expressive
 WAV_HEADER = 44  # bytes
 

@@ -78,7 +78,7 @@ REACH = {
 CHORD_PROGRAMS = {
     "pop": (4, 11, 12, 46, 50, 62, 89, 108),
     "jazz": (0, 1, 26),
-    "rock": (27, 29, 30),
+    "rock": (25, 27, 29, 30),
 }
 BASS_PROGRAMS = {"pop": (32, 33, 34, 35, 36, 38), "jazz": (32,), "rock": (33, 34, 35)}
 DRUM_BEATS = {  # style: {pitch: beats of a bar}
@@ -400,7 +400,7 @@ def slurred(
         period = 1 / rng.uniform(5, 9)  # s
         if trills and note.end - note.start > 2 * period and rng.random() < 0.3:
             above = int(rng.integers(1, 3))
-            for start in np.arange(note.start, note.end - period / 2, period):
+            for start in np.arange(note.start, note.end, period):
                 bends += [(start, steps), (start + period / 2, steps + above)]
         else:
             bends.append((note.start, steps))
@@ -591,8 +591,7 @@ def backing(
 ) -> list[Line]:
     """Compose chords, bass and drums, on programs that none of the labels uses.
 
-    A rock band has electric guitars only if one leads: clips are labelled by their leads, and they
-    are too loud to be nobody's.
+    A rock band has all its guitars, whatever the lead is: clips with one are labelled by the lead.
 
     Parameters
     ----------
@@ -612,19 +611,16 @@ def backing(
     list of Line
         A part for which the labels leave no program is missing.
     """
-    rows = [INSTRUMENTS[label] for label in labels]
+    rows = [INSTRUMENTS[label] for label in labels if style != "rock"]
     taken = {program for row in rows for program in row.programs + row.more}
     beat = "metal" if style == "rock" and rng.random() < 0.4 else style
     lines = [Line(None, drums(rng, song, beat))] if with_drums else []
-    played = {kind: {*programs} - taken for kind, programs in CHORD_PROGRAMS.items()}
-    if style == "rock":
-        played[style] = {*CHORD_PROGRAMS[style]} & taken or played["pop"]
     for programs, notes in (
-        (played[style], chords(rng, song, 48, 76)),
-        ({*BASS_PROGRAMS[style]} - taken, bass(rng, song, style)),
+        (CHORD_PROGRAMS[style], chords(rng, song, 48, 76)),
+        (BASS_PROGRAMS[style], bass(rng, song, style)),
     ):
-        if programs:
-            program = int(rng.choice(sorted(programs)))
+        if free := [program for program in programs if program not in taken]:
+            program = int(rng.choice(free))
             lines.append(Line(program, power_chords(rng, song) if program in DISTORTED else notes))
     return lines
 

@@ -15,15 +15,9 @@ RATE = 44100  # Hz
 CLIP_SECONDS = 3.0  # of an IRMAS training clip
 CLIPS_PER_RECORDING = 2  # clips cut from one IRMAS training recording
 LABELS_A_TEST_CLIP = (0.43, 0.45, 0.12)  # shares of one, two and three labels, as in IRMAS
-# Shares of styles among expressive recordings. Jazz bands play labelled instruments too, so they
-# are for training clips, labelled by their lead; labels of test clips are complete.
+# Shares of styles among expressive recordings. Jazz and rock bands play labelled instruments too,
+# so they are for training clips, labelled by their lead; labels of test clips are complete.
 BANDS = {"alone": 0.45, "pop": 0.22, "jazz": 0.18, "rock": 0.15}
-GUITAR_BANDS = {
-    "alone": 0.4,
-    "pop": 0.1,
-    "jazz": 0.1,
-    "rock": 0.4,
-}  # the others have no rock guitars
 # Accompaniment, and whether it has drums, by folder; drawn at random for all others.
 STYLES = {"youtube": ("alone", False), "jazz_db": ("jazz", True)}
 # Names of IRMAS test clips are as odd as these.
@@ -202,8 +196,7 @@ def make_expressive(plan: Sequence[Recording]) -> list[Recording]:
     for turn, recording in enumerate(plan):
         # A stream of its own: the first number from the key alone already decided on drums.
         rng = np.random.default_rng([*recording.key, crc32(b"style")])
-        shares = GUITAR_BANDS if recording.labels == ("gel",) else BANDS
-        style = rng.choice([*shares], p=[*shares.values()])
+        style = rng.choice([*BANDS], p=[*BANDS.values()])
         if style != "alone" and (recording.texts or NOTHING in recording.labels):
             style = "pop"
         with_drums = bool(style == "rock" or (style != "alone" and recording.drums))

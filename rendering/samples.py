@@ -1,16 +1,15 @@
-"""Make a bank of recorded notes, one SoundFont per program: tonejs-instruments and organ pipes.
+"""Make a bank of recorded notes: the samples of tonejs-instruments, one SoundFont per program.
 
   python3 -m rendering.samples demo/tonejs demo/free-soundfonts/docs/SGM-V2.01
 
 The first folder holds the unpacked packages tonejs-instrument-<name>-mp3, in folders <name>/ (to
-get them: pretrained/banks.toml), and in pipes/ the organ of GrandOrgue's demonstration, one folder
-per stop. Files are named after their notes, such as Cs4.mp3 or 061-C#.wav. Writes 000.sf2 and so on
-beside them; programs without notes are copied from the second folder.
+get them: pretrained/banks.toml); their files are named after their notes, such as Cs4.mp3. Writes
+000.sf2 and so on beside them; programs without notes are copied from the second folder.
 """
 
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -38,10 +37,6 @@ PROGRAMS = {  # General MIDI programs, counted from 0, by what is sampled
     "clarinet": (71,),
     "flute": (73,),
 }
-REGISTRATIONS = {  # likewise: stops that play together, and by how many octaves each is moved up
-    16: (("Montre8", 0), ("Bourdon8", 0)),
-    17: (("Montre8", 0), ("Montre8", 1), ("Octavin2", 0)),  # principals of 8, 4 and 2 feet
-}
 CLASSES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 # SoundFont 2 generators: an instrument is a list of them, each paired with a value.
 KEY_RANGE, RELEASE_TIME, SAMPLE, INSTRUMENT = 43, 38, 53, 41
@@ -49,7 +44,7 @@ GAP = 46  # frames of silence that the format wants after a sample
 
 
 def pitch_of(name: str) -> int | None:
-    """Read the name of a note: 'Cs4' or '061-C#' -> 61; None for any other name.
+    """Read the name of a note: 'Cs4' -> 61; None for any other name.
 
     Parameters
     ----------
@@ -61,59 +56,8 @@ def pitch_of(name: str) -> int | None:
     int or None
         MIDI number.
     """
-    if found := re.fullmatch(r"(\d{3})-[A-G]#?", name):
-        return int(found[1])
     found = re.fullmatch(r"([A-G])(s?)(\d)", name)
     return found and 12 * (int(found[3]) + 1) + CLASSES[found[1]] + len(found[2])
-
-
-def read_notes(folder: Path) -> dict[int, np.ndarray]:
-    """Read the files of a folder that are named after notes.
-
-    Parameters
-    ----------
-    folder : Path
-        Of one instrument, or of one stop of an organ.
-
-    Returns
-    -------
-    dict of np.ndarray, shape (frames,)
-        Audio at 44.1 kHz from -1 to 1, by MIDI pitch.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    pitches = {path: pitch_of(path.stem) for path in sorted(folder.glob("*.*"))}
-    notes = {
-        pitch: audio.load_audio(path, RATE)[: round(LONGEST * RATE)]
-        for path, pitch in pitches.items()
-        if pitch is not None
-    }
-    if not notes:
-        raise InputError(f"expected notes such as C4.mp3 or 060-C.wav in {folder}")
-    return notes
-
-
-def registered(stops: Sequence[tuple[Mapping[int, np.ndarray], int]]) -> dict[int, np.ndarray]:
-    """Let stops of an organ play together, equally loud; one that lacks a note is silent there.
-
-    Parameters
-    ----------
-    stops : sequence of (mapping of np.ndarray, int)
-        Notes, as `read_notes` returns them, and by how many octaves they are moved up.
-
-    Returns
-    -------
-    dict of np.ndarray, shape (frames,)
-        By the keys of the first stop; each as long as its shortest pipe sounds.
-    """
-    notes = {}
-    for key in stops[0][0]:
-        pipes = [stop[key + 12 * up] for stop, up in stops if key + 12 * up in stop]
-        notes[key] = sum(pipe[: min(map(len, pipes))] for pipe in pipes)
-    return notes
 
 
 def soundfont(program: int, notes: Mapping[int, np.ndarray]) -> bytes:
@@ -123,19 +67,18 @@ def soundfont(program: int, notes: Mapping[int, np.ndarray]) -> bytes:
     ----------
     program : int
         Of General MIDI.
-    notes : mapping of np.ndarray, shape (frames,)
-        Audio at 44.1 kHz, not silent, by MIDI pitch; all are made equally loud.
+    notes : mapping of np.ndarray, shape (frames,), dtype int16
+        Audio at 44.1 kHz, by MIDI pitch.
 
     Returns
     -------
     bytes
     """
     pitches = sorted(notes)
-    waves = [np.round(32000 * notes[p] / np.abs(notes[p]).max()).astype("<i2") for p in pitches]
     edges = [-1, *((a + b) // 2 for a, b in pairwise(pitches)), 127]
     samples, generators, zones, start = [], [], [], 0
     for i, pitch in enumerate(pitches):
-        frames = len(waves[i])
+        frames = len(notes[pitch])
         ends = (start, start + frames, start, start + frames)  # of the sample, and of its loop
         samples.append(struct.pack("<20s5IBbHH", str(pitch).encode(), *ends, RATE, pitch, 0, 0, 1))
         start += frames + GAP
@@ -143,7 +86,7 @@ def soundfont(program: int, notes: Mapping[int, np.ndarray]) -> bytes:
         zones.append(struct.pack("<HH", len(generators), 0))
         pairs = ((KEY_RANGE, keys), (RELEASE_TIME, RELEASE & 0xFFFF), (SAMPLE, i))
         generators += [struct.pack("<HH", *pair) for pair in pairs]
-    audio_data = b"".join(wave.tobytes() + bytes(2 * GAP) for wave in waves)
+    audio_data = b"".join(notes[p].astype("<i2").tobytes() + bytes(2 * GAP) for p in pitches)
     zones.append(struct.pack("<HH", len(generators), 0))
     heads = {  # each list ends with an entry that closes it
         b"phdr": struct.pack("<20s3H3I", b"notes", program, 0, 0, 0, 0, 0)
@@ -177,18 +120,20 @@ def main() -> None:
     parser.add_argument("others", type=Path, metavar="BANK", help="bank with one file per program")
     arguments = parser.parse_args()
     file_of(arguments.others, None)  # it is a bank, or nothing is written
-    banks = {}
+    made = set()
     for name, programs in command.progress(PROGRAMS.items(), unit="instrument"):
-        notes = read_notes(arguments.folder / name)
-        banks |= {f"{program:03d}": soundfont(program, notes) for program in programs}
-    for program, drawn in REGISTRATIONS.items():
-        stops = [(read_notes(arguments.folder / "pipes" / stop), up) for stop, up in drawn]
-        banks[f"{program:03d}"] = soundfont(program, registered(stops))
-    for name, content in banks.items():
-        storage.save(arguments.folder / f"{name}.sf2", content)
-        (arguments.folder / f"{name}.sf3").unlink(missing_ok=True)  # a copy, of an earlier version
+        notes = {}
+        for path in sorted((arguments.folder / name).glob("*.mp3")):
+            if (pitch := pitch_of(path.stem)) is not None:
+                y = audio.load_audio(path, RATE)[: round(LONGEST * RATE)]
+                notes[pitch] = np.round(32000 * y / np.abs(y).max()).astype(np.int16)
+        if not notes:
+            raise InputError(f"expected notes such as C4.mp3 in {arguments.folder / name}")
+        for program in programs:
+            storage.save(arguments.folder / f"{program:03d}.sf2", soundfont(program, notes))
+        made |= {f"{program:03d}" for program in programs}
     for path in sorted(arguments.others.glob("*.sf[23]")):
-        if path.stem not in banks:
+        if path.stem not in made:
             storage.save(arguments.folder / path.name, path.read_bytes())
 
 

@@ -284,7 +284,8 @@ def test_recorded_notes_become_a_soundfont_whose_keys_play_the_nearest_note():
     t = np.arange(RATE) / RATE
     low, high = (np.sin(2 * np.pi * librosa.midi_to_hz(pitch) * t) for pitch in (60, 67))
     high += 2 * np.sin(4 * np.pi * librosa.midi_to_hz(67) * t)
-    content = samples.soundfont(40, {60: low, 67: high})
+    notes = {60: (9000 * low).astype(np.int16), 67: (9000 * high).astype(np.int16)}
+    content = samples.soundfont(40, notes)
     for pitch, octave in ((30, 0), (59, 0), (63, 0), (64, 1), (67, 1), (75, 1)):
         midi = synthesis.to_midi([music.Line(40, [music.Note(0, 0.5, pitch, 127)])], 1)
         y = synthesis.render(midi, content, RATE)[RATE // 10 : RATE // 2].mean(axis=1)
@@ -293,9 +294,7 @@ def test_recorded_notes_become_a_soundfont_whose_keys_play_the_nearest_note():
     assert abs(y).max() > 0.01
 
 
-@pytest.mark.parametrize(
-    ("name", "pitch"), [("C4", 60), ("Cs4", 61), ("A0", 21), ("078-F#", 78), ("F2 v2", None)]
-)
+@pytest.mark.parametrize(("name", "pitch"), [("C4", 60), ("Cs4", 61), ("A0", 21), ("F2 v2", None)])
 def test_the_name_of_a_note_is_its_pitch(name, pitch):
     assert samples.pitch_of(name) == pitch
 
@@ -397,15 +396,6 @@ def test_a_bank_of_a_file_a_program_sounds_as_it_is_written(tmp_path):
     )
 
 
-def test_stops_play_together_where_they_have_the_pipes():
-    principal = {60: np.full(5, 0.1), 72: np.full(4, 0.2)}
-    reed = {60: np.full(9, 1.0)}
-    notes = samples.registered([(principal, 0), (principal, 1), (reed, 0)])
-    assert notes.keys() == {60, 72}
-    assert notes[60] == pytest.approx(np.full(4, 1.3)) and notes[72] is not principal[60]
-    assert notes[72] == pytest.approx(principal[72])
-
-
 def test_a_song_has_several_excerpts_whose_names_tell():
     plan = planning.plan_irmas_test(settings.IRMAS, 20, 0, (5.0, 9.0), excerpts=3)
     assert [len(recording.paths) for recording in plan] == [3] * 6 + [2]
@@ -457,18 +447,13 @@ def test_riffs_are_of_fifths_and_muted_roots_and_start_every_bar():
     assert programs == {clean, muted}
 
 
-def test_a_rock_band_has_electric_guitars_only_if_one_leads():
-    def chord_programs(label):
-        bands = []
-        for seed in range(60):
-            rng = np.random.default_rng(seed)
-            song = music.draw_song(rng, 4.0)
-            bands.append([line.program for line in music.backing(rng, song, "rock", True, [label])])
-        assert {(len(band), band[0]) for band in bands} == {(3, None)}  # with drums
-        return {band[1] for band in bands}
-
-    assert chord_programs("gel") == set(music.CHORD_PROGRAMS["rock"])
-    assert chord_programs("sax") == set(music.CHORD_PROGRAMS["pop"])
+def test_a_rock_band_has_all_its_guitars_whatever_leads():
+    bands = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        song = music.draw_song(rng, 4.0)
+        bands.append([line.program for line in music.backing(rng, song, "rock", True, ["gel"])])
+    assert {program for _, program, _ in bands} == set(music.CHORD_PROGRAMS["rock"])
 
 
 def test_an_amplifier_distorts_chords_as_a_whole_and_folds_nothing_back():
