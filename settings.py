@@ -57,7 +57,9 @@ ensemble: bool = False  # average the trainings' outputs, not their results (Han
 transfer_from: str = ""  # start from '<result key>/<model name>.<optimizer>', or from 'pretrained'
 transfer_passes: int = 1  # 1: train a new output layer, the rest frozen; 2: then train all layers
 transfer_learning_rate: float = 0.01  # of the first pass; the second uses learning_rate
-transfer_output: str = "sigmoid"  # activation of the new output layer; or 'softmax'
+# Activation of the new output layer; or 'softmax'; or 'kept': the old one, for the same labels, and
+# all layers train at once.
+transfer_output: str = "sigmoid"
 
 # The values that some of them allow.
 AUGMENTATIONS = ("room", "start", "mix", "colour", "noise", "pitch", "contrast")
@@ -70,7 +72,7 @@ CHOICES = {
     "schedule": ("constant", "cosine"),
     "precision": ("float32", "mixed_bfloat16"),
     "transfer_passes": (1, 2),
-    "transfer_output": ("sigmoid", "softmax"),
+    "transfer_output": ("sigmoid", "softmax", "kept"),
 }
 
 # --- paths --------------------------------------------------------------------------------------

@@ -300,9 +300,9 @@ class Config(_Parameters):
         name = self.name or network
         if self.transfer_from and not self.name:
             key, _, _ = parse_source(self.transfer_from)
-            passes = ("one_pass", "two_passes")[self.transfer_passes - 1]
-            name = f"{network}_from_{key}_{passes}"
-            name += "_softmax" if self.transfer_output == "softmax" else ""
+            how = ("one_pass", "two_passes")[self.transfer_passes - 1]
+            how = {"sigmoid": how, "softmax": f"{how}_softmax", "kept": "kept"}
+            name = f"{network}_from_{key}_{how[self.transfer_output]}"
         if name in networks and (name != network or self.transfer_from):
             raise InputError(f"{name} is the name of a network as it is: give this model another")
         if not re.fullmatch(r"\w[\w-]*", name) or name.startswith(RESERVED):
@@ -440,6 +440,8 @@ def _check(config: Config, source: str) -> None:
     )
     if "mix" in effects:  # a mix has two classes
         rules["class_weight"] = ("'n' where patches are mixed", lambda x: x == "n")
+    if config.transfer_output == "kept":
+        rules["transfer_passes"] = ("1 where the output layer is kept", lambda x: x == 1)
     for name, (expected, is_right) in rules.items():
         value = getattr(config, name)
         if not is_right(value):

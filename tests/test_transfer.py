@@ -99,6 +99,27 @@ def test_the_output_layer_is_new_and_the_source_is_not_touched(source):
     assert record_of(files, 1)["recipe"]["transfer_from"] == [SOURCE, weights_of_source]
 
 
+def test_a_kept_output_layer_trains_on_with_all_others(source):
+    kept = {"transfer_from": SOURCE, "transfer_output": "kept", "iter_num": 1}
+    config = read(dataset=21, **kept)
+    start = TransferSource(config)
+    network, before = start.new_network(3), trained.load(source, 0, "").network().get_weights()
+    assert all(map(np.array_equal, network.get_weights(), before))
+    network.set_weights([0 * array for array in before])
+    start.copy_weights(0, network)
+    assert all(map(np.array_equal, network.get_weights(), before))
+    with changed(kept):
+        files = trained_on(21, network, source=start, iter_num=1).files
+    assert files.model == "model_tiny_from_single_1024_kept"
+    recipe = record_of(files)["recipe"]
+    assert recipe["passes"] == [{"learning_rate": settings.learning_rate, "frozen": False}]
+    after = trained.load(files, 0, "").network().get_weights()
+    assert not any(map(np.array_equal, before, after))
+    refuses("for others, its output layer cannot be kept", TransferSource, read(dataset=22, **kept))
+    with pytest.raises(InputError, match="transfer_passes to be 1 where the output layer is kept"):
+        read(**kept, transfer_passes=2)
+
+
 def test_a_transferred_model_is_evaluated_like_any(source, call):
     files = transferred(name="moved")
     moved = ("-m", "moved", "-o", "adam", "-d", 22)

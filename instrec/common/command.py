@@ -40,7 +40,12 @@ OPTIONS = {
         "'pretrained', the included one",
     ),
     "transfer_passes": ("--passes", None, "1: train a new output layer only, 2: then all layers"),
-    "transfer_output": ("--output", None, "the new output layer's activation"),
+    "transfer_output": (
+        "--output",
+        None,
+        "the new output layer's activation; or 'kept': the old layer, for the same labels, and all "
+        "layers train at once",
+    ),
     "name": ("--name", "NAME", "name of the trained model, if not that of its network"),
 }
 

@@ -29,19 +29,25 @@ class TransferSource:
     """
 
     def __init__(self, config: Config) -> None:
-        self.source, self._activation = config.transfer_from, config.transfer_output
+        self.source, self._output = config.transfer_from, config.transfer_output
         self.files = model_files.source_files(self.source, config.models_root)
         wanted, self._shape = dataclasses.asdict(config.features), config.features.patch_shape
         frames = wanted.pop("patch_frames")  # networks that pool over all of them take any number
         self._trainings = [self._training(i, wanted) for i in range(config.iter_num)]
         trained.check_alike(self._trainings)
+        self.network: str = self._trainings[0].record["recipe"]["model"]
+        labels = self._trainings[0].record["recipe"]["labels"]
+        if self._output == "kept" and labels != list(config.labels):
+            raise InputError(
+                f"{self.source} has the labels {' '.join(labels)}: for others, its output layer "
+                "cannot be kept"
+            )
         # Frozen layers expect patches standardised, if at all, as those they were trained on.
         self.means_and_stds = self._trainings[0].means_and_stds()
         if self.means_and_stds:
             different = storage.mismatches(self._trainings[0].record, {"patch_frames": frames})
             if different:
                 raise InputError(f"{self.source} takes other features ({different})")
-        self.network: str = self._trainings[0].record["recipe"]["model"]
 
     def _training(self, iteration: int, wanted: dict) -> trained.Training:
         iteration = 0 if self.source == "pretrained" else iteration
@@ -72,14 +78,14 @@ class TransferSource:
         return [self.source, self._trainings[iteration].record["weights"]]
 
     def new_network(self, num_classes: int) -> "keras.Model":
-        """Return the source's network, with its weights and a new output layer.
+        """Return the source's network, with its weights and, unless it is kept, a new output layer.
 
         Patches may be longer or shorter than the source's.
 
         Parameters
         ----------
         num_classes : int
-            Labels of the new output layer.
+            Labels of the output layer.
 
         Returns
         -------
@@ -104,13 +110,15 @@ class TransferSource:
                 raise InputError(
                     f"the weights of {self.source} do not fit patches of {self._shape[1]} frames"
                 ) from None
-        last = network.layers[-1]
-        # Keep the name: a new one could clash with another layer of the loaded network.
-        new = keras.layers.Dense(num_classes, activation=self._activation, name=last.name)
-        return keras.Model(network.inputs, new(last.input), name=self.network)
+        last, output = network.layers[-1], network.output
+        if self._output != "kept":
+            # Keep the name: a new one could clash with another layer of the loaded network.
+            new = keras.layers.Dense(num_classes, activation=self._output, name=last.name)
+            output = new(last.input)
+        return keras.Model(network.inputs, output, name=self.network)
 
     def copy_weights(self, iteration: int, network: "keras.Model") -> None:
-        """Copy the trained weights of an iteration into all layers of `network` but the last.
+        """Copy the trained weights of an iteration into all layers of `network` but a new one.
 
         Parameters
         ----------
@@ -119,8 +127,9 @@ class TransferSource:
         network : keras.Model
             Of `new_network`.
         """
-        source_network = self._trainings[iteration].network()
-        for layer, source in zip(network.layers[:-1], source_network.layers[:-1], strict=True):
+        layers, sources = network.layers, self._trainings[iteration].network().layers
+        end = None if self._output == "kept" else -1
+        for layer, source in zip(layers[:end], sources[:end], strict=True):
             layer.set_weights(source.get_weights())
 
 
@@ -177,7 +186,7 @@ def shares_audio(source: str, data_set: DataSet) -> bool:
 
 
 def passes(config: Config, source: TransferSource | None) -> list[dict]:
-    """Return the options of each training pass: one from scratch, one or two for a transfer.
+    """Return the options of each training pass: one or, for a new output layer, up to two.
 
     Parameters
     ----------
@@ -192,7 +201,7 @@ def passes(config: Config, source: TransferSource | None) -> list[dict]:
         Learning rate, and whether all layers but the last are frozen.
     """
     all_layers = {"learning_rate": config.learning_rate, "frozen": False}
-    if source is None:
+    if source is None or config.transfer_output == "kept":
         return [all_layers]
     output_layer = {"learning_rate": config.transfer_learning_rate, "frozen": True}
     return [output_layer, all_layers][: config.transfer_passes]
