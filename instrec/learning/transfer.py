@@ -25,7 +25,8 @@ class TransferSource:
     Raises
     ------
     InputError
-        If it is not trained, or takes other inputs than the data set has.
+        If it is not trained, takes other inputs than the data set has, or has other labels although
+        its output layer is kept.
     """
 
     def __init__(self, config: Config) -> None:
