@@ -6,7 +6,7 @@ import pytest
 import soundfile
 from conftest import refuses
 
-from benchmarks import real
+from benchmarks import real, real_sets
 
 
 def table_of(*rows):
@@ -75,3 +75,27 @@ def test_a_clip_is_heard_over_a_band_that_is_the_same_each_time(tmp_path):
     spectrum = np.abs(np.fft.rfft(mixed[0].mean(axis=1)))
     assert spectrum[880] > np.median(spectrum) * 100
     assert np.sum(spectrum**2) > 1.05 * np.sum(spectrum[870:891] ** 2)  # and there is a band
+
+
+def test_metal_is_taken_where_the_guitars_never_rest(tmp_path, monkeypatch):
+    rate = real_sets.RATE
+    guitar = np.random.default_rng(0).normal(0, 0.1, 46 * rate)
+    guitar[23 * rate : 25 * rate] = 0  # in the third stretch: they start at 10, 16, 22 and 28 s
+    for name, y in (("guitar", guitar), ("song", np.sin(np.arange(46 * rate + 9) / 20))):
+        (tmp_path / "band" / "a song").mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "band" / "a song" / f"{name}.ogg", y, rate)
+    monkeypatch.setattr(real_sets, "SONGS", tmp_path)
+    found = dict(real_sets.metal())
+    starts = ("10", "16", "28")
+    assert found.keys() == {
+        f"metal_{kind}/gel/a_song-{x}" for x in starts for kind in ("alone", "band")
+    }
+    alone, band = (found[f"metal_{kind}/gel/a_song-16"] for kind in ("alone", "band"))
+    assert len(alone) == 6 * rate and np.std(band - alone) == pytest.approx(0.5**0.5, rel=0.05)
+    assert np.corrcoef(alone, guitar[16 * rate : 22 * rate])[0, 1] > 0.8  # lossy
+
+
+def test_noises_differ_and_are_heard():
+    found = dict(real_sets.noises())
+    assert len(found) == 23 and all("/none/" in place for place in found)
+    assert all(np.isfinite(y).all() and np.ptp(y) > 0 for y in found.values())
