@@ -37,16 +37,9 @@ SENTENCES = (
     "In the summer the children used to play outside until dark.",
     "What time does the train to the city leave on Sunday?",
 )
-SYNTHESISERS = {  # command, without the voice, the file and the text; voices
-    (
-        "espeak-ng",
-        "-v",
-        "{voice}",
-        "-w",
-        "{file}",
-        "{text}",
-    ): "en en-us+f3 de fr es it+f2 pt sv nl pl",
-    ("flite", "-voice", "{voice}", "-o", "{file}", "-t", "{text}"): "kal16 awb rms slt",
+SYNTHESISERS = {  # command: voices
+    "espeak-ng -v {voice} -w {file} {text}": "en en-us+f3 de fr es it+f2 pt sv nl pl",
+    "flite -voice {voice} -o {file} -t {text}": "kal16 awb rms slt",
 }
 RATE = 44100  # Hz
 STRETCH = 6  # s
@@ -89,7 +82,8 @@ def synthesised() -> Sounds:
     """Yield sentences of speech synthesisers."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "sentence.wav")
-        for options, voices in SYNTHESISERS.items():
+        for line, voices in SYNTHESISERS.items():
+            options = line.split()  # before names and text, which have blanks, are filled in
             for voice in voices.split() if shutil.which(options[0]) else ():
                 for number, text in enumerate(SENTENCES):
                     values = {"voice": voice, "file": file, "text": text}

@@ -300,8 +300,8 @@ class Config(_Parameters):
         name = self.name or network
         if self.transfer_from and not self.name:
             key, _, _ = parse_source(self.transfer_from)
-            how = ("one_pass", "two_passes")[self.transfer_passes - 1]
-            how = {"sigmoid": how, "softmax": f"{how}_softmax", "kept": "kept"}
+            passes = ("one_pass", "two_passes")[self.transfer_passes - 1]
+            how = {"sigmoid": passes, "softmax": f"{passes}_softmax", "kept": "kept"}
             name = f"{network}_from_{key}_{how[self.transfer_output]}"
         if name in networks and (name != network or self.transfer_from):
             raise InputError(f"{name} is the name of a network as it is: give this model another")

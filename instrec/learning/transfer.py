@@ -36,19 +36,20 @@ class TransferSource:
         frames = wanted.pop("patch_frames")  # networks that pool over all of them take any number
         self._trainings = [self._training(i, wanted) for i in range(config.iter_num)]
         trained.check_alike(self._trainings)
-        self.network: str = self._trainings[0].record["recipe"]["model"]
-        labels = self._trainings[0].record["recipe"]["labels"]
-        if self._output == "kept" and labels != list(config.labels):
-            raise InputError(
-                f"{self.source} has the labels {' '.join(labels)}: for others, its output layer "
-                "cannot be kept"
-            )
+        if self._output == "kept":
+            labels = {"labels": config.labels}
+            if different := storage.mismatches(self._trainings[0].record, labels):
+                raise InputError(
+                    f"{self.source} has its own labels ({different}): for others, its output layer "
+                    "cannot be kept"
+                )
         # Frozen layers expect patches standardised, if at all, as those they were trained on.
         self.means_and_stds = self._trainings[0].means_and_stds()
         if self.means_and_stds:
             different = storage.mismatches(self._trainings[0].record, {"patch_frames": frames})
             if different:
                 raise InputError(f"{self.source} takes other features ({different})")
+        self.network: str = self._trainings[0].record["recipe"]["model"]
 
     def _training(self, iteration: int, wanted: dict) -> trained.Training:
         iteration = 0 if self.source == "pretrained" else iteration
