@@ -108,8 +108,10 @@ class Evaluator:
         # confusion matrices of the published held-out half count as the model's own.
         self.ensemble = config.ensemble or len(self.members) > 1
         name = config.result_name(model_str)
-        apart = None if self.held_out and split == self._default_split else split
-        self.files = model_files.model_files(config, name, optimizer_str, apart)
+        self.files = model_files.model_files(config, name, optimizer_str)
+        if split != self._default_split:
+            apart = self.files.folder / f"split_{split:g}"
+            self.files = dataclasses.replace(self.files, folder=apart)
         # Values of the columns data set, model and optimizer.
         self._columns = (config.key, name, optimizer_str)
         self._found: dict[tuple[int, str, str, str], tuple] = {}  # see `scores.tabulate`

@@ -7,10 +7,10 @@
 
 Prints one table per file: how strong each instrument is (1: the strongest), how probable it is that
 it plays, whether the strength passes the threshold that was best for it on the development data,
-and when it plays; and whether none of the instruments plays at all. Files may have any length and
-any format that FFmpeg's libraries, which pip installs, can read. All trainings of the model are
-averaged. Labels, features, standardisation, thresholds and separation are those of the model: one
-of separated audio first separates the recording.
+and when it plays; and whether none of the instruments plays at all. Files may last from one patch
+(a second) to 100 minutes, in any format that FFmpeg's libraries, which pip installs, can read. All
+trainings of the model are averaged. Labels, features, standardisation, thresholds and separation
+are those of the model: one of separated audio first separates the recording.
 """
 
 import argparse

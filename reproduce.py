@@ -41,7 +41,8 @@ from instrec.scoring import scores
 NEEDED = ("weights", "best_accuracy", "chance", "epochs", "best_epoch", "stopped", "settings")
 # With others of these than today's, train.py would train again.
 TRAINED_BY = ("split_by", "balanced", "standardise", "nb_epochs", "batch_size", "learning_rate")
-TRAINED_BY += ("patience", "class_weight", "schedule", "augmentation", "precision", "seed")
+TRAINED_BY += ("patience", "class_weight", "schedule", "augmentation", "precision", "seed", "alpha")
+TRAINED_BY += ("transfer_from", "transfer_passes", "transfer_learning_rate", "transfer_output")
 SCALES = ("full", "demo", "smoke")
 DEMO = settings.ROOT / "demo"  # git ignores it
 PATHS = {"DATA": "data", "FEATURE": "features", "MODEL": "models"}  # INSTREC_<name>_PATH: folder

@@ -412,6 +412,8 @@ def train_model(
     )
     from instrec.learning import backend
 
+    if config.class_weight == "y" and backend.ENGINE == "jax":
+        raise InputError("on JAX, Keras cannot weight classes: give -c n, or unset KERAS_BACKEND")
     backend.distribute()  # before any network is built
     if source is None:
         shape, labels = config.features.patch_shape, len(config.labels)

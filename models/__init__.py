@@ -64,9 +64,14 @@ def get_model(
     Raises
     ------
     InputError
-        If there is no such network.
+        If there is no such network, or it has another name.
     """
     check_name(name)
     build = importlib.import_module(f"models.{name}").get_model
     slope = {"alpha": alpha} if "alpha" in inspect.signature(build).parameters else {}
-    return build(input_shape, num_classes, **slope)
+    network = build(input_shape, num_classes, **slope)
+    if network.name != name:
+        raise InputError(
+            f"models/{name}.py: expected keras.Model(..., name={name!r}), found {network.name!r}"
+        )
+    return network

@@ -125,6 +125,13 @@ def test_results_of_another_split_lie_apart(tiny_model, op_mode, name):
     assert not path.exists() and (path.parent / "split_0.7" / path.name).exists()
 
 
+def test_another_held_out_share_is_never_the_default_one(tiny_model):
+    assert evaluator(1).files.confusion == tiny_model.confusion
+    path = evaluator(1, split=settings.val_split).files.confusion
+    assert path == tiny_model.folder / f"split_{settings.val_split}" / path.name
+    assert evaluator(2, split=settings.val_split).files.sweep == tiny_model.sweep
+
+
 def test_missing_iterations_are_counted_and_how_to_train_them_is_said(tiny_model):
     with pytest.raises(InputError, match=r"that trained these, with -i 3, or choose fewer"):
         evaluate.Evaluator("model_tiny", "adam", 3, 3, 2).run()

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY, extract, make_irmas, tiny_network
+from conftest import TINY, extract, make_irmas, refuses, tiny_network
 
 import find_label_errors
 import models
@@ -54,6 +54,10 @@ def test_swapped_clips_are_found(paths, call, monkeypatch):
     assert len(found) == len(tensors.load(read(dataset=20), "train").files) == 36
     assert found["filename"][0].endswith(swapped.name) and found["predicted"][0] == "cel"
     assert call("find_label_errors.py", *options).out.count("trained before") == 3
+
+
+def test_more_folds_than_patches_of_a_label_are_refused():
+    refuses("at most 4 folds", splits.fold_mask, [0] * 3 + [1] * 4, range(7), 0, 5)
 
 
 def test_one_fold_is_refused(paths, call):

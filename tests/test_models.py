@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import refuses
 
 import models
 
@@ -75,6 +76,15 @@ def test_the_residual_network_hears_neither_gain_nor_what_is_60_db_softer():
     hiss[:, 100:] = -7
     np.testing.assert_allclose(model.predict(hiss, verbose=0), expected, atol=1e-5)
     assert not np.allclose(model.predict(patches * 0.5, verbose=0), expected, atol=1e-4)
+
+
+def test_a_network_under_another_name_is_refused(monkeypatch):
+    """It would be trained into a folder in which nothing looks for it."""
+    from instrec.learning.backend import keras
+
+    nameless = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    monkeypatch.setattr("models.model_baseline.get_model", lambda *_: nameless)
+    refuses("name='model_baseline'", models.get_model, "model_baseline", SHAPE, 11)
 
 
 def test_a_file_of_keras_in_the_home_folder_changes_no_network(tmp_path, run_script):

@@ -192,6 +192,12 @@ def test_iterations_trained_otherwise_are_not_mixed(source):
     refuses(message, TransferSource, read(transfer_from=SOURCE, iter_num=2))
 
 
+def test_fewer_iterations_than_were_trained_before_leave_the_others(source):
+    files = transferred()
+    before = contents(files.folder)
+    assert transferred(iter_num=1) == files and contents(files.folder) == before
+
+
 def test_standardising_what_starts_from_a_plain_model_is_refused(source):
     config = read(optimizer="adam", transfer_from=SOURCE, standardise=True, iter_num=1)
     refuses("was not standardised", train.train_model, config, "model_tiny")

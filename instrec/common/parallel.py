@@ -4,6 +4,7 @@ import collections
 import contextlib
 import multiprocessing
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -76,6 +77,8 @@ def ordered_map(
 def _processes(workers: int) -> Iterator[tuple[Callable, Callable[[], int]]]:
     """Yield a function that submits calls to local processes, and one that counts them."""
     context = multiprocessing.get_context("spawn")
+    if sys.platform == "win32":
+        workers = min(workers, 61)  # Windows waits for no more processes at a time
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=worker.start)
 
     def submit(function: Callable, *task: object) -> Callable[[], Any]:

@@ -107,7 +107,7 @@ def irmas_test_files(root: Path, suffixes: Container[str]) -> list[Path]:
     for folder in root.glob(IRMAS_TEST):
         for inside, _, names in os.walk(folder, onerror=_raise):
             found += [Path(inside, name) for name in names if _has_suffix(name, suffixes)]
-    return sorted(found)
+    return sorted(found, key=Path.as_posix)  # as paths, Windows would ignore case
 
 
 def missing_from_irmas(root: Path, labels: set[str]) -> str:
@@ -260,7 +260,7 @@ def _audio_files(folder: Path) -> list[Path]:
     """List the audio files of a folder."""
     if not folder.is_dir():
         return []
-    return sorted(filter(is_audio, folder.iterdir()))
+    return sorted(filter(is_audio, folder.iterdir()), key=Path.as_posix)
 
 
 def is_audio(path: Path) -> bool:

@@ -128,6 +128,11 @@ def fold_mask(
     np.ndarray [shape=(n,), dtype=bool]
         True for the patches of the fold. Class shares are as even as recordings allow.
 
+    Raises
+    ------
+    InputError
+        If no class has as many patches as there are folds.
+
     Examples
     --------
     >>> masks = [fold_mask([0] * 4 + [1] * 4, range(8), k, 2) for k in (0, 1)]
@@ -136,6 +141,9 @@ def fold_mask(
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
+    most = np.bincount(class_id).max()
+    if folds > most:
+        raise InputError(f"expected at most {most} folds, the patches of a label, found {folds}")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     parts = [held for _, held in splitter.split(class_id, class_id, recording_id)]
     mask = np.zeros(len(class_id), dtype=bool)

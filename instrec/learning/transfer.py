@@ -34,7 +34,8 @@ class TransferSource:
         self.files = model_files.source_files(self.source, config.models_root)
         wanted, self._shape = dataclasses.asdict(config.features), config.features.patch_shape
         frames = wanted.pop("patch_frames")  # networks that pool over all of them take any number
-        self._trainings = [self._training(i, wanted) for i in range(config.iter_num)]
+        self._wanted = wanted
+        self._trainings = [self._training(i) for i in range(config.iter_num)]
         trained.check_alike(self._trainings)
         if self._output == "kept":
             labels = {"labels": config.labels}
@@ -51,7 +52,7 @@ class TransferSource:
                 raise InputError(f"{self.source} takes other features ({different})")
         self.network: str = self._trainings[0].record["recipe"]["model"]
 
-    def _training(self, iteration: int, wanted: dict) -> trained.Training:
+    def _training(self, iteration: int) -> trained.Training:
         iteration = 0 if self.source == "pretrained" else iteration
         if not self.files.run_record(iteration).exists():
             raise InputError(
@@ -60,7 +61,7 @@ class TransferSource:
             )
         remedy = f"the training of {self.source} again, with --overwrite"
         training = trained.load(self.files, iteration, remedy)
-        if different := storage.mismatches(training.record, wanted):
+        if different := storage.mismatches(training.record, self._wanted):
             raise InputError(f"{self.source} takes other features ({different})")
         training.check_weights()
         return training
@@ -77,7 +78,9 @@ class TransferSource:
         -------
         list of str
         """
-        return [self.source, self._trainings[iteration].record["weights"]]
+        is_loaded = iteration < len(self._trainings)  # others were trained when there were more
+        training = self._trainings[iteration] if is_loaded else self._training(iteration)
+        return [self.source, training.record["weights"]]
 
     def new_network(self, num_classes: int) -> "keras.Model":
         """Return the source's network, with its weights and, unless it is kept, a new output layer.
@@ -97,7 +100,7 @@ class TransferSource:
         Raises
         ------
         InputError
-            If the weights do not fit patches of that length.
+            If the weights do not fit patches of that length, or the last layer is not `Dense`.
         """
         from instrec.learning.backend import keras
 
@@ -114,6 +117,11 @@ class TransferSource:
                 ) from None
         last, output = network.layers[-1], network.output
         if self._output != "kept":
+            if not isinstance(last, keras.layers.Dense):
+                raise InputError(
+                    f"expected {self.source} to end in a Dense layer with its activation, found "
+                    f"{type(last).__name__}: its output layer cannot be replaced"
+                )
             # Keep the name: a new one could clash with another layer of the loaded network.
             new = keras.layers.Dense(num_classes, activation=self._output, name=last.name)
             output = new(last.input)

@@ -100,7 +100,8 @@ class Change:
         )
         if self.strategy == BY_PATCH:
             return intervals.interval(*decided, "mean accuracy", "recall")
-        return intervals.interval(*decided, average)
+        ours, theirs = (outcome.record["recipe"]["weights"] for outcome, _ in self._sides)
+        return intervals.interval(*decided, average, same_trainings=ours == theirs)
 
     def verdict(self, average: str, interval: tuple[float, float]) -> str:
         """Judge the published change by the interval; '' if none was published.

@@ -82,7 +82,7 @@ class Decisions:
         return cls(tuple(clips), tp, predicted * ~y_true, total * y_true - tp)
 
     def resampled(
-        self, average: str, measure: int, clip_weights: np.ndarray, rng: np.random.Generator
+        self, average: str, measure: int, clip_weights: np.ndarray, drawn: np.ndarray
     ) -> np.ndarray:
         """Score each draw of clips, averaged over a draw of trainings: [draws].
 
@@ -94,8 +94,8 @@ class Decisions:
             Index in `metrics.Score`: 0 is precision, 1 recall, 2 the f-score.
         clip_weights : np.ndarray [shape=(draws, clips)]
             How often each clip was drawn.
-        rng : np.random.Generator
-            Draws trainings.
+        drawn : np.ndarray [shape=(trainings, draws)]
+            Which trainings were drawn.
 
         Returns
         -------
@@ -103,7 +103,6 @@ class Decisions:
         """
         counts = (clip_weights @ c.astype(np.float64) for c in (self.tp, self.fp, self.fn))
         found = _SCORES[average](*counts)[measure]  # [trainings x draws]
-        drawn = rng.integers(len(found), size=found.shape)
         return np.take_along_axis(found, drawn, axis=0).mean(axis=0)
 
 
@@ -123,7 +122,13 @@ _SCORES = {
 
 
 def interval(
-    ours: Decisions, baseline: Decisions, average: str, measure: str = "f_score", *, seed: int = 0
+    ours: Decisions,
+    baseline: Decisions,
+    average: str,
+    measure: str = "f_score",
+    *,
+    same_trainings: bool = False,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Compute the interval of a difference.
 
@@ -135,6 +140,9 @@ def interval(
         Over the labels; the last one has only a recall.
     measure : {'precision', 'recall', 'f_score'}
         What is compared.
+    same_trainings : bool
+        Whether the same networks decided on both sides, as with other thresholds: the same ones are
+        drawn for both, then.
     seed : int
         Of the draws.
 
@@ -156,8 +164,10 @@ def interval(
     weights = _draws(rng, len(ours.clips))
     base_weights = weights if ours.clips == baseline.clips else _draws(rng, len(baseline.clips))
     i = metrics.Score._fields.index(measure)
-    differences = ours.resampled(average, i, weights, rng)
-    differences -= baseline.resampled(average, i, base_weights, rng)
+    drawn = _trainings(rng, ours)
+    base_drawn = drawn if same_trainings else _trainings(rng, baseline)
+    differences = ours.resampled(average, i, weights, drawn)
+    differences -= baseline.resampled(average, i, base_weights, base_drawn)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(differences, (tail, 1 - tail))
     return float(low), float(high)
@@ -166,6 +176,11 @@ def interval(
 def _draws(rng: np.random.Generator, clips: int) -> np.ndarray:
     """Say how often each clip is drawn: [draws x clips]."""
     return rng.multinomial(clips, np.full(clips, 1 / clips), size=DRAWS).astype(np.float64)
+
+
+def _trainings(rng: np.random.Generator, side: Decisions) -> np.ndarray:
+    """Draw trainings, as many as there are: [trainings x draws]."""
+    return rng.integers(len(side.tp), size=(len(side.tp), DRAWS))
 
 
 def verdict(
