@@ -34,7 +34,7 @@ from instrec.reporting.comparison import load_results, plot_improvement  # noqa:
 # What the notes of `comparison.load` mean.
 NOTES = {
     "rendered": "rendered audio, not the data set of that name",
-    "incomplete": "a part of the test data",
+    "incomplete": "not the clips of the data set as distributed",
     "replaced": "of networks since trained again, or missing: run evaluate.py again",
 }
 

@@ -51,12 +51,7 @@ class GenerateDataset:
     """
 
     def __init__(
-        self,
-        duration: int,
-        num_classes: int,
-        val_split: float,
-        *,
-        config: Config | None = None,
+        self, duration: int, num_classes: int, val_split: float, *, config: Config | None = None
     ) -> None:
         self.config = config = config or read()
         self.duration, self.num_classes, self.val_split = duration, num_classes, val_split

@@ -96,11 +96,7 @@ def plan_irmas_train(labels: Sequence[str], count: int, seed: int) -> list[Recor
 
 
 def plan_irmas_test(
-    labels: Sequence[str],
-    count: int,
-    seed: int,
-    seconds: tuple[float, float],
-    excerpts: int = 1,
+    labels: Sequence[str], count: int, seed: int, seconds: tuple[float, float], excerpts: int = 1
 ) -> list[Recording]:
     """Plan `count` clips of one to three labels, with all labels about equally often.
 

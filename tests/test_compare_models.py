@@ -117,7 +117,7 @@ def test_rendered_parts_replaced_networks_and_other_splits_are_named(three_model
     assert ["rendered" in title for title in titles] == [False, False, True]
     shown = call("compare_models.py").out
     assert "note: rendered audio" in shown and "irmas_1024/model_leaky.sgd" in shown
-    assert "note: a part of the test data: irmas_1024/model_leaky" in shown
+    assert "note: not the clips of the data set as distributed: irmas_1024/model_leaky" in shown
     assert "since trained again" in shown
 
 

@@ -4,7 +4,9 @@ import numpy as np
 
 import settings
 from instrec import experiments
+from instrec.config import read
 from instrec.reporting import cells, inputs
+from instrec.reporting.outcomes import Outcome, origin_of
 
 
 def test_cells():
@@ -39,6 +41,15 @@ def test_a_report_says_if_its_sources_have_changed(monkeypatch, tmp_path):
     (tmp_path / "settings.py").write_text("alpha = 0.3")
     assert inputs.with_banner(text) == inputs.BANNER + text
     assert inputs.with_banner("# Of before").startswith("> **Out of date**")
+
+
+def test_a_report_says_which_data_sets_are_incomplete():
+    def outcome(kind):
+        record = {"half": f"pure half of the {kind}test data"}
+        return Outcome(experiments.load("irmas_relu"), read(dataset=1), "done", record=record)
+
+    assert origin_of([outcome("")], frozenset()) == "Made from the audio of IRMAS."
+    assert "IRMAS (INCOMPLETE" in origin_of([outcome("incomplete ")], frozenset())
 
 
 def test_what_the_published_macro_f_is():

@@ -118,11 +118,7 @@ def has_recipe(path: Path, recipe: dict) -> bool:
 
 
 def validation_mask(
-    config: Config,
-    class_id: np.ndarray,
-    file_id: np.ndarray,
-    files: Sequence[str],
-    fraction: float,
+    config: Config, class_id: np.ndarray, file_id: np.ndarray, files: Sequence[str], fraction: float
 ) -> np.ndarray:
     """Mark the validation patches: see `splits.validation_mask`.
 

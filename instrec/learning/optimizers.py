@@ -32,9 +32,7 @@ def course(
 
 
 def make_optimizer(
-    name: str,
-    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
-    epochs: int,
+    name: str, learning_rate: float | keras.optimizers.schedules.LearningRateSchedule, epochs: int
 ) -> keras.optimizers.Optimizer:
     """Build an optimizer with the documented parameters.
 

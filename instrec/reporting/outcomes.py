@@ -60,9 +60,17 @@ class Outcome:
     @property
     def rendered(self) -> bool:
         """Whether its own audio was rendered, according to the results."""
+        return self._is_of("rendered")
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether its audio differs in number from that of the data set as distributed."""
+        return self._is_of("incomplete")
+
+    def _is_of(self, kind: str) -> bool:
         texts = [self.record.get("half", ""), self.confusion.get("half", "")]
         texts += [training.get("trained_on", "") for training in self.trainings]
-        return any("rendered " in text for text in texts)
+        return any(f"{kind} " in text for text in texts)
 
     @property
     def learnt(self) -> bool:
@@ -202,7 +210,9 @@ def origin_of(outcomes: Iterable[Outcome], rendered: frozenset[str]) -> str:
     """
     titles: dict[bool, set[str]] = {True: set(), False: set()}
     for outcome in outcomes:
-        titles[outcome.experiment.id in rendered].add(outcome.config.data_set.title)
+        is_part = " (INCOMPLETE: no score of the whole data set)" if outcome.incomplete else ""
+        title = outcome.config.data_set.title + is_part
+        titles[outcome.experiment.id in rendered].add(title)
     made, recorded = (", ".join(sorted(titles[kind])) for kind in (True, False))
     if not made:
         return f"Made from the audio of {recorded}." if recorded else "No experiment has results."

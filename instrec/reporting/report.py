@@ -91,9 +91,10 @@ def _about(outcomes: Sequence[Outcome], about: Mapping[str, str]) -> list[str]:
     for outcome in outcomes:
         if outcome.record:
             title = outcome.config.data_set.title
+            audio = "incomplete" if outcome.incomplete else "not rendered"
             row = {
                 "data set": title,
-                "audio": "rendered" if outcome.rendered else "not rendered",
+                "audio": "rendered" if outcome.rendered else audio,
                 "training patches": f"{outcome.trainings[0]['training_patches']:,}",
                 "test clips that are scored": str(outcome.record["clips"]),
             }
